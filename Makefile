@@ -1,0 +1,52 @@
+# The front door. `make` with no target lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# uv if the machine has a working one, else a private copy in .bootstrap.
+UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
+RUN := $(UV) run --locked
+STAMP := .venv/.installed
+
+.PHONY: help install demo test lint format bench docs build clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+.bootstrap/bin/uv:
+	python3 -m venv .bootstrap
+	.bootstrap/bin/pip install --quiet --disable-pip-version-check uv
+
+$(STAMP): uv.lock pyproject.toml $(wildcard packages/*/pyproject.toml) | $(filter .bootstrap/bin/uv,$(UV))
+	$(UV) sync --locked --quiet
+	@touch $@
+
+install: $(STAMP)  ## set up everything in .venv (bootstraps uv where there is none)
+
+demo: $(STAMP)  ## the main job on real cells: writes demo/index.html
+	$(RUN) scprint demo --out demo
+
+test: $(STAMP)  ## all tests
+	$(RUN) pytest
+
+lint: $(STAMP)  ## ruff, mypy and the import borders
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+format: $(STAMP)  ## let ruff rewrite what it can
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+bench: $(STAMP)  ## run the benchmarks; tables go to benchmarks/results/
+	$(RUN) python -m benchmarks
+
+docs: $(STAMP)  ## build the documentation into docs/_build/html
+	$(RUN) --group docs sphinx-build -W --keep-going -b html docs docs/_build/html
+
+build: $(STAMP)  ## wheels and source archives of the four packages into dist/
+	$(UV) build --quiet --all-packages --out-dir dist
+
+clean:  ## remove everything that make made
+	rm -rf .venv .bootstrap dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,18 @@
+"""What every test folder may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with the reference data and fixtures, beside the checkout; the test is skipped where it is absent."""
+    candidates = [os.environ.get("SCPRINT_SHARED", ""), str(Path(__file__).parents[2] / "shared")]
+    for candidate in candidates:
+        if candidate and (Path(candidate) / "design").is_dir():
+            return Path(candidate)
+    pytest.skip("the reference folder ../shared is not on this machine (set SCPRINT_SHARED to point to it)")

@@ -1,0 +1,1 @@
+"""Building blocks of the network, one file each; :mod:`scprint_model.model` puts them together."""

@@ -1,0 +1,1 @@
+"""Training losses, one idea a file; each is a plain function of tensors."""

@@ -1,0 +1,1 @@
+"""Training: the objective, the Lightning module, schedules and what is saved."""

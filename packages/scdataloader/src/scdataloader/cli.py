@@ -32,11 +32,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> jsonargparse.ArgumentParser:
-    parser = jsonargparse.ArgumentParser(prog="scdataloader", description="Clean single-cell data for training and inference.")
+    parser = jsonargparse.ArgumentParser(
+        prog="scdataloader", description="Clean single-cell data for training and inference."
+    )
     commands = parser.add_subcommands()
     check = jsonargparse.ArgumentParser(description="Say whether a file can be used, and what cleaning would remove.")
     check.add_argument("file", help="h5ad file of raw counts")
-    preprocess = jsonargparse.ArgumentParser(description="Write a clean copy of each file, and a table of what was removed.")
+    preprocess = jsonargparse.ArgumentParser(
+        description="Write a clean copy of each file, and a table of what was removed."
+    )
     preprocess.add_argument("files", nargs="+", help="h5ad files of raw counts")
     preprocess.add_argument("--out", required=True, help="folder for the clean copies and report.csv")
     for name, sub in (("check", check), ("preprocess", preprocess)):

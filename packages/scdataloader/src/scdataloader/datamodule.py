@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import anndata
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 
 from scdataloader.batch import CellBatch
 from scdataloader.cells import CellDataset, loader
+from scdataloader.counts import obs_table
 from scdataloader.genes import GeneVocabulary
 from scdataloader.ontology import LabelSpace
 from scdataloader.preprocess import Preprocessor
@@ -87,7 +89,7 @@ class CellDataModule(lightning.LightningDataModule):
         self.seed = seed
         self._cells: CellDataset | None = None
 
-    def setup(self, stage: str | None = None) -> None:
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
         """Read and preprocess the files, once; Lightning calls it before training."""
         if self._cells is not None:
             return
@@ -97,7 +99,7 @@ class CellDataModule(lightning.LightningDataModule):
             clean, report = preprocess(path)
             logger.info("%s", report)
             sources.append((path.stem, clean))
-        label_space = LabelSpace.from_obs([adata.obs for _, adata in sources], self.classes)
+        label_space = LabelSpace.from_obs([obs_table(adata) for _, adata in sources], self.classes)
         vocabulary = GeneVocabulary.for_organisms(self.organisms)
         self._cells = CellDataset(
             sources, vocabulary, label_space, context=self.context, choice=self.choice, seed=self.seed
@@ -124,38 +126,50 @@ class CellDataModule(lightning.LightningDataModule):
         return self.cells.label_space
 
     def train_dataloader(self) -> torch.utils.data.DataLoader[CellBatch]:
-        """Return weighted random batches of the training cells; a new epoch draws anew."""
+        """Return weighted random batches of the training cells; a new epoch draws anew, each rank takes its share."""
         cells = self.cells
         groups = np.column_stack([cells.labels, cells.dataset])[self.train_cells]
         n_draws = self.cells_per_epoch or len(self.train_cells)
         sampler = WeightedSampler(groups, scale=self.weight_scale, n_draws=n_draws, seed=self.seed)
+        share = _Share(sampler, self.train_cells, *self._rank())
         if self.trainer is not None:
-            sampler.set_epoch(self.trainer.current_epoch)
-        picked = _Picked(sampler, self.train_cells)
-        return loader(cells, picked, batch_size=self.batch_size, num_workers=self.num_workers)
+            share.set_epoch(self.trainer.current_epoch)
+        return loader(cells, share, batch_size=self.batch_size, num_workers=self.num_workers)
 
     def val_dataloader(self) -> torch.utils.data.DataLoader[CellBatch]:
         """Return the validation cells in order, with the same contexts every time."""
-        cells = self.val_cells.tolist()
-        return loader(self.cells, cells, batch_size=self.batch_size, num_workers=self.num_workers)
+        share = _Share(range(len(self.val_cells)), self.val_cells, *self._rank())
+        return loader(self.cells, share, batch_size=self.batch_size, num_workers=self.num_workers)
+
+    def _rank(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
 
-class _Picked(torch.utils.data.Sampler[int]):
-    """Turns a sampler's draws among a subset into indices of the whole; a new epoch each time it is walked."""
+class _Share(torch.utils.data.Sampler[int]):
+    """One rank's share of a sampler's draws among a subset, as indices of the whole: every n-th draw.
 
-    def __init__(self, sampler: WeightedSampler, subset: np.ndarray) -> None:
+    It has to be used with ``Trainer(use_distributed_sampler=False)``: Lightning's own wrapper would split the share
+    again, and never tell the sampler inside about a new epoch.
+    """
+
+    def __init__(self, sampler: WeightedSampler | range, subset: np.ndarray, rank: int, world_size: int) -> None:
         self._sampler = sampler
         self._subset = subset
+        self._rank = rank
+        self._world_size = world_size
 
     def __len__(self) -> int:
-        return len(self._sampler)
+        # all ranks as many: one that had a batch more would wait for the others for ever
+        return len(self._sampler) // self._world_size
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose draws come next; Lightning calls it."""
-        self._sampler.set_epoch(epoch)
+        if isinstance(self._sampler, WeightedSampler):
+            self._sampler.set_epoch(epoch)
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return (int(self._subset[i]) for i in self._sampler)
+    def __iter__(self) -> Iterator[int]:
+        stop = len(self) * self._world_size
+        return (int(self._subset[i]) for i in islice(iter(self._sampler), self._rank, stop, self._world_size))
 
 
 def _expand(patterns: Sequence[str]) -> list[Path]:

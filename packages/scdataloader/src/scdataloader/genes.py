@@ -67,7 +67,7 @@ def gene_table(organism: str) -> pd.DataFrame:
 
 
 def location_index(chromosomes: np.ndarray, starts: np.ndarray, *, gap: int = 10_000) -> np.ndarray:
-    """Number the locations along a genome: genes whose starts are close share one.
+    """Return a number for each gene's place along the genome: genes whose starts are close share one.
 
     Walking along each chromosome, a gene that starts less than `gap` base pairs after the one before it has the same
     location; otherwise the number goes up by one, as it does at each new chromosome. Numbers start at 1.
@@ -169,7 +169,7 @@ class GeneVocabulary:
 
     @classmethod
     def for_organisms(cls, organisms: Sequence[str], *, biotype: str = "protein_coding") -> GeneVocabulary:
-        """Build a vocabulary from the packaged tables: organisms in the given order, genes by Ensembl id inside each."""
+        """Build a vocabulary from the packaged tables: organisms in the given order, genes by Ensembl id inside."""
         tables = []
         for name in organisms:
             table = gene_table(name)
@@ -184,7 +184,12 @@ class GeneVocabulary:
 
     def save(self, path: Path | str) -> None:
         """Write the vocabulary as a parquet table."""
-        columns = {"gene_id": self.ids, "symbol": self.symbols, "organism": self.organisms, "location": self.locations}
+        columns = {
+            "gene_id": self.ids,
+            "symbol": self.symbols,
+            "organism": self.organisms,
+            "location": self.locations,
+        }
         frame = pd.DataFrame(columns).astype({"organism": "category"})
         frame.to_parquet(path, compression="zstd", index=False)
 

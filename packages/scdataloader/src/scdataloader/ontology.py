@@ -146,8 +146,8 @@ class LabelSpace:
             found[name] = LabelClass.from_terms(terms)
             if len(found[name].leaves) < 2:
                 raise ValueError(
-                    f"class {name!r} has {len(found[name].leaves)} leaf label(s) in column {column!r} of {len(tables)} data sets: "
-                    "two are needed; leave the class out or add data"
+                    f"class {name!r} has {len(found[name].leaves)} leaf label(s) in column {column!r} of {len(tables)} "
+                    "data sets: two are needed; leave the class out or add data"
                 )
         return cls(found)
 
@@ -169,7 +169,9 @@ class LabelSpace:
         content = {
             name: {
                 "leaves": list(labels.leaves),
-                "parents": {p: np.flatnonzero(row).tolist() for p, row in zip(labels.parents, labels.descendants, strict=True)},
+                "parents": {
+                    p: np.flatnonzero(row).tolist() for p, row in zip(labels.parents, labels.descendants, strict=True)
+                },
                 "names": dict(labels.names),
             }
             for name, labels in self.classes.items()

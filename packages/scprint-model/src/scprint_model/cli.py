@@ -43,8 +43,8 @@ def _demo(arguments: list[str]) -> int:
 
 def _fit(arguments: list[str]) -> int:
     from lightning.pytorch.cli import LightningCLI
-    from scdataloader import CellDataModule
 
+    from scdataloader import CellDataModule
     from scprint_model.training.module import PretrainingModule
 
     LightningCLI(

@@ -134,9 +134,7 @@ class ModelConfig:
         if problems:
             return problems
         if self.d_model % 2:
-            problems.append(
-                f"d_model = {self.d_model} must be even (sine and cosine pairs encode the position)"
-            )
+            problems.append(f"d_model = {self.d_model} must be even (sine and cosine pairs encode the position)")
         if self.d_model % self.n_heads:
             problems.append(f"n_heads = {self.n_heads} does not divide d_model = {self.d_model}")
         if self.n_kv_heads is not None and (self.n_kv_heads < 1 or self.n_heads % self.n_kv_heads):
@@ -154,20 +152,14 @@ class ModelConfig:
             if not 0 <= getattr(self, name) < 1
         ]
         if self.normalization not in get_args(Normalization):
-            problems.append(
-                f"normalization = {self.normalization!r} must be one of {get_args(Normalization)}"
-            )
+            problems.append(f"normalization = {self.normalization!r} must be one of {get_args(Normalization)}")
         if self.drop_path > 0 and self.n_layers == 1:
-            problems.append(
-                f"drop_path = {self.drop_path} has no effect with n_layers = 1 (the first block keeps all)"
-            )
+            problems.append(f"drop_path = {self.drop_path} has no effect with n_layers = 1 (the first block keeps all)")
         return problems
 
     def _class_problems(self) -> list[str]:
         problems = [
-            f"class_sizes[{name!r}] = {size} must be at least 1"
-            for name, size in self.class_sizes.items()
-            if size < 1
+            f"class_sizes[{name!r}] = {size} must be at least 1" for name, size in self.class_sizes.items() if size < 1
         ]
         for name in self.class_sizes:
             if name in LEADING_TOKENS:

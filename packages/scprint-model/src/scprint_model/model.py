@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from scdataloader import GeneVocabulary, LabelSpace
 from torch import Tensor, nn
 
+from scdataloader import GeneVocabulary, LabelSpace
 from scprint_model.attention.multi_head import QueriesKeys
 from scprint_model.config import BLOCK_NORM_EPS, LEADING_TOKENS, ModelConfig
 from scprint_model.layers.block import Block
@@ -100,9 +100,7 @@ class ScPrint(nn.Module):
     (torch.Size([1, 3, 16]), ('base', 'depth', 'sex'))
     """
 
-    def __init__(
-        self, config: ModelConfig, *, gene_positions: Tensor, gene_rows: Tensor | None = None
-    ) -> None:
+    def __init__(self, config: ModelConfig, *, gene_positions: Tensor, gene_rows: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
         #: What the gene indices and label codes mean; set by whoever trains or loads the model.
@@ -120,9 +118,7 @@ class ScPrint(nn.Module):
             dropout=dropout,
             typical_value=2 if config.normalization == "log" else 0,
         )
-        self.depth_encoder = ValueEncoder(
-            d, n_layers=config.expression_layers, dropout=dropout, typical_value=12
-        )
+        self.depth_encoder = ValueEncoder(d, n_layers=config.expression_layers, dropout=dropout, typical_value=12)
         self.class_tokens = nn.Embedding(1 + len(config.class_sizes), d)
         # Transformer.
         rates = torch.linspace(0, config.drop_path, config.n_layers).tolist()
@@ -202,9 +198,7 @@ class ScPrint(nn.Module):
             When shapes do not fit, or both `depth_multiplier` and `expected_total` are given.
         """
         if depth_multiplier is not None and expected_total is not None:
-            raise ValueError(
-                "depth_multiplier and expected_total both set the sum of the means: give one of them"
-            )
+            raise ValueError("depth_multiplier and expected_total both set the sum of the means: give one of them")
         self._check_context(genes, counts, total_counts)
         multiplier = 1.0 if depth_multiplier is None else depth_multiplier
         tokens = self._tokens(genes, counts, total_counts * multiplier, mask)
@@ -262,9 +256,7 @@ class ScPrint(nn.Module):
                 f"model need {expected} (tokens {', '.join(self.token_names)})"
             )
         if total_counts.shape != genes.shape[:1]:
-            raise ValueError(
-                f"total_counts has shape {tuple(total_counts.shape)}; it needs ({genes.shape[0]},)"
-            )
+            raise ValueError(f"total_counts has shape {tuple(total_counts.shape)}; it needs ({genes.shape[0]},)")
         gene_tokens = self.gene_encoder(genes) + self.position_encoder(genes)
         cells, gene_tokens, _ = self._transform(torch.cat((cell_embeddings, gene_tokens), dim=1))
         return self._output(cells, gene_tokens, total_counts, None)
@@ -272,10 +264,7 @@ class ScPrint(nn.Module):
     def classify(self, cell_embeddings: Tensor) -> dict[str, Tensor]:
         """(B, T, d) cell embeddings to the logits of each class's leaf labels."""
         first = len(LEADING_TOKENS)
-        return {
-            name: head(cell_embeddings[:, first + i])
-            for i, (name, head) in enumerate(self.class_heads.items())
-        }
+        return {name: head(cell_embeddings[:, first + i]) for i, (name, head) in enumerate(self.class_heads.items())}
 
     def _tokens(self, genes: Tensor, counts: Tensor, total_counts: Tensor, mask: Tensor | None) -> Tensor:
         """(B, T + S, d): base, depth and class tokens, then the genes'."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def random_expressed(
-    expressed: np.ndarray, measured: np.ndarray, size: int, rng: np.random.Generator
-) -> np.ndarray:
+def random_expressed(expressed: np.ndarray, measured: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
     """Choose `size` expressed genes at random; a cell with fewer gets random unexpressed ones besides.
 
     Parameters

@@ -43,8 +43,7 @@ def check_shape(adata: anndata.AnnData, *, min_cells: int = 2) -> None:
     if n_cells < min_cells:
         raise ValueError(f"the data hold {n_cells} cell(s): at least {min_cells} are needed")
     if adata.X is None:
-        layers = [name for name in adata.layers if name is not None]
-        raise ValueError(f"X is empty (layers: {layers}): put the raw counts in X")
+        raise ValueError("X is empty: put the raw counts in X, for instance from a layer")
 
 
 def check_unique(adata: anndata.AnnData) -> None:
@@ -74,13 +73,16 @@ def check_raw_counts(matrix: sparse.csr_matrix | np.ndarray) -> None:
         if not np.isfinite(part).all():
             raise ValueError("the counts hold NaN or infinite values: fix them first")
         if (part < 0).any():
-            raise ValueError(f"the counts hold negative values (least {part.min():.4g}): these look like scaled data; pass raw counts")
+            raise ValueError(
+                f"the counts hold negative values (least {part.min():.4g}): they look scaled, pass raw counts"
+            )
         whole = part == np.floor(part)
         if not whole.all():
             examples = ", ".join(f"{v:.4g}" for v in part[~whole][:3])
             raise ValueError(
-                f"these are not raw counts: {(~whole).mean():.0%} of the stored values are not whole numbers ({examples}, ...; "
-                f"largest {part.max():.4g}), so they look normalised. Put raw counts in X, for instance from adata.raw or a layer"
+                f"these are not raw counts: {(~whole).mean():.0%} of the stored values are not whole numbers "
+                f"({examples}, ...; largest {part.max():.4g}), so they look normalised. Put raw counts in X, for "
+                "instance from adata.raw or a layer"
             )
         largest = max(largest, float(part.max(initial=0)))
     if largest == 0:
@@ -108,9 +110,10 @@ def find_organism(adata: anndata.AnnData, organism: str | None = None) -> str:
             if found:
                 return organism_id(found[0])
     for prefix, taxon in (("ENSMUSG", "NCBITaxon:10090"), ("ENSG0", "NCBITaxon:9606")):
-        if adata.var_names.str.startswith(prefix).any():
+        if any(name.startswith(prefix) for name in adata.var_names.tolist()):
             return taxon
+    choices = " or ".join(repr(name) for name in ORGANISMS.values())
     raise ValueError(
-        f"cannot tell the organism: obs has no 'organism_ontology_term_id' and the gene names ({adata.var_names[:3].tolist()}) "
-        f"are no Ensembl ids: pass organism={' or '.join(repr(name) for name in ORGANISMS.values())}"
+        f"cannot tell the organism: obs has no 'organism_ontology_term_id' and the gene names "
+        f"({adata.var_names[:3].tolist()}) are no Ensembl ids: pass organism={choices}"
     )

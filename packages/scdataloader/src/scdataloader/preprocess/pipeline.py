@@ -7,8 +7,10 @@ from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
+from scdataloader.counts import csr_counts, obs_table
 from scdataloader.genes import gene_table
 from scdataloader.preprocess import checks, filters
 from scdataloader.preprocess.identifiers import map_identifiers, merge_columns
@@ -54,8 +56,9 @@ class Preprocessor:
         Returns
         -------
         tuple
-            A new AnnData: ``X`` CSR float32 raw counts over Ensembl ids, sorted; ``var["symbol"]``, ``["biotype"]``; ``obs`` as
-            given plus ``total_counts`` (over all the genes given, before mapping) and ``n_genes``; and the `Report`.
+            A new AnnData: ``X`` CSR float32 raw counts over Ensembl ids, sorted; ``var["symbol"]``, ``["biotype"]``;
+            ``obs`` as given plus ``total_counts`` (over all the genes given, before mapping) and ``n_genes``; and
+            the `Report`.
 
         Raises
         ------
@@ -67,11 +70,16 @@ class Preprocessor:
         checks.check_shape(adata, min_cells=self.min_cells)
         checks.check_unique(adata)
         organism = checks.find_organism(adata, self.organism)
-        counts = sparse.csr_matrix(adata.X)
+        counts = csr_counts(adata)
         checks.check_raw_counts(counts)
-        report.add("raw counts", adata.shape, adata.shape, f"whole numbers, largest {counts.data.max():.0f}; {organism}")
+        report.add(
+            "raw counts",
+            adata.shape,
+            adata.shape,
+            f"whole numbers, largest {counts.data.max():.0f}; {organism}",
+        )
 
-        obs = adata.obs.copy()
+        obs = obs_table(adata).copy()
         obs["total_counts"] = np.asarray(counts.sum(axis=1, dtype=np.float64)).ravel()
         obs["organism_ontology_term_id"] = organism
         counts, ids = self._identify(adata, counts, organism, report)
@@ -86,15 +94,16 @@ class Preprocessor:
         keep &= rich
         if keep.sum() < self.min_cells:
             raise ValueError(
-                f"{keep.sum()} of {len(keep)} cells are left after filtering, {self.min_cells} are needed: most cells express "
-                f"fewer than min_genes={self.min_genes} genes (median {np.median(np.diff(counts.indptr)):.0f}); lower it for targeted panels"
+                f"{keep.sum()} of {len(keep)} cells are left after filtering, {self.min_cells} are needed: most cells "
+                f"express fewer than min_genes={self.min_genes} genes (median "
+                f"{np.median(np.diff(counts.indptr)):.0f}); lower it for targeted panels"
             )
         return self._assemble(counts[keep], ids, obs[keep], organism), report
 
     def _identify(
         self, adata: anndata.AnnData, counts: sparse.csr_matrix, organism: str, report: Report
     ) -> tuple[sparse.csr_matrix, list[str]]:
-        mapping = map_identifiers(adata.var_names, gene_table(organism))
+        mapping = map_identifiers(adata.var_names.tolist(), gene_table(organism))
         if mapping.n_ensembl + mapping.n_symbol == 0:
             raise ValueError(
                 f"none of the {adata.n_vars:,} gene names is an Ensembl id or symbol of {organism}: they look like "
@@ -106,9 +115,7 @@ class Preprocessor:
         report.add("gene ids", adata.shape, (adata.n_obs, len(ids)), detail)
         return counts, ids
 
-    def _assemble(
-        self, counts: sparse.csr_matrix, ids: list[str], obs: object, organism: str
-    ) -> anndata.AnnData:
+    def _assemble(self, counts: sparse.csr_matrix, ids: list[str], obs: pd.DataFrame, organism: str) -> anndata.AnnData:
         order = np.argsort(np.asarray(ids))
         counts = sparse.csr_matrix(counts[:, order], dtype=np.float32)
         counts.eliminate_zeros()

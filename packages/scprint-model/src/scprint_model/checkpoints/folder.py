@@ -11,12 +11,18 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from scdataloader import GeneVocabulary, LabelSpace
 
+from scdataloader import GeneVocabulary, LabelSpace
 from scprint_model.config import ModelConfig
 from scprint_model.model import ScPrint
 
-WEIGHTS, CONFIG, GENES, LABELS, CARD = "model.safetensors", "config.json", "genes.parquet", "labels.json", "card.json"
+WEIGHTS, CONFIG, GENES, LABELS, CARD = (
+    "model.safetensors",
+    "config.json",
+    "genes.parquet",
+    "labels.json",
+    "card.json",
+)
 
 
 def save_folder(
@@ -88,9 +94,13 @@ def load_folder(folder: Path | str) -> ScPrint:
         weights = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS} is damaged: {error}") from error
-    model = ScPrint(config, gene_positions=torch.tensor(vocabulary.locations), gene_rows=weights.get("gene_encoder.rows"))
+    model = ScPrint(
+        config, gene_positions=torch.tensor(vocabulary.locations), gene_rows=weights.get("gene_encoder.rows")
+    )
     try:
-        model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in weights.items()})
+        model.load_state_dict(
+            {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+        )
     except RuntimeError as error:
         raise ValueError(f"the weights in {folder} do not fit its config: {error}") from error
     model.vocabulary, model.label_space = vocabulary, labels

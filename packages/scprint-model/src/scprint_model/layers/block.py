@@ -18,9 +18,7 @@ def stochastic_depth(x: Tensor, rate: float, *, training: bool) -> Tensor:
     """
     if not training or rate == 0:
         return x
-    keep = torch.empty((x.shape[0],) + (1,) * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(
-        1 - rate
-    )
+    keep = torch.empty((x.shape[0],) + (1,) * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(1 - rate)
     return x * (keep / (1 - rate))
 
 

@@ -33,9 +33,7 @@ class GeneEncoder(nn.Module):
         if gene_rows is not None:
             gene_rows = torch.as_tensor(gene_rows, dtype=torch.int64)
             if gene_rows.shape != (n_genes,):
-                raise ValueError(
-                    f"gene_rows has shape {tuple(gene_rows.shape)} but there are {n_genes} genes"
-                )
+                raise ValueError(f"gene_rows has shape {tuple(gene_rows.shape)} but there are {n_genes} genes")
             used = torch.unique(gene_rows)
             n_rows = len(used)
             if int(used[0]) != 0 or int(used[-1]) != n_rows - 1:

@@ -30,9 +30,7 @@ def sinusoid(positions: Tensor, d_model: int) -> Tensor:
     angle_index = torch.remainder(positions - 1, positions.max().clamp(min=1))
     frequencies = torch.pow(10_000.0, -torch.arange(0, d_model, 2, dtype=torch.float64) / d_model)
     angles = angle_index[:, None] * frequencies
-    return (
-        torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(len(positions), d_model).to(torch.float32)
-    )
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).reshape(len(positions), d_model).to(torch.float32)
 
 
 class PositionEncoder(nn.Module):

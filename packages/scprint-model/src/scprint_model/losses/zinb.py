@@ -10,8 +10,8 @@ from torch.nn.functional import softplus
 
 #: Added to the mean, as in the published loss: bounds the loss of a count where the model says "none".
 EPS = 1e-8
-#: Keeps μ / θ finite where the exponential that makes θ underflows.
-_MIN_DISPERSION = 1e-30
+#: Keeps μ / θ² finite, which is part of the gradient.
+_MIN_DISPERSION = 1e-15
 
 #: From here on the asymptotic series of the Stirling error is exact in float32.
 _SERIES_FROM = 10.0
@@ -47,7 +47,7 @@ def zinb_log_likelihood(counts: Tensor, mean: Tensor, dispersion: Tensor, zero_l
         x, mu, theta, pi = (_at_least_float32(t) for t in (counts, mean, dispersion, zero_logits))
         mu, theta = mu + EPS, theta.clamp(min=_MIN_DISPERSION)
         log_zero = -theta * torch.log1p(mu / theta)
-        at_zero = softplus(log_zero - pi) - softplus(-pi)
+        at_zero = torch.logaddexp(-softplus(-pi), log_zero - softplus(pi))
         positive = x > 0
         above = _log_negative_binomial(torch.where(positive, x, 1.0), mu, theta) - softplus(pi)
         return torch.where(positive, above, at_zero)

@@ -10,8 +10,8 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from scdataloader import CellDataModule
 
+from scdataloader import CellDataModule
 from scprint_model.checkpoints.folder import save_folder
 from scprint_model.training.module import PretrainingModule
 
@@ -37,15 +37,15 @@ class SavePretrained(Callback):
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save, unless Lightning only tries the validation out before training."""
         if not trainer.sanity_checking and trainer.is_global_zero:
-            self._save(trainer, cast(PretrainingModule, pl_module))
+            self._save(trainer, cast("PretrainingModule", pl_module))
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Save the final weights."""
         if trainer.is_global_zero:
-            self._save(trainer, cast(PretrainingModule, pl_module))
+            self._save(trainer, cast("PretrainingModule", pl_module))
 
     def _save(self, trainer: lightning.Trainer, module: PretrainingModule) -> None:
-        data = cast(CellDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+        data = cast("CellDataModule", trainer.datamodule)  # type: ignore[attr-defined]
         metrics = {k: round(float(v), 4) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         card = {
             "data_sets": data.cells.names,

@@ -7,9 +7,9 @@ from typing import Any, cast
 import lightning
 import numpy as np
 import torch
-from scdataloader import CellBatch, CellDataModule
 from torch import Tensor
 
+from scdataloader import CellBatch, CellDataModule
 from scprint_model.config import ModelConfig, Normalization
 from scprint_model.model import ScPrint
 from scprint_model.training.objective import LossWeights, Objective
@@ -32,6 +32,8 @@ class PretrainingModule(lightning.LightningModule):
         See `LossWeights`.
     noise
         Down-sampling rate of the denoising task.
+    relabel, min_context
+        See `scprint_model.training.objective.Objective`.
     learning_rate
         Peak rate of AdamW.
     warmup_steps
@@ -53,6 +55,8 @@ class PretrainingModule(lightning.LightningModule):
         gene_embedding_std: float = 0.5,
         loss_weights: LossWeights = LossWeights(),  # noqa: B008 (frozen)
         noise: float = 0.6,
+        relabel: float = 0.0,
+        min_context: int | None = None,
         learning_rate: float = 1e-4,
         warmup_steps: int = 500,
         weight_decay: float = 0.01,
@@ -69,7 +73,11 @@ class PretrainingModule(lightning.LightningModule):
         self.shared_rows = shared_rows
         self.gene_embedding_std = gene_embedding_std
         self.loss_weights = loss_weights
-        self.noise = noise
+        self.objective_options: dict[str, Any] = {
+            "noise": noise,
+            "relabel": relabel,
+            "min_context": min_context,
+        }
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
         self.weight_decay = weight_decay
@@ -85,7 +93,7 @@ class PretrainingModule(lightning.LightningModule):
     def configure_model(self) -> None:
         """Build the network from the data module's genes and labels."""
         if self.model is None:
-            self.build(cast(CellDataModule, self.trainer.datamodule))  # type: ignore[attr-defined]
+            self.build(cast("CellDataModule", self.trainer.datamodule))  # type: ignore[attr-defined]
 
     def build(self, data: CellDataModule) -> ScPrint:
         """Build the network and the objective for the genes and labels of `data`, and return the network."""
@@ -95,7 +103,7 @@ class PretrainingModule(lightning.LightningModule):
         self.model = ScPrint(config, gene_positions=torch.tensor(vocabulary.locations), gene_rows=rows)
         self.model.vocabulary, self.model.label_space = vocabulary, labels
         torch.nn.init.normal_(self.model.gene_encoder.table.weight, std=self.gene_embedding_std)
-        self.objective = Objective(labels, weights=self.loss_weights, noise=self.noise)
+        self.objective = Objective(labels, weights=self.loss_weights, **self.objective_options)
         return self.model
 
     def training_step(self, batch: CellBatch, batch_idx: int) -> Tensor:  # noqa: ARG002 (Lightning's signature)
@@ -106,17 +114,28 @@ class PretrainingModule(lightning.LightningModule):
         return terms["loss"]
 
     def validation_step(self, batch: CellBatch, batch_idx: int) -> None:
-        """Log the loss terms and the label accuracy of a batch, under the same noise every time."""
+        """Log the loss terms of a batch, under the same noise every time, and count right labels."""
         generator = torch.Generator(device=self.device).manual_seed(batch_idx)
         terms = self.objective(self.network, batch, generator=generator)
         size = len(batch["genes"])
-        self.log_dict({f"val/{name}": value for name, value in terms.items()}, batch_size=size)
+        self.log_dict({f"val/{name}": value for name, value in terms.items()}, batch_size=size, sync_dist=True)
         encoding = self.network.encode(batch["genes"], batch["counts"], batch["total_counts"])
         for i, (name, logits) in enumerate(encoding.class_logits.items()):
-            known = (batch["labels"][:, i] >= 0) & (batch["labels"][:, i] < logits.shape[1])
-            if known.any():
-                hits = (logits.argmax(dim=1) == batch["labels"][:, i])[known].float()
-                self.log(f"val/accuracy_{name}", hits.mean(), batch_size=int(known.sum()))
+            labels = batch["labels"][:, i]
+            leaf = (labels >= 0) & (labels < logits.shape[1])
+            right = (logits.argmax(dim=1) == labels) & leaf
+            self._hits[name] += torch.stack([right.sum(), leaf.sum()]).to(self._hits[name])
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting right predictions."""
+        self._hits = {name: torch.zeros(2, device=self.device) for name in self.network.config.class_sizes}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the share of right predictions among the cells with a leaf label, over all ranks."""
+        for name, counts in self._hits.items():
+            right, leaf = self.trainer.strategy.reduce(counts, reduce_op="sum")
+            if leaf > 0:
+                self.log(f"val/accuracy_{name}", right / leaf, rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
         """Return AdamW, without decay on biases, norms and embeddings, and the schedule."""

@@ -1,0 +1,229 @@
+"""The one place where a network meets a truth: match genes, drop self edges, fix which pairs are scored."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from bengrn.network import Network
+from bengrn.truths.ground_truth import GroundTruth
+
+logger = logging.getLogger(__name__)
+
+type Regulators = Literal["truth", "all"] | Iterable[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Universe:
+    """The pairs that are scored.
+
+    Attributes
+    ----------
+    scores
+        The network's weights, (regulators, targets).
+    truth
+        Whether the pair is a true edge, (regulators, targets) bool.
+    scored
+        Whether the pair counts: False for a gene with itself, (regulators, targets) bool.
+    regulators, targets
+        Names of rows and columns, in the naming that matched.
+    matched_by
+        The network's naming that matched, "var_names" or "symbol".
+    n_genes, n_matched, n_ambiguous
+        Genes of the network; those the truth knows; those left out because another gene has the same name.
+    n_true_edges
+        Distinct true edges the truth holds, both directions counted where it is undirected.
+    lost
+        How many of them each filter took, in this order: ``self`` edges, ``source_absent`` and
+        ``target_absent`` from the network's genes, and ``regulator_not_chosen``. What is left is the number
+        of positives.
+    """
+
+    scores: NDArray[Any]
+    truth: NDArray[np.bool_]
+    scored: NDArray[np.bool_]
+    regulators: pd.Index
+    targets: pd.Index
+    matched_by: str
+    n_genes: int
+    n_matched: int
+    n_ambiguous: int
+    n_true_edges: int
+    lost: dict[str, int]
+
+    def pairs(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Scores and truth of the scored pairs, (pairs,) each."""
+        return self.scores[self.scored], self.truth[self.scored]
+
+
+def align(
+    network: Network, truth: GroundTruth, *, transpose: bool = False, regulators: Regulators = "truth"
+) -> Universe:
+    """Bring network and truth onto the same genes.
+
+    Names are matched in whichever of the network's namings and of the truth's shares most genes. A name that
+    several genes of the network have matches none of them.
+
+    Parameters
+    ----------
+    network, truth
+        What to compare.
+    transpose
+        Score the network's transpose: its columns as regulators.
+    regulators
+        Rows of the universe. "truth": genes with at least one true edge whose two genes are in the network.
+        "all": every gene that is a column. A list of names, in any naming of the network: those of them that
+        are columns, with or without true edges. Columns are always the network's genes that the truth knows,
+        all of them where the truth does not say what it knows.
+
+    Raises
+    ------
+    ValueError
+        If network and truth share no gene, no true edge is left, or a scored weight is NaN.
+    """
+    matched_by, naming = _best_naming(network, truth)
+    names = network.namings[matched_by]
+    usable = ~names.duplicated(keep=False) & (names != "")
+    known = truth.known(naming)
+    is_column = usable if known is None else usable & names.isin(known)
+    n_ambiguous = int((~usable).sum())
+    if n_ambiguous:
+        logger.warning(
+            "%d of %d genes have no name of their own as %s and are not scored",
+            n_ambiguous,
+            len(names),
+            matched_by,
+        )
+    columns = np.flatnonzero(is_column)
+    genes = names[columns]
+
+    edges = _true_edges(truth, naming)
+    n_true_edges = len(edges)
+    lost: dict[str, int] = {}
+    edges = _keep(edges, edges["source"] != edges["target"], "self", lost)
+    edges = _keep(edges, edges["source"].isin(genes), "source_absent", lost)
+    edges = _keep(edges, edges["target"].isin(genes), "target_absent", lost)
+    chosen = _choose_rows(network, regulators, columns, genes, edges)
+    rows, row_names = columns[chosen], genes[chosen]
+    edges = _keep(edges, edges["source"].isin(row_names), "regulator_not_chosen", lost)
+    if edges.empty:
+        losses = ", ".join(f"{count:,} {reason}" for reason, count in lost.items() if count)
+        raise ValueError(
+            f"no edge of the truth {truth.name!r} can be found with this network: of {n_true_edges:,}, "
+            f"{losses}; {len(row_names):,} regulators × {len(genes):,} targets were to be scored. Use more "
+            "genes, or regulators='truth'"
+        )
+
+    scores = _submatrix(network.matrix, rows, columns, transpose=transpose)
+    is_true = np.zeros(scores.shape, dtype=bool)
+    is_true[row_names.get_indexer(pd.Index(edges["source"])), genes.get_indexer(pd.Index(edges["target"]))] = True
+    scored = rows[:, None] != columns[None, :]
+    _refuse_nan(scores, scored, row_names, genes)
+    return Universe(
+        scores=scores,
+        truth=is_true,
+        scored=scored,
+        regulators=row_names,
+        targets=genes,
+        matched_by=matched_by,
+        n_genes=len(names),
+        n_matched=int(names[usable].isin(_mentioned(truth, naming)).sum()),
+        n_ambiguous=n_ambiguous,
+        n_true_edges=n_true_edges,
+        lost=lost,
+    )
+
+
+def _mentioned(truth: GroundTruth, naming: tuple[str, str]) -> frozenset[str]:
+    known = truth.known(naming)
+    return known if known is not None else frozenset(truth.edges[naming[0]]).union(truth.edges[naming[1]])
+
+
+def _best_naming(network: Network, truth: GroundTruth) -> tuple[str, tuple[str, str]]:
+    shared = {
+        (ours, theirs): len(_mentioned(truth, theirs).intersection(names))
+        for ours, names in network.namings.items()
+        for theirs in truth.namings
+    }
+    best = max(shared, key=lambda pair: shared[pair])
+    ours, theirs = best
+    if not shared[best]:
+        network_names = "; ".join(f"{key}: {_some(names)}" for key, names in network.namings.items())
+        truth_names = "; ".join(_some(sorted(_mentioned(truth, naming))) for naming in truth.namings)
+        raise ValueError(
+            f"the network and the truth {truth.name!r} share no gene. The network's genes are called "
+            f"{network_names}; the truth's {truth_names}. Put names of the truth's kind into var['symbol'] "
+            "or var_names, and check the organism"
+        )
+    logger.info(
+        "%d of %d genes matched by %s to the truth's %s",
+        shared[best],
+        len(network.namings[ours]),
+        ours,
+        theirs[0],
+    )
+    return best
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join(list(names)[:3]) + ", ..."
+
+
+def _true_edges(truth: GroundTruth, naming: tuple[str, str]) -> pd.DataFrame:
+    edges = truth.edges[list(naming)].set_axis(["source", "target"], axis=1)
+    if not truth.directed:
+        reverse = edges.rename(columns={"source": "target", "target": "source"})
+        edges = pd.concat([edges, reverse], ignore_index=True)
+    return edges.drop_duplicates()
+
+
+def _keep(edges: pd.DataFrame, keep: pd.Series, reason: str, lost: dict[str, int]) -> pd.DataFrame:
+    lost[reason] = int((~keep).sum())
+    return edges[keep]
+
+
+def _choose_rows(
+    network: Network, regulators: Regulators, columns: NDArray[np.intp], genes: pd.Index, edges: pd.DataFrame
+) -> NDArray[np.bool_]:
+    if isinstance(regulators, str):
+        if regulators == "all":
+            return np.ones(len(genes), dtype=bool)
+        if regulators == "truth":
+            return genes.isin(edges["source"])
+        raise ValueError(f"regulators must be 'truth', 'all' or a list of gene names, not {regulators!r}")
+    wanted = list(map(str, regulators))
+    chosen = np.zeros(len(genes), dtype=bool)
+    for names in network.namings.values():
+        chosen |= names[columns].isin(wanted)
+    if not chosen.any():
+        raise ValueError(
+            f"none of the {len(wanted):,} regulators ({_some(wanted)}) is a gene of the network that the "
+            f"truth knows ({_some(genes)})"
+        )
+    return chosen
+
+
+def _submatrix(matrix: Any, rows: NDArray[np.intp], columns: NDArray[np.intp], *, transpose: bool) -> NDArray[Any]:
+    first, second = (columns, rows) if transpose else (rows, columns)
+    is_sparse: bool = sp.issparse(matrix)
+    part = matrix[first][:, second].toarray() if is_sparse else np.asarray(matrix)[np.ix_(first, second)]
+    return part.T if transpose else part
+
+
+def _refuse_nan(scores: NDArray[Any], scored: NDArray[np.bool_], rows: pd.Index, columns: pd.Index) -> None:
+    if scores.dtype.kind != "f":
+        return
+    bad = np.isnan(scores) & scored
+    if bad.any():
+        i, j = np.argwhere(bad)[0]
+        raise ValueError(
+            f"{int(bad.sum()):,} of {int(scored.sum()):,} scored weights are NaN, first {rows[i]} → "
+            f"{columns[j]}: give every pair a weight (0 means no edge), for example with numpy.nan_to_num"
+        )

@@ -1,0 +1,1 @@
+"""Methods that infer networks, one file each; found through :func:`bengrn.list_methods`."""

@@ -1,0 +1,119 @@
+"""Pearson correlation: the baseline that any method has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from grnndata import GRNAnnData
+
+_SCALE = 1e4
+
+
+def log_cp10k(counts: Any) -> NDArray[np.float64]:
+    """Scale each cell to 10,000 counts over the given genes and take log(1 + x).
+
+    Parameters
+    ----------
+    counts
+        Raw counts, (cells, genes), array or sparse. Cells without counts are left out.
+
+    Raises
+    ------
+    ValueError
+        If a value is negative or no whole number, or fewer than two cells have counts.
+    """
+    is_sparse: bool = sp.issparse(counts)
+    X = np.asarray(counts.toarray() if is_sparse else counts, dtype=np.float64)
+    bad = (X < 0) | (np.floor(X) != X)
+    if bad.any():
+        example = float(X[bad][0])
+        raise ValueError(
+            f"{int(bad.sum()):,} of {X.size:,} values in X are no counts (first: {example:g}): pass raw "
+            "counts, the normalisation is done here"
+        )
+    total = X.sum(axis=1)
+    if int((total > 0).sum()) < 2:
+        raise ValueError(f"{int((total > 0).sum())} of {len(X)} cells have counts: a correlation needs at least two")
+    X, total = X[total > 0], total[total > 0]
+    return np.log1p(X / total[:, None] * _SCALE)
+
+
+def absolute_correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Absolute Pearson correlation of the columns of `values` (cells, genes): (genes, genes), diagonal 0.
+
+    A gene that does not vary correlates with none: 0.
+    """
+    centred = values - values.mean(axis=0)
+    length = np.sqrt((centred**2).sum(axis=0))
+    # Rounding leaves a constant gene with a tiny spread: noise, not variation.
+    varies = length > 1e-10 * np.abs(values).max(initial=0.0) * np.sqrt(len(values))
+    centred = np.where(varies, centred / np.where(varies, length, 1.0), 0.0)
+    correlation = np.abs(centred.T @ centred).clip(max=1.0)
+    np.fill_diagonal(correlation, 0.0)
+    return correlation
+
+
+class Pearson:
+    """|Pearson correlation| of log1p-CP10k expression; symmetric, diagonal 0."""
+
+    name = "pearson"
+
+    def infer(
+        self,
+        adata: AnnData,
+        *,
+        regulators: Sequence[str] | None = None,
+        rng: np.random.Generator | int | None = None,  # noqa: ARG002 (nothing is random here)
+    ) -> GRNAnnData:
+        """Infer a network; see :class:`grnndata.GRNMethod`.
+
+        Parameters
+        ----------
+        adata
+            Raw counts in X; each cell is scaled to 10,000 counts over the genes given.
+        regulators
+            Names from ``var_names``; the other genes' rows are 0. All genes when None.
+        rng
+            Not used: there is nothing random.
+
+        Raises
+        ------
+        ValueError
+            If X holds no raw counts, fewer than two cells have any, or a regulator is unknown.
+        """
+        from grnndata import GRNAnnData
+
+        if adata.X is None:
+            raise ValueError("this AnnData has no X: a correlation needs raw counts there")
+        weights = absolute_correlation(log_cp10k(adata.X)).astype(np.float32)
+        keep_rows(weights, adata.var_names, regulators)
+        parameters = {"transform": "log1p of counts per 10,000"}
+        return GRNAnnData(adata, grn=weights, method=self.name, parameters=parameters, directed=regulators is not None)
+
+
+def keep_rows(weights: NDArray[np.float32], genes: pd.Index, regulators: Sequence[str] | None) -> None:
+    """Set the rows of genes that are no regulators to 0, in place.
+
+    Raises
+    ------
+    ValueError
+        If a regulator is not among `genes`.
+    """
+    if regulators is None:
+        return
+    unknown = sorted(set(regulators) - set(genes))
+    if unknown:
+        raise ValueError(
+            f"{len(unknown):,} of {len(regulators):,} regulators are not in var_names (first: "
+            f"{unknown[0]!r}): pass names from var_names"
+        )
+    weights[~genes.isin(regulators)] = 0.0

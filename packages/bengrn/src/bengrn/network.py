@@ -1,0 +1,94 @@
+"""Take a network in any of its forms: a matrix, and every naming its genes have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+import grnndata
+
+SYMBOL = "symbol"
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A square matrix, row = regulator, and the names of its genes.
+
+    Attributes
+    ----------
+    matrix
+        Array or CSR, (genes, genes).
+    namings
+        The genes' names, one entry a naming: "var_names", and "symbol" where the network has symbols.
+        (genes,) each.
+    method
+        What made the network, "unknown" where it does not say.
+    """
+
+    matrix: Any
+    namings: Mapping[str, pd.Index]
+    method: str = "unknown"
+
+
+def as_network(grn: Any) -> Network:
+    """Take a network in any of the forms that can be scored.
+
+    Parameters
+    ----------
+    grn
+        A GRNAnnData or AnnData with ``varp["GRN"]``; an edge table with columns source, target, weight; or a
+        pair (square array or sparse matrix, gene names). Row = regulator, column = target.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    ValueError
+        If the network is missing, not square, or does not fit its names.
+    """
+    if isinstance(grn, AnnData):
+        return _from_anndata(grn)
+    if isinstance(grn, pd.DataFrame):
+        return _from_anndata(grnndata.from_edges(grn))
+    if isinstance(grn, tuple) and len(grn) == 2:
+        return _from_matrix(*grn)
+    raise TypeError(
+        f"cannot score a {type(grn).__name__}: pass a GRNAnnData (or AnnData with varp['GRN']), an edge "
+        "table with columns source, target, weight, or a pair (square matrix, gene names)"
+    )
+
+
+def _from_anndata(adata: AnnData) -> Network:
+    if "GRN" not in adata.varp:
+        held = ", ".join(map(repr, adata.varp)) or "nothing"
+        raise ValueError(f"no network to score: varp['GRN'] is missing (varp holds {held})")
+    namings = {"var_names": pd.Index(adata.var_names.astype(str))}
+    if SYMBOL in adata.var:
+        symbols = adata.var[SYMBOL].astype(object)
+        namings[SYMBOL] = pd.Index(symbols.where(symbols.notna(), "").astype(str))
+    matrix = adata.varp["GRN"]
+    described = adata.uns.get("grn", {})
+    method = described.get("method", "unknown") if isinstance(described, Mapping) else "unknown"
+    return Network(_stored(matrix), namings, str(method))
+
+
+def _from_matrix(matrix: Any, names: Any) -> Network:
+    genes = pd.Index(names).astype(str)
+    stored = _stored(matrix)
+    if stored.shape != (len(genes), len(genes)):
+        raise ValueError(
+            f"the matrix has shape {stored.shape} and there are {len(genes):,} gene names: a network is "
+            "square, one row and one column a gene"
+        )
+    return Network(stored, {"var_names": genes})
+
+
+def _stored(matrix: Any) -> Any:
+    is_sparse: bool = sp.issparse(matrix)
+    return matrix.tocsr() if is_sparse else np.asarray(matrix)

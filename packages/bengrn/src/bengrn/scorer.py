@@ -1,0 +1,128 @@
+"""The score table that other packages ask for: a network against OmniPath, beside its baselines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bengrn.align import align
+from bengrn.methods.correlation import Pearson
+from bengrn.methods.random import Random
+from bengrn.network import as_network
+from bengrn.scoring import Scores, score
+from bengrn.truths import GroundTruth, load_truth
+
+if TYPE_CHECKING:
+    from grnndata import GRNAnnData
+
+RANDOM_DRAWS = 10
+_MEASURED = ("ap", "auprc_paper", "auroc", "epr", "odds_ratio")
+_SIZES = ("prevalence", "n_positives", "n_regulators", "n_targets")
+COLUMNS = ("method", "orientation", "universe", *_MEASURED, *_SIZES)
+
+
+def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None, seed: int = 0) -> pd.DataFrame:
+    """Score a network and its baselines on the same pairs.
+
+    Parameters
+    ----------
+    grn
+        The network, with the raw counts it came from in X.
+    truth
+        Another ground truth than the bundled OmniPath.
+    seed
+        Of the random baseline.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``method, orientation, universe, ap, auprc_paper, auroc, epr, odds_ratio, prevalence,
+        n_positives, n_regulators, n_targets``. Per universe ("all": every regulator with a true edge; "TF":
+        the transcription factors among them, left out where there are none) one row each for
+
+        - the network "as stored" (row = regulator) and "transposed", which is how the paper scores networks
+          against OmniPath (Kalfon et al. 2025, "Normalization and network interpretation");
+        - |Pearson correlation| of X ("symmetric": both orientations are the same), left out where there is no
+          X;
+        - random weights, each score the mean over 10 draws;
+        - the random expectation, exact: AP = prevalence, AUROC = 1/2, both ratios 1, the paper's AUPRC 0.
+
+    Raises
+    ------
+    ValueError
+        As :func:`bengrn.score`, and if X holds no raw counts.
+    """
+    truth = load_truth("omnipath") if truth is None else truth
+    universes: dict[str, Any] = {"all": "truth"}
+    factors = _factors_with_edges(grn, truth)
+    if factors:
+        universes["TF"] = factors
+    baselines = _baselines(grn, seed)
+    rows = []
+    for universe, regulators in universes.items():
+        for method, orientation, networks, transpose in [
+            (None, "as stored", [grn], False),
+            (None, "transposed", [grn], True),
+            *baselines,
+        ]:
+            scores = [score(network, truth, transpose=transpose, regulators=regulators) for network in networks]
+            rows.append(_row(method or scores[0].method, orientation, universe, scores))
+        rows.append(_expectation(universe, scores[0]))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _baselines(grn: GRNAnnData, seed: int) -> list[tuple[str | None, str, list[Any], bool]]:
+    rng = np.random.default_rng(seed)
+    # Matrices only: ten copies of the cells beside them would be waste.
+    symbols = {"symbol": grn.var["symbol"]} if "symbol" in grn.var else {}
+    genes = pd.DataFrame(symbols, index=grn.var_names)
+    draws = [_without_cells(Random(), genes, rng) for _ in range(RANDOM_DRAWS)]
+    found: list[tuple[str | None, str, list[Any], bool]] = [(f"random (mean of {RANDOM_DRAWS})", "any", draws, False)]
+    if grn.X is not None and grn.n_obs:
+        found.insert(0, (None, "symmetric", [Pearson().infer(grn)], False))
+    return found
+
+
+def _without_cells(method: Random, genes: pd.DataFrame, rng: np.random.Generator) -> GRNAnnData:
+    from anndata import AnnData
+
+    return method.infer(AnnData(shape=(0, len(genes)), var=genes), rng=rng)
+
+
+def _factors_with_edges(grn: GRNAnnData, truth: GroundTruth) -> list[str]:
+    """Transcription factors among the regulators that are scored by default; empty where none is known."""
+    from grnndata import transcription_factors
+
+    try:
+        symbols = transcription_factors(truth.organism)
+    except ValueError:
+        return []
+    network = as_network(grn)
+    factors = set(symbols)
+    # The list holds symbols; rows may be named by ids, so take every name that stands beside a listed one.
+    tables = [
+        pd.DataFrame({key: list(names) for key, names in network.namings.items()}),
+        *[truth.edges[[pair[side] for pair in truth.namings]] for side in (0, 1)],
+    ]
+    for table in tables:
+        listed = table[table.isin(symbols).any(axis=1)]
+        factors.update(listed.to_numpy().ravel())
+    return [name for name in align(network, truth).regulators if name in factors]
+
+
+def _row(method: str, orientation: str, universe: str, scores: list[Scores]) -> dict[str, Any]:
+    return {
+        "method": method,
+        "orientation": orientation,
+        "universe": universe,
+        **{key: float(np.mean([getattr(one, key) for one in scores])) for key in _MEASURED},
+        **{key: getattr(scores[0], key) for key in _SIZES},
+    }
+
+
+def _expectation(universe: str, one: Scores) -> dict[str, Any]:
+    chance = {"ap": one.prevalence, "auprc_paper": 0.0, "auroc": 0.5, "epr": 1.0, "odds_ratio": 1.0}
+    sizes = {key: getattr(one, key) for key in _SIZES}
+    return {"method": "random expectation", "orientation": "any", "universe": universe} | chance | sizes

@@ -1,0 +1,29 @@
+"""Files that appear complete or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+
+@contextmanager
+def atomic_path(path: os.PathLike[str] | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it takes the place of `path`, else it is removed.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the folder does not exist.
+    """
+    final = Path(path)
+    if not final.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {final}: there is no folder {final.parent.resolve()}")
+    temporary = final.with_name(f".{uuid4().hex[:12]}.{final.name}")
+    try:
+        yield temporary
+        os.replace(temporary, final)  # noqa: PTH105 - the rename that overwrites on every system
+    finally:
+        temporary.unlink(missing_ok=True)

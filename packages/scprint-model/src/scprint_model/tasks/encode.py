@@ -1,0 +1,102 @@
+"""One pass of the network over all cells, from which embeddings and labels are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from anndata import AnnData
+from tqdm.auto import tqdm
+
+from scdataloader import CellBatch, CellDataset, GeneVocabulary, LabelSpace
+from scdataloader.cells import loader
+from scprint_model.genes import shared_genes
+from scprint_model.model import ScPrint
+
+
+@dataclass(frozen=True)
+class EncodedCells:
+    """What the network says of each cell.
+
+    Attributes
+    ----------
+    embeddings
+        float32, shape (n_cells, T, d): one embedding for each of `token_names`.
+    token_names
+        ``"base"``, ``"depth"``, then the class names.
+    class_logits
+        Class name to float32, shape (n_cells, n_leaves).
+    """
+
+    embeddings: np.ndarray
+    token_names: tuple[str, ...]
+    class_logits: dict[str, np.ndarray]
+
+
+def tables(model: ScPrint) -> tuple[GeneVocabulary, LabelSpace]:
+    """Return the model's vocabulary and label space, or raise ValueError where it has none."""
+    if model.vocabulary is None or model.label_space is None:
+        raise ValueError("the model has no vocabulary or label space: load it with ScPrint.from_pretrained")
+    return model.vocabulary, model.label_space
+
+
+def batches(
+    model: ScPrint, adata: AnnData, *, context: int, batch_size: int, seed: int, description: str
+) -> Iterator[CellBatch]:
+    """Yield all cells in order, each with up to `context` of its most expressed known genes, behind a progress bar."""
+    vocabulary, labels = tables(model)
+    known = len(shared_genes(vocabulary, adata))
+    cells = CellDataset(
+        [("input", adata)],
+        vocabulary,
+        labels,
+        context=min(context, known),
+        choice="most_expressed",
+        seed=seed,
+    )
+    with tqdm(total=len(cells), desc=description, unit="cell", disable=None) as bar:
+        for batch in loader(cells, range(len(cells)), batch_size=batch_size):
+            yield batch
+            bar.update(len(batch["genes"]))
+
+
+@torch.inference_mode()
+def encode(model: ScPrint, adata: AnnData, *, context: int = 1000, batch_size: int = 32, seed: int = 0) -> EncodedCells:
+    """Run the network over all cells.
+
+    Parameters
+    ----------
+    model
+        With vocabulary and labels; see `ScPrint.from_pretrained`.
+    adata
+        As `scdataloader.Preprocessor` gives it: raw counts over Ensembl ids, ``obs["total_counts"]``.
+    context
+        Genes per cell: its most expressed ones, filled up with unexpressed ones. More is slower, with the square.
+    batch_size
+        Cells at a time. It changes nothing but speed and memory.
+    seed
+        Decides which of the genes with equal counts are taken, and which unexpressed ones.
+
+    Raises
+    ------
+    ValueError
+        When the data share too few genes with the model.
+    """
+    device = next(model.parameters()).device
+    embeddings: list[np.ndarray] = []
+    logits: dict[str, list[np.ndarray]] = {name: [] for name in model.config.class_sizes}
+    for batch in batches(
+        model, adata, context=context, batch_size=batch_size, seed=seed, description="embedding cells"
+    ):
+        genes, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
+        encoding = model.encode(genes, counts, total)
+        embeddings.append(encoding.cell_embeddings.float().cpu().numpy())
+        for name, values in encoding.class_logits.items():
+            logits[name].append(values.float().cpu().numpy())
+    return EncodedCells(
+        np.concatenate(embeddings),
+        model.token_names,
+        {name: np.concatenate(parts) for name, parts in logits.items()},
+    )

@@ -1,0 +1,100 @@
+"""The command line: what it prints, and one clear line for input it cannot use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bengrn
+import grnndata
+from bengrn.cli import main
+
+
+@pytest.fixture(scope="module")
+def edges() -> pd.DataFrame:
+    """All true edges, weak or strong, and some wrong ones."""
+    truth = bengrn.load_truth("omnipath").edges[["source", "target"]]
+    wrong = truth.rename(columns={"source": "target", "target": "source"})[["source", "target"]]
+    table = pd.concat([truth, wrong]).drop_duplicates()
+    return table.assign(weight=np.random.default_rng(0).random(len(table)).astype(np.float32) + 0.1)
+
+
+@pytest.fixture
+def network(tmp_path: Path, edges: pd.DataFrame) -> Path:
+    path = tmp_path / "network.tsv.gz"
+    edges.to_csv(path, sep="\t", index=False)
+    return path
+
+
+def test_json_is_what_the_library_says(network, edges, capsys):
+    assert main(["score", str(network), "--truth", "omnipath", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    scores = bengrn.score(edges, bengrn.load_truth("omnipath")).to_dict()
+    assert printed == scores | {"method": str(network)}
+
+
+def test_options_reach_the_library(network, edges, capsys):
+    options = ["--truth", "omnipath", "--json", "--transpose", "--regulators", "all", "--direct-only"]
+    assert main(["score", str(network), *options]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    truth = bengrn.load_truth("omnipath", complexes=False)
+    scores = bengrn.score(edges, truth, transpose=True, regulators="all")
+    assert (printed["ap"], printed["n_pairs"]) == (scores.ap, scores.n_pairs)
+
+
+def test_an_h5ad_prints_a_table(tmp_path, edges, capsys):
+    path = tmp_path / "network.h5ad"
+    grnndata.from_edges(edges, method="made up").write_h5ad(path)
+    assert main(["score", str(path), "--truth", "omnipath"]) == 0
+    out = capsys.readouterr().out
+    scores = bengrn.score(edges, bengrn.load_truth("omnipath"))
+    assert out.startswith("made up against omnipath (as stored: rows are regulators)")
+    assert f"{scores.n_positives:,} of {scores.n_true_edges:,} true edges" in out
+    line = next(line for line in out.splitlines() if line.startswith("AP (average precision)"))
+    assert line.split()[-2:] == [f"{scores.ap:.4g}", f"{scores.prevalence:.4g}"]
+
+
+def test_truths_and_methods(capsys):
+    assert main(["truths"]) == 0
+    assert "omnipath (human)" in capsys.readouterr().out
+    assert main(["methods"]) == 0
+    assert "pearson" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["score", "nowhere.h5ad", "--truth", "omnipath"], "no file"),
+        (["score", "nowhere.csv", "--truth", "omnipath"], "no file"),
+        (["score", "network.png", "--truth", "omnipath"], "cannot tell what network.png is"),
+        (["score", "nowhere.csv", "--truth", "omni"], "no ground truth 'omni' for 'human'"),
+        (["score", "nowhere.csv"], "truth"),
+        (["score", "nowhere.csv", "--truth", "omnipath", "--regulators", "some"], "regulators"),
+        (["rate"], "rate"),
+        ([], "subcommand"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr(arguments, message, capsys):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("bengrn: ")
+    assert message in err
+
+
+def test_no_traceback_from_a_process_either(tmp_path):
+    path = tmp_path / "strangers.csv"
+    path.write_text("source,target,weight\nfoo,bar,1\n")
+    command = [sys.executable, "-m", "bengrn.cli", "score", str(path), "--truth", "omnipath"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 2
+    assert "share no gene" in run.stderr
+    assert "var_names: bar, foo" in run.stderr
+    assert "Traceback" not in run.stderr

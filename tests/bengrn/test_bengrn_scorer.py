@@ -1,0 +1,102 @@
+"""The score table that other packages ask for."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+
+import bengrn
+import grnndata
+from bengrn.methods.correlation import Pearson
+
+SYMBOLS = ["SOX2", "PAX6", "ACTB", "GAPDH", "OTX2", "RHO"]
+IDS = [f"ENSG0000000000{i}" for i in range(6)]
+
+
+@pytest.fixture
+def truth() -> bengrn.GroundTruth:
+    pairs = [("SOX2", "PAX6"), ("SOX2", "RHO"), ("PAX6", "OTX2"), ("ACTB", "GAPDH"), ("GAPDH", "RHO")]
+    return bengrn.GroundTruth.from_edges(pd.DataFrame(pairs, columns=["source", "target"]), name="five")
+
+
+@pytest.fixture
+def network() -> grnndata.GRNAnnData:
+    rng = np.random.default_rng(5)
+    cells = AnnData(rng.poisson(4.0, (40, 6)).astype(np.float32), var=pd.DataFrame({"symbol": SYMBOLS}, index=IDS))
+    return grnndata.GRNAnnData(cells, grn=rng.random((6, 6), dtype=np.float32), method="mine")
+
+
+def test_each_row_is_what_score_says(network, truth):
+    table = bengrn.score_against_omnipath(network, truth=truth, seed=3)
+    assert list(table.columns) == [
+        *("method", "orientation", "universe", "ap", "auprc_paper", "auroc", "epr", "odds_ratio"),
+        *("prevalence", "n_positives", "n_regulators", "n_targets"),
+    ]
+    rows = table.set_index(["universe", "method", "orientation"])
+    assert len(rows) == 10
+    factors = ["SOX2", "PAX6"]
+    for universe, regulators in {"all": "truth", "TF": factors}.items():
+        expected = {
+            ("mine", "as stored"): bengrn.score(network, truth, regulators=regulators),
+            ("mine", "transposed"): bengrn.score(network, truth, transpose=True, regulators=regulators),
+            ("pearson", "symmetric"): bengrn.score(Pearson().infer(network), truth, regulators=regulators),
+        }
+        for key, scores in expected.items():
+            row = rows.loc[(universe, *key)]
+            for column in rows.columns:
+                assert row[column] == pytest.approx(getattr(scores, column)), column
+    assert rows.loc[("all", "mine", "as stored"), "n_regulators"] == 4
+    assert rows.loc[("TF", "mine", "as stored"), "n_regulators"] == 2
+
+
+def test_random_rows(network, truth):
+    table = bengrn.score_against_omnipath(network, truth=truth, seed=3).query("universe == 'all'")
+    expectation = table[table["method"] == "random expectation"].iloc[-1]
+    assert expectation["ap"] == expectation["prevalence"] == 5 / (4 * 5)
+    assert expectation[["auroc", "epr", "odds_ratio", "auprc_paper"]].tolist() == [0.5, 1, 1, 0]
+    drawn = table[table["method"] == "random (mean of 10)"].iloc[0]
+    assert abs(drawn["auroc"] - 0.5) < 0.2
+    again = bengrn.score_against_omnipath(network, truth=truth, seed=3).query("universe == 'all'")
+    pd.testing.assert_frame_equal(table, again)
+    other = bengrn.score_against_omnipath(network, truth=truth, seed=4).query("universe == 'all'")
+    assert drawn["auroc"] != other[other["method"] == "random (mean of 10)"].iloc[0]["auroc"]
+
+
+def test_without_cells_there_is_no_pearson_row(network, truth):
+    bare = grnndata.from_matrix(network.grn, SYMBOLS, method="bare")
+    table = bengrn.score_against_omnipath(bare, truth=truth)
+    assert set(table["method"]) == {"bare", "random (mean of 10)", "random expectation"}
+
+
+def test_without_transcription_factors_there_is_one_universe(network):
+    table = pd.DataFrame([("ACTB", "GAPDH"), ("RHO", "ACTB")], columns=["source", "target"])
+    for organism in ("human", "yeast"):
+        truth = bengrn.GroundTruth.from_edges(table, organism=organism)
+        assert set(bengrn.score_against_omnipath(network, truth=truth)["universe"]) == {"all"}
+
+
+def test_factors_are_found_when_only_the_truth_knows_their_symbols(network, truth):
+    by_symbol = dict(zip(SYMBOLS, IDS, strict=True))
+    edges = truth.edges.assign(
+        source_id=truth.edges["source"].map(by_symbol), target_id=truth.edges["target"].map(by_symbol)
+    )
+    del network.var["symbol"]
+    table = bengrn.score_against_omnipath(network, truth=bengrn.GroundTruth.from_edges(edges))
+    assert table.query("universe == 'TF'")["n_regulators"].unique().tolist() == [2]
+
+
+def test_against_the_bundled_omnipath_by_default_and_by_entry_point():
+    truth = bengrn.load_truth("omnipath")
+    network = grnndata.from_edges(
+        truth.edges[["source_id", "target_id"]].set_axis(["source", "target"], axis=1).assign(weight=1.0)
+    )
+    (point,) = entry_points(group="scprint.scorers", name="bengrn")
+    table = point.load()(network)
+    assert table.loc[0, "ap"] == pytest.approx(1.0)
+    assert table.loc[0, "n_positives"] == len(truth)
+    assert table.loc[1, "orientation"] == "transposed"
+    assert table.loc[1, "ap"] < 0.5

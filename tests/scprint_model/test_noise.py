@@ -1,0 +1,55 @@
+"""Down-sampling has the moments of its formula."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from scprint_model.noise import downsample
+
+N = 200_000
+
+
+def draw(value: float, rate: float) -> torch.Tensor:
+    return downsample(torch.full((N,), value), rate, generator=torch.Generator().manual_seed(3)).double()
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.6, 1.0])
+@pytest.mark.parametrize("value", [1, 2, 5, 40])
+def test_moments_are_those_of_the_formula(value: int, rate: float) -> None:
+    share = 0.55 * rate
+    # What the Poisson loss leaves of the count, exactly; then the whole is dropped with probability `share`.
+    lost = [math.exp(-share * value) * (share * value) ** k / math.factorial(k) for k in range(value)]
+    moments = [(1 - share) * sum((value - k) ** m * p for k, p in enumerate(lost)) for m in (1, 2)]
+    zeros = 1 - (1 - share) * sum(lost)
+    noised = draw(value, rate)
+    variance = moments[1] - moments[0] ** 2
+    assert noised.mean().item() == pytest.approx(moments[0], abs=5 * math.sqrt(variance / N))
+    assert noised.var().item() == pytest.approx(variance, rel=0.03)
+    assert (noised == 0).double().mean().item() == pytest.approx(zeros, abs=5 * math.sqrt(zeros / N))
+
+
+def test_large_counts_keep_the_documented_share() -> None:
+    assert draw(1000, 0.6).mean().item() / 1000 == pytest.approx((1 - 0.33) ** 2, abs=5e-3)
+
+
+def test_bounds_types_and_seed() -> None:
+    counts = torch.randint(0, 50, (20, 30))
+    before = counts.clone()
+    first, second = (downsample(counts, 0.6, generator=torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, downsample(counts, 0.6, generator=torch.Generator().manual_seed(2)))
+    assert first.dtype == torch.float32
+    assert (first >= 0).all()
+    assert (first <= counts).all()
+    assert torch.equal(first, first.round())
+    assert torch.equal(counts, before)
+    assert torch.equal(downsample(counts, 0.0), counts.float())
+
+
+@pytest.mark.parametrize("rate", [-0.1, 60.0])
+def test_bad_rate(rate: float) -> None:
+    with pytest.raises(ValueError, match=f"rate = {rate}"):
+        downsample(torch.ones(2), rate)

@@ -51,7 +51,9 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
     choice
         ``"random_expressed"`` or ``"most_expressed"``; see `scdataloader.collate`.
     seed
-        With the indices of a batch, it decides the genes drawn: no worker, rank or order of calls changes them.
+        Of the genes drawn: with the indices of the batch for random genes, so that a cell shows others the next time it
+        is drawn; with the cell's own index for the most expressed, where chance only breaks ties. No worker, rank or
+        order of calls changes them.
 
     Raises
     ------
@@ -101,12 +103,14 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
 
     def __getitems__(self, indices: list[int]) -> CellBatch:
         """Return the batch of the given cells; PyTorch's DataLoader calls this once a batch."""
-        rng = np.random.default_rng([self.seed, *indices])
+        shared_rng = np.random.default_rng([self.seed, *indices])
         at = np.asarray(indices)
         genes = np.empty((len(at), self.context), dtype=np.int64)
         counts = np.zeros((len(at), self.context), dtype=np.float32)
         for row, cell in enumerate(at):
             source = self._sources[self.dataset[cell]]
+            at_random = self.choice == "random_expressed"
+            rng = shared_rng if at_random else np.random.default_rng([self.seed, int(cell)])
             genes[row], counts[row] = self._context(source, int(cell - self._offsets[self.dataset[cell]]), rng)
         return CellBatch(
             genes=torch.from_numpy(genes),

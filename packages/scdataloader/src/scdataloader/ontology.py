@@ -107,7 +107,7 @@ class LabelClass:
 
     def encode(self, terms: Iterable[object]) -> np.ndarray:
         """Return the code of each term; int64. Terms that the class does not hold are unknown (-1)."""
-        series = pd.Series(list(terms), dtype=object).astype(str)
+        series = pd.Series([str(term) for term in terms], dtype=object)
         lookup = {t: self.codes.get(current_term(t), -1) if t.lower() not in UNKNOWN else -1 for t in series.unique()}
         return series.map(lookup).to_numpy(dtype=np.int64)
 

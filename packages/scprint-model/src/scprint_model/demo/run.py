@@ -74,19 +74,36 @@ def run_demo(
 ) -> DemoResult:
     """Run the main job and write a folder with its results and a page that shows them.
 
-    Args:
-        data: h5ad file of raw counts; by default the bundled 1,000 retina nuclei.
-        out: Folder to write to; files of an earlier run are replaced.
-        cell_type: Whose network to infer; by default the most frequent given cell type, or else predicted one.
-        n_genes: Genes in the network: the most variable ones of these cells.
-        model: "bundled", or the folder of a model.
-        organism: Of the data, where they do not say.
-        min_genes: Cells with fewer expressed genes are dropped.
-        seed: Of everything random: the noise, the drawing of the UMAP, the random baseline.
+    Parameters
+    ----------
+    data
+        h5ad file of raw counts; by default the bundled 1,000 retina nuclei.
+    out
+        Folder to write to; files of an earlier run are replaced.
+    cell_type
+        Whose network to infer; by default the most frequent given cell type, or else predicted one.
+    n_genes
+        Genes in the network: the most variable ones of these cells.
+    model
+        "bundled", or the folder of a model.
+    organism
+        Of the data, where they do not say.
+    min_genes
+        Cells with fewer expressed genes are dropped.
+    seed
+        Of everything random: the noise, ties, the drawing of the UMAP.
 
     Returns
     -------
+    DemoResult
         The numbers and a summary.
+
+    Raises
+    ------
+    ImportError
+        When what the demo needs beyond the model is not installed.
+    FileNotFoundError, ValueError
+        For input that cannot be used; nothing is written then.
     """
     started = time.perf_counter()
     _check_extras()

@@ -32,7 +32,7 @@ class PretrainingModule(lightning.LightningModule):
         See `LossWeights`.
     noise
         Down-sampling rate of the denoising task.
-    relabel, min_context
+    min_context
         See `scprint_model.training.objective.Objective`.
     learning_rate
         Peak rate of AdamW.
@@ -55,7 +55,6 @@ class PretrainingModule(lightning.LightningModule):
         gene_embedding_std: float = 0.5,
         loss_weights: LossWeights = LossWeights(),  # noqa: B008 (frozen)
         noise: float = 0.6,
-        relabel: float = 0.0,
         min_context: int | None = None,
         learning_rate: float = 1e-4,
         warmup_steps: int = 500,
@@ -75,7 +74,6 @@ class PretrainingModule(lightning.LightningModule):
         self.loss_weights = loss_weights
         self.objective_options: dict[str, Any] = {
             "noise": noise,
-            "relabel": relabel,
             "min_context": min_context,
         }
         self.learning_rate = learning_rate
@@ -135,7 +133,7 @@ class PretrainingModule(lightning.LightningModule):
         for name, counts in self._hits.items():
             right, leaf = self.trainer.strategy.reduce(counts, reduce_op="sum")
             if leaf > 0:
-                self.log(f"val/accuracy_{name}", right / leaf, rank_zero_only=True)
+                self.log(f"val/accuracy_{name}", right / leaf, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Return AdamW, without decay on biases, norms and embeddings, and the schedule."""

@@ -42,35 +42,6 @@ class LossWeights:
             raise ValueError(f"loss weights must not be negative: {negative}")
 
 
-def relabel_genes(
-    genes: Tensor, share: float, n_genes: int, *, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """Give the genes of some cells the names of others: a random rotation of the vocabulary, one for each such cell.
-
-    A corpus of few tissues never shows most genes expressed, and a network with learned gene embeddings then ignores
-    them in a new tissue. Cells under borrowed names make it carry any gene's count into the embedding and back.
-
-    Parameters
-    ----------
-    genes
-        (B, S) vocabulary indices.
-    share
-        Chance of each cell to be changed.
-    n_genes
-        Size of the vocabulary.
-    generator
-        Source of randomness.
-
-    Returns
-    -------
-    The new (B, S) indices and (B,) bool, which cells were changed.
-    """
-    device = genes.device
-    changed = torch.rand(len(genes), generator=generator, device=device) < share
-    shift = torch.randint(1, n_genes, (len(genes),), generator=generator, device=device)
-    return torch.where(changed[:, None], (genes + shift[:, None]) % n_genes, genes), changed
-
-
 class Objective(nn.Module):
     """One training step's loss: denoise, rebuild from the embedding, classify.
 
@@ -85,8 +56,6 @@ class Objective(nn.Module):
         Of the terms.
     noise
         Down-sampling rate r (0.6 in the paper); see `scprint_model.noise.downsample`.
-    relabel
-        In training, the share of the cells that go through `relabel_genes`, and are not classified.
     min_context
         In training, each batch is cut to a random number of genes, from this one to all; None: never. So the network
         works with any context.
@@ -102,13 +71,11 @@ class Objective(nn.Module):
         *,
         weights: LossWeights,
         noise: float,
-        relabel: float = 0.0,
         min_context: int | None = None,
     ) -> None:
         super().__init__()
         self.weights = weights
         self.noise = noise
-        self.relabel = relabel
         self.min_context = min_context
         self.class_names = list(label_space.classes)
         for name, labels in label_space.classes.items():
@@ -128,20 +95,17 @@ class Objective(nn.Module):
         generator
             Source of the noise; None: torch's global one.
         """
-        genes, counts, labels = batch["genes"], batch["counts"], batch["labels"]
+        genes, counts = batch["genes"], batch["counts"]
         if self.training and self.min_context is not None and self.min_context < genes.shape[1]:
             n = int(torch.randint(self.min_context, genes.shape[1] + 1, (), generator=generator))
             genes, counts = genes[:, :n], counts[:, :n]
-        if self.training and self.relabel > 0:
-            genes, changed = relabel_genes(genes, self.relabel, model.config.n_genes, generator=generator)
-            labels = labels.masked_fill(changed[:, None], -1)
         noisy = downsample(counts, self.noise, generator=generator)
         context_total = counts.sum(dim=1)
         output = model(genes, noisy, batch["total_counts"], expected_total=context_total)
         terms = {
             "denoising": zinb_loss(counts, output.mean, output.dispersion, output.zero_logits),
             "dissimilarity": embedding_dissimilarity(output.cell_embeddings),
-            "classification": self.classification(output.class_logits, labels),
+            "classification": self.classification(output.class_logits, batch["labels"]),
         }
         rebuilt = model.generate(genes, output.cell_embeddings, context_total)
         terms["bottleneck"] = zinb_loss(counts, rebuilt.mean, rebuilt.dispersion, rebuilt.zero_logits)

@@ -1,0 +1,214 @@
+"""The main job through all four packages, on a cut-down input, by the command line."""
+
+import json
+import re
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+
+import bengrn
+import grnndata
+from scdataloader import datasets
+from scprint_model.cli import main
+from scprint_model.demo import evaluate
+
+N_GENES = 150
+TYPES = ["retinal rod cell", "amacrine cell", "Mueller cell", "rod bipolar cell"]
+
+
+@pytest.fixture(scope="session")
+def cut_down(tmp_path_factory):
+    """The first 50 cells of each of four types, and one that has too few genes."""
+    retina = datasets.retina_1k()
+    rows = np.concatenate([np.flatnonzero(retina.obs["cell_type"] == name)[:50] for name in TYPES])
+    few = retina[rows].copy()
+    poor = few[:1].copy()
+    poor.X.data[150:] = 0
+    poor.obs_names = ["poor"]
+    path = tmp_path_factory.mktemp("input") / "cells.h5ad"
+    anndata.concat([few, poor], merge="same").write_h5ad(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def demo(cut_down, tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "out"
+    options = ["--cell_type", "retinal rod cell", "--n_genes", str(N_GENES), "--seed", "3"]
+    status = main(["demo", "--data", str(cut_down), "--out", str(out), *options])
+    assert status == 0
+    return out
+
+
+def test_all_files_are_there_and_the_page_shows_them(demo):
+    files = {path.name for path in demo.iterdir()}
+    assert files == {
+        "index.html", "cells.h5ad", "denoised.h5ad", "network.h5ad", "edges.tsv", "scores.tsv", "cleaning.tsv",
+        "summary.json", "umap.png", "hubs.png",
+    }  # fmt: skip
+    page = (demo / "index.html").read_text()
+    assert set(re.findall(r'(?:src|href)="([^"]+)"', page)) <= files
+    assert not re.search(r"https?://", page)  # nothing is fetched when it is opened
+    assert "retinal rod cell" in page
+    for name in ("umap.png", "hubs.png"):
+        assert (demo / name).read_bytes().startswith(b"\x89PNG")
+        assert (demo / name).stat().st_size > 20_000
+
+
+def test_cleaning_removed_the_poor_cell_and_said_so(demo):
+    cleaning = pd.read_csv(demo / "cleaning.tsv", sep="\t").set_index("step")
+    assert cleaning.loc["cells", ["cells_in", "cells_out"]].tolist() == [201, 200]
+    assert "poor" not in anndata.read_h5ad(demo / "cells.h5ad").obs_names
+
+
+def test_embedding_separates_cell_types_better_than_shuffled_labels(demo):
+    cells = anndata.read_h5ad(demo / "cells.h5ad")
+    labels = cells.obs["cell_type"].astype(str).to_numpy()
+    rng = np.random.default_rng(0)
+    agreement = evaluate.neighbour_agreement(cells.obsm["X_scprint"], labels)
+    shuffled = [evaluate.neighbour_agreement(cells.obsm["X_scprint"], rng.permutation(labels)) for _ in range(20)]
+    assert agreement > max(shuffled) + 0.05
+    assert cells.obsm["X_umap"].shape == (200, 2)
+
+
+def test_predictions_are_labels_that_the_model_knows(demo):
+    from scprint_model import ScPrint
+
+    cells = anndata.read_h5ad(demo / "cells.h5ad")
+    for name, labels in ScPrint.from_pretrained().label_space.classes.items():
+        predicted = cells.obs[f"predicted_{name}_ontology_term_id"].astype(str)
+        assert set(predicted) <= set(labels.leaves)
+        assert cells.obs[f"predicted_{name}_confidence"].between(0, 1).all()
+
+
+def test_denoised_counts_are_of_the_same_cells(demo):
+    denoised, cells = anndata.read_h5ad(demo / "denoised.h5ad"), anndata.read_h5ad(demo / "cells.h5ad")
+    assert denoised.obs_names.equals(cells.obs_names)
+    assert (denoised.layers["true_counts"] != cells[:, denoised.var_names].X).nnz == 0
+    kept = denoised.layers["counts"].sum() / denoised.layers["true_counts"].sum()
+    assert 0.3 < kept < 0.5  # 70 % noise leaves (1 - 0.385)² = 38 % of large counts
+    assert np.isfinite(denoised.X).all()
+    assert (denoised.X >= 0).all()
+
+
+def test_network_is_of_rods_and_carries_its_origin(demo):
+    network = grnndata.read_h5ad(demo / "network.h5ad")
+    assert isinstance(network, grnndata.GRNAnnData)
+    assert network.shape == (50, N_GENES)
+    assert network.uns["grn"]["method"] == "scPRINT"
+    assert set(network.obs["cell_type"]) == {"retinal rod cell"}
+    assert (network.varp["GRN"].sum(axis=0) < 1).all()  # a target's regulators share what the cell tokens leave
+    assert network.var["community"].nunique() > 1
+    np.testing.assert_allclose(network.var["out_strength"], network.varp["GRN"].sum(axis=1), rtol=1e-5)
+
+
+def test_edge_table_holds_the_strongest_regulators_of_each_gene(demo):
+    edges = pd.read_csv(demo / "edges.tsv", sep="\t")
+    network = grnndata.read_h5ad(demo / "network.h5ad")
+    assert (edges.groupby("target").size() == 20).all()
+    target = edges["target"].iloc[0]
+    column = pd.Series(network.varp["GRN"][:, network.var_names.get_loc(target)], network.var_names)
+    strongest = column.nlargest(20)
+    mine = edges[edges["target"] == target].set_index("source")["weight"]
+    assert set(mine.index) == set(strongest.index)
+    np.testing.assert_allclose(mine[strongest.index], strongest, rtol=1e-5)
+
+
+def test_scores_are_those_of_the_written_network(demo):
+    table = pd.read_csv(demo / "scores.tsv", sep="\t")
+    assert {"scPRINT", "random expectation"} <= set(table["method"])
+    assert table["method"].str.contains("pearson", case=False).any()
+    assert table["method"].str.startswith("random (mean").any()
+    ours = table[(table["method"] == "scPRINT") & (table["universe"] == "all")].set_index("orientation")
+    truth = bengrn.load_truth("omnipath")
+    network = grnndata.read_h5ad(demo / "network.h5ad")
+    for orientation, transpose in (("as stored", False), ("transposed", True)):
+        again = bengrn.score(network, truth, transpose=transpose).to_dict()
+        for key in ("ap", "auprc_paper", "epr", "odds_ratio"):
+            assert ours.loc[orientation, key] == pytest.approx(again[key])
+    expectation = table[table["method"] == "random expectation"].iloc[0]
+    assert expectation["ap"] == pytest.approx(expectation["n_positives"] / again["n_pairs"])
+    assert json.loads((demo / "summary.json").read_text())["network_scores"][0]["ap"] == pytest.approx(
+        table["ap"].iloc[0]
+    )
+
+
+def test_a_failed_run_leaves_the_last_one_whole(demo, cut_down, capsys):
+    before = {path.name: path.read_bytes() for path in demo.iterdir()}
+    assert main(["demo", "--data", str(cut_down), "--out", str(demo), "--cell_type", "retinal rod"]) == 2
+    error = capsys.readouterr().err
+    assert "0 cells are of type 'retinal rod'" in error
+    assert "'amacrine cell': 50" in error
+    assert {path.name: path.read_bytes() for path in demo.iterdir()} == before
+
+
+def spoil(kind, source, folder):
+    """Write a copy of the input with one thing wrong, and return its path."""
+    cells = anndata.read_h5ad(source)
+    if kind == "normalised":
+        cells.X = cells.X.astype(np.float32).log1p()
+    elif kind == "one cell":
+        cells = cells[:1].copy()
+    elif kind == "no cell":
+        cells = cells[:0].copy()
+    elif kind == "duplicate ids":
+        cells.var_names = [cells.var_names[0], *cells.var_names[:-1]]
+    elif kind == "organism":
+        cells.obs["organism_ontology_term_id"] = "NCBITaxon:7955"
+    elif kind == "names":
+        cells.var_names = [f"gene{i}" for i in range(cells.n_vars)]
+    elif kind == "no model gene":
+        cells = cells[:, cells.var["biotype"].astype(str) != "protein_coding"].copy()
+    path = folder / "spoilt.h5ad"
+    cells.write_h5ad(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("normalised", "these are not raw counts"),
+        ("one cell", "1 cell(s): at least 2 are needed"),
+        ("no cell", "0 cells and"),
+        ("duplicate ids", "1 duplicate gene ids, such as ['ENSG"),
+        ("organism", "unknown organism 'NCBITaxon:7955': there are gene tables for human"),
+        ("names", "none of the 27,019 gene names is an Ensembl id or symbol"),
+        ("no model gene", "genes are among the model's"),
+    ],
+)
+def test_bad_input_is_refused_before_work_starts(kind, message, cut_down, tmp_path, capsys):
+    source = spoil(kind, cut_down, tmp_path)
+    assert main(["demo", "--data", str(source), "--out", str(tmp_path / "out"), "--min_genes", "0"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("scprint: ")
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_files_and_wrong_commands(tmp_path, capsys):
+    assert main(["demo", "--data", str(tmp_path / "no.h5ad"), "--out", str(tmp_path / "out")]) == 2
+    assert "there is no file" in capsys.readouterr().err
+    (tmp_path / "taken").write_text("a file")
+    assert main(["demo", "--out", str(tmp_path / "taken")]) == 2
+    assert "is a file: choose a folder" in capsys.readouterr().err
+    assert main(["demo", "--model", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
+    assert "is not a model folder" in capsys.readouterr().err
+    assert main(["dance"]) == 2
+    assert "unknown command 'dance'" in capsys.readouterr().err
+    assert main([]) == 0
+    assert "usage: scprint COMMAND" in capsys.readouterr().out
+
+
+def test_symbols_and_no_labels_work_too(cut_down, tmp_path, capsys):
+    cells = anndata.read_h5ad(cut_down)[::4].copy()
+    del cells.obs["cell_type"]
+    cells.var_names = cells.var["symbol"].astype(str).to_numpy()
+    cells = cells[:, ~cells.var_names.duplicated()].copy()
+    cells.write_h5ad(tmp_path / "symbols.h5ad")
+    out = tmp_path / "out"
+    assert main(["demo", "--data", str(tmp_path / "symbols.h5ad"), "--out", str(out), "--n_genes", "60"]) == 0
+    assert "symbols recognised" in capsys.readouterr().out
+    network = grnndata.read_h5ad(out / "network.h5ad")
+    predicted = anndata.read_h5ad(out / "cells.h5ad").obs["predicted_cell_type"].astype(str)
+    assert set(network.obs["predicted_cell_type"].astype(str)) == {predicted.mode()[0]}

@@ -1,0 +1,113 @@
+"""Model folders."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from scdataloader import datasets
+from scdataloader.fingerprint import cell_fingerprints
+from scprint_model import ScPrint
+from scprint_model.checkpoints import load_folder, save_folder
+from scprint_model.pretrained import bundled_folder
+
+
+def outputs(model):
+    genes = torch.arange(30).reshape(2, 15)
+    with torch.inference_mode():
+        return model(genes, (genes % 4).float(), torch.tensor([100.0, 50.0]))
+
+
+def test_a_folder_gives_the_same_model_back(small_model, tmp_path):
+    save_folder(small_model, tmp_path / "m", card={"made": "here"})
+    again = load_folder(tmp_path / "m")
+    torch.testing.assert_close(outputs(again).mean, outputs(small_model).mean, rtol=0, atol=0)
+    assert again.vocabulary == small_model.vocabulary
+    assert again.label_space.sizes == small_model.label_space.sizes
+    assert not again.training
+    assert json.loads((tmp_path / "m/card.json").read_text()) == {"made": "here"}
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_half_precision_halves_the_file(small_model, tmp_path):
+    save_folder(small_model, tmp_path / "full", card={})
+    save_folder(small_model, tmp_path / "half", card={}, dtype=torch.float16)
+    full, half = ((tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half"))
+    assert half < 0.55 * full
+    again = load_folder(tmp_path / "half")
+    assert {p.dtype for p in again.parameters()} == {torch.float32}
+    torch.testing.assert_close(outputs(again).mean, outputs(small_model).mean, rtol=2e-2, atol=1e-2)
+
+
+def test_saving_again_replaces_and_never_overwrites_other_things(small_model, tmp_path):
+    save_folder(small_model, tmp_path / "m", card={"try": 1})
+    save_folder(small_model, tmp_path / "m", card={"try": 2})
+    assert json.loads((tmp_path / "m/card.json").read_text()) == {"try": 2}
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/thesis.txt").write_text("years of work")
+    with pytest.raises(ValueError, match="holds no model: choose another folder"):
+        save_folder(small_model, tmp_path / "precious", card={})
+    assert (tmp_path / "precious/thesis.txt").read_text() == "years of work"
+
+
+def test_broken_folders_are_named(small_model, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"is not a model folder: it lacks model\.safetensors, config\.json"):
+        load_folder(tmp_path)
+    save_folder(small_model, tmp_path / "m", card={})
+    weights = tmp_path / "m/model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
+        load_folder(tmp_path / "m")
+    weights.write_bytes(whole)
+    config = json.loads((tmp_path / "m/config.json").read_text())
+    (tmp_path / "m/config.json").write_text(json.dumps(config | {"n_layers": 3}))
+    with pytest.raises(ValueError, match="do not fit its config"):
+        load_folder(tmp_path / "m")
+    (tmp_path / "m/config.json").write_text(json.dumps(config | {"n_genes": 5}))
+    with pytest.raises(ValueError, match="is inconsistent: the config has 5 genes"):
+        load_folder(tmp_path / "m")
+
+
+def test_bundled_model_opens_and_is_small():
+    model = ScPrint.from_pretrained()
+    assert {"NCBITaxon:9606", "NCBITaxon:10090"} == set(model.vocabulary.organisms)
+    assert "cell_type" in model.label_space.classes
+    assert sum(p.stat().st_size for p in bundled_folder().iterdir()) < 8e6
+
+
+def test_bundled_model_never_saw_a_benchmark_cell():
+    model = ScPrint.from_pretrained()
+    seen = np.load(bundled_folder() / "training_cells.npy")
+    retina = datasets.retina_1k()
+    prints = cell_fingerprints(retina.X, model.vocabulary.index(retina.var_names))
+    assert len(np.unique(prints)) == 1000
+    assert not np.isin(prints, seen).any()
+
+
+BENCHMARK_ONLY = [
+    "retina_1k",
+    "human_celllines_cellbench",
+    "human_lung_lca_popv",
+    "human_pancreas_baron_h1",
+    "human_pancreas_baron_h2plus_2kgenes",
+    "human_pbmc_kang_ifnb",
+]
+
+
+def test_bundled_model_never_saw_any_reference_benchmark(shared):
+    from scdataloader import Preprocessor
+
+    model = ScPrint.from_pretrained()
+    seen = np.load(bundled_folder() / "training_cells.npy")
+    card = json.loads((bundled_folder() / "card.json").read_text())
+    assert not set(BENCHMARK_ONLY) & set(card["data_sets"])
+
+    def share_seen(name):
+        cells, _ = Preprocessor(min_genes=20)(shared / f"data/expression/{name}.h5ad")
+        return np.isin(cell_fingerprints(cells.X, model.vocabulary.index(cells.var_names)), seen).mean()
+
+    assert share_seen("human_tcells_wu2020") == 1  # it does know what it was trained on
+    for name in BENCHMARK_ONLY:
+        assert share_seen(name) == 0, name

@@ -1,0 +1,97 @@
+"""The demo's numbers and its page."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from scipy import sparse
+from scipy.stats import spearmanr
+
+from scdataloader import LabelSpace
+from scdataloader.ontology import LabelClass
+from scprint_model.demo import evaluate
+from scprint_model.demo.figures import draw_umap
+from scprint_model.demo.page import table, write_page
+
+ROD, CONE, NEURON, MUELLER, B_CELL, T_CELL = (
+    "CL:0000604", "CL:0000573", "CL:0000540", "CL:0000636", "CL:0000236", "CL:0000084",
+)  # fmt: skip
+
+
+def test_neighbour_agreement_by_hand():
+    # on a line: a a a | b b, far apart; the fourth is a lone b among the a
+    embedding = np.array([[0.0], [1.0], [2.0], [1.5], [100.0], [101.0], [102.0]])
+    labels = np.array(["a", "a", "a", "b", "b", "b", "b"])
+    assert evaluate.neighbour_agreement(embedding, labels, n_neighbours=1) == pytest.approx(4 / 7)
+    rng = np.random.default_rng(0)
+    apart = np.concatenate([rng.normal(0, 1, (30, 3)), rng.normal(50, 1, (30, 3))])
+    assert evaluate.neighbour_agreement(apart, np.repeat([0, 1], 30)) == 1
+
+
+def test_label_scores_by_hand():
+    space = LabelSpace({"cell_type": LabelClass.from_terms([ROD, CONE, B_CELL])})
+    obs = pd.DataFrame(
+        {
+            # right; right (a rod is a neuron); wrong but a neuron; not in the label space; unlabelled
+            "cell_type_ontology_term_id": [ROD, NEURON, CONE, MUELLER, "unknown"],
+            "predicted_cell_type_ontology_term_id": [ROD, ROD, ROD, B_CELL, ROD],
+        }
+    )
+    scores = evaluate.label_scores(obs, space)
+    assert scores == {
+        "share_known": 0.75,
+        "accuracy": 0.5,
+        "accuracy_known": pytest.approx(2 / 3),
+        "broad_accuracy": 0.75,
+        "broad_majority": 0.75,
+    }
+    unlabelled = obs.assign(cell_type_ontology_term_id="unknown")
+    assert evaluate.label_scores(unlabelled, space) == {}
+
+
+def test_denoising_score_looks_at_expressed_genes_only():
+    truth = np.array([[5, 3, 0, 1, 0], [0, 0, 2, 2, 0]])  # the second cell is constant where expressed: left out
+    guess = np.array([[9.0, 2.0, 50.0, 3.0, 50.0], [1.0] * 5])
+    expected = spearmanr([5, 3, 1], [9, 2, 3]).statistic
+    scores = evaluate.denoising_scores(truth, {"guess": guess, "flat": np.ones((2, 5)), "truth": truth})
+    assert scores == {"guess": pytest.approx(expected), "flat": 0.0, "truth": pytest.approx(1.0)}
+
+
+def test_principal_components_span_the_data():
+    rng = np.random.default_rng(0)
+    cells = AnnData(sparse.csr_matrix(rng.poisson(2, (20, 30)).astype(np.float32)))
+    components = evaluate.principal_components(cells, n=10)
+    logged = evaluate.log_normalise(cells).toarray()
+    np.testing.assert_allclose(np.expm1(logged).sum(axis=1), 1e4, rtol=1e-6)
+    singular = np.linalg.svd(logged - logged.mean(axis=0), compute_uv=False)[:10]
+    np.testing.assert_allclose(np.sqrt((components**2).sum(axis=0)), singular, rtol=1e-5)
+
+
+def test_tables_escape_and_round(tmp_path):
+    html = table(pd.DataFrame({"na<me": ["a&b", "c"], "value": [0.123456, np.nan], "n": [12345, 1]}))
+    assert "<th>na&lt;me</th>" in html
+    assert "a&amp;b" in html
+    assert "<td>0.123</td>" in html
+    assert "<td>–</td>" in html
+    assert "<td>12,345</td>" in html
+    write_page(tmp_path / "p.html", title="T<1>", lead="l", sections=[("h&h", "<p>kept</p>")])
+    page = (tmp_path / "p.html").read_text()
+    assert "T&lt;1&gt;" in page
+    assert "h&amp;h" in page
+    assert "<p>kept</p>" in page
+
+
+def test_many_labels_are_gathered_in_grey(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn = []
+    original = Axes.scatter
+    monkeypatch.setattr(
+        Axes, "scatter", lambda self, *a, **k: (drawn.append(k.get("label")), original(self, *a, **k))[1]
+    )
+    labels = pd.Series([f"type {i}" for i in range(20) for _ in range(20 - i)])
+    draw_umap(np.random.default_rng(0).normal(size=(len(labels), 2)), {"given": labels}, tmp_path / "u.png")
+    assert len(drawn) == 12
+    assert drawn[0] == "type 0 (20)"
+    assert drawn[-1] == "9 others (45)"
+    assert (tmp_path / "u.png").stat().st_size > 1000

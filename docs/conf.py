@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 project = "scPRINT workspace"
 author = "The scPRINT workspace authors"
@@ -49,5 +50,11 @@ def escape_bars(*event: Any) -> None:
     lines[:] = [re.sub(r"\|(\w[^|]*)\|", r"\|\1\|", line) for line in lines]
 
 
+def rerun_tutorials(_app: Sphinx, env: BuildEnvironment, *_changes: set[str]) -> list[str]:
+    """Name the pages to read again though their files did not change: what they import may have."""
+    return [page for page in env.found_docs if page.startswith("tutorials/")]
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("env-get-outdated", rerun_tutorials)
     app.connect("autodoc-process-docstring", escape_bars)

@@ -107,6 +107,8 @@ def test_edge_table_holds_the_strongest_regulators_of_each_gene(demo):
     edges = pd.read_csv(demo / "edges.tsv", sep="\t")
     network = grnndata.read_h5ad(demo / "network.h5ad")
     assert (edges.groupby("target").size() == 20).all()
+    assert edges["source_symbol"].tolist() == network.var["symbol"].astype(str)[edges["source"]].tolist()
+    assert grnndata.read_edges(demo / "edges.tsv").columns.tolist() == ["source", "target", "weight"]
     target = edges["target"].iloc[0]
     column = pd.Series(network.varp["GRN"][:, network.var_names.get_loc(target)], network.var_names)
     strongest = column.nlargest(20)

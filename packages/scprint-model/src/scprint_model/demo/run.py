@@ -20,7 +20,7 @@ import torch
 from anndata import AnnData
 from scipy import sparse
 
-from grnndata import GRNAnnData, tl, write_edges
+from grnndata import GRNAnnData, tl
 from scdataloader import Preprocessor, datasets
 from scdataloader.counts import csr_counts, obs_table
 from scdataloader.ontology import UNKNOWN
@@ -151,7 +151,7 @@ def run_demo(
         cells.write_h5ad(made / "cells.h5ad", compression="gzip")
         denoised.write_h5ad(made / "denoised.h5ad", compression="gzip")
         network.write_h5ad(made / "network.h5ad", compression="gzip")
-        write_edges(_edge_table(network), made / "edges.tsv")
+        _edge_table(network).to_csv(made / "edges.tsv", sep="\t", index=False)
         cleaning.to_frame().to_csv(made / "cleaning.tsv", sep="\t", index=False)
         network_scores.to_csv(made / "scores.tsv", sep="\t", index=False)
         panels = {"predicted cell type": cells.obs["predicted_cell_type"]} | (

@@ -1,0 +1,55 @@
+"""Run every benchmark and write one table each: ``python -m benchmarks [NAME ...]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.grn.retina import network_scores
+from benchmarks.speed.model import model_times
+from benchmarks.speed.scoring import scoring_times
+
+RESULTS = Path(__file__).parent / "results"
+BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
+    "speed_scoring": ("Scoring a dense network: seconds, median of 5 runs, one process", scoring_times),
+    "speed_model": ("The network on the CPU: seconds, median of 3 runs, one thread, float32", model_times),
+    "grn_retina": ("Networks of retina cell types against the bundled OmniPath edges", network_scores),
+}
+
+
+def main() -> None:
+    """Run the benchmarks that were named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"any of {', '.join(BENCHMARKS)}; default: all")
+    names = parser.parse_args().names or list(BENCHMARKS)
+    unknown = sorted(set(names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"unknown benchmarks {unknown}; there are {', '.join(BENCHMARKS)}")
+    RESULTS.mkdir(exist_ok=True)
+    for name in names:
+        title, run = BENCHMARKS[name]
+        started = time.perf_counter()
+        table = run()
+        took = time.perf_counter() - started
+        where = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+        text = f"# {title}\n\n{markdown(table)}\n\n{where}; the whole benchmark took {took:.0f} s.\n"
+        (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+        table.to_csv(RESULTS / f"{name}.csv", index=False)
+        print(text)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table in Markdown, floats with four significant digits."""
+    cells = [[f"{v:.4g}" if isinstance(v, float) else str(v) for v in row] for row in table.astype(object).to_numpy()]
+    lines = [list(table.columns), ["---"] * table.shape[1], *cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -26,6 +26,8 @@ def test_a_folder_gives_the_same_model_back(small_model, tmp_path):
     assert again.vocabulary == small_model.vocabulary
     assert again.label_space.sizes == small_model.label_space.sizes
     assert not again.training
+    modes = {path.stat().st_mode for path in (tmp_path / "m").iterdir()}
+    assert len(modes) == 1  # whoever can read one file can read all
     assert json.loads((tmp_path / "m/card.json").read_text()) == {"made": "here"}
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 

@@ -110,6 +110,9 @@ def test_plugin_is_found_and_keeps_regulators_only(retina):
     method = found()
     network = method.infer(known)
     chosen = network.var_names[[3, 8]]
-    limited = method.infer(known, regulators=chosen.tolist())
+    limited = method.infer(known, regulators=[*chosen, "not measured"])
     assert limited.regulators.tolist() == chosen.tolist()
     np.testing.assert_array_equal(limited[:, chosen].varp["GRN"], network[:, chosen].varp["GRN"])
+    assert ScPrintMethod(n_genes=50).infer(known).n_vars == 50
+    with pytest.raises(ValueError, match=r"none of the 1 regulators, such as \['TP53'\]"):
+        method.infer(known, regulators=["TP53"])

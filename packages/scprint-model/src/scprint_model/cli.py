@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 
 _COMMANDS = {
@@ -47,11 +48,13 @@ def _fit(arguments: list[str]) -> int:
     from scdataloader import CellDataModule
     from scprint_model.training.module import PretrainingModule
 
+    # meant for callers who forget sys.argv; here it was cut on purpose
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
     LightningCLI(
         PretrainingModule,
         CellDataModule,
         args=["fit", *arguments],
-        save_config_kwargs={"overwrite": True},
+        save_config_callback=None,  # it would write into the working directory where there is no logger
         parser_kwargs={"prog": "scprint"},
     )
     return 0

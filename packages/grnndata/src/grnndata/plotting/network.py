@@ -81,7 +81,7 @@ def subnetwork(
     marked = is_regulator(labels, regulators)
     colours, named_colours = _colours(drawn, communities)
     ax = get_axes(ax, (8, 7))
-    positions = _place(ax, edges, drawn, labels)
+    positions, is_above = _place(ax, edges, drawn, labels)
     scale = float(edges["weight"].abs().max()) if len(edges) else 1.0
     _draw_edges(ax, edges, pd.DataFrame(positions, index=drawn), directed=grn.directed, scale=scale)
     for chosen, marker, area in ((~marked, "o", 1.0), (marked, "D", 1.15)):
@@ -96,7 +96,7 @@ def subnetwork(
                 linewidths=0.8,
                 zorder=3,
             )
-    _write_labels(ax, positions, labels, marked)
+    _write_labels(ax, positions, labels, marked=marked, is_above=is_above)
     _add_legend(ax, edges, named_colours, has_regulators=bool(marked.any()), scale=scale, directed=grn.directed)
     return ax
 
@@ -137,17 +137,23 @@ def _colours(drawn: pd.Index, communities: pd.Series | None) -> tuple[NDArray[An
     without = drawn[~drawn.isin(communities.index)]
     if len(without):
         raise ValueError(f"{len(without)} genes have no community: {', '.join(without[:5])}")
-    groups = communities.loc[drawn].astype(str)
-    ranked = groups.value_counts(sort=True)
-    ranked = ranked.sort_index(kind="stable").sort_values(ascending=False, kind="stable")
-    named = {f"community {name}": colour for name, colour in zip(ranked.index, COLOURS, strict=False)}
-    if len(ranked) > len(COLOURS):
+    groups = communities.loc[drawn]
+    sizes = groups.value_counts().sort_index()
+    coloured = sizes.sort_values(ascending=False, kind="stable").index[: len(COLOURS)].sort_values()
+    colour_of = dict(zip(coloured, COLOURS, strict=False))
+    named = {f"community {name}": colour for name, colour in colour_of.items()}
+    if len(sizes) > len(COLOURS):
         named["other communities"] = GREY
-    return np.array([named.get(f"community {name}", GREY) for name in groups], dtype=object), named
+    return np.array([colour_of.get(name, GREY) for name in groups], dtype=object), named
 
 
-def _place(ax: Axes, edges: pd.DataFrame, drawn: pd.Index, labels: pd.Series) -> NDArray[np.float64]:
-    """Return node positions in data units, nodes and labels apart as far as there is room."""
+def _place(
+    ax: Axes, edges: pd.DataFrame, drawn: pd.Index, labels: pd.Series
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return node positions in data units, and which labels go above their node.
+
+    Nodes and labels are apart as far as there is room.
+    """
     ax.set_axis_off()
     ax.set(xlim=(0, 1), ylim=(0, 1))
     size = abs(edges_to_matrix(edges, drawn, duplicates="error"))
@@ -162,9 +168,12 @@ def _place(ax: Axes, edges: pd.DataFrame, drawn: pd.Index, labels: pd.Series) ->
     room = paper - boxes.max(axis=0)
     centres = boxes.max(axis=0) / 2 + start * np.maximum(room, 1)
     centres = spread_boxes(centres, boxes, (float(paper[0]), float(paper[1])))
-    # A box is the node with its label below: the node sits in its upper part.
-    centres[:, 1] += (boxes[:, 1] - 1.45 * np.sqrt(_NODE_AREA)) / 2
-    return centres / paper
+    # A label would hide the arrow heads on its side: it goes where fewer edges do.
+    ends = [drawn.get_indexer(pd.Index(edges[column])) for column in ("source", "target")]
+    rise = np.sign(centres[ends[1], 1] - centres[ends[0], 1])
+    is_above = np.bincount(ends[0], rise, len(drawn)) - np.bincount(ends[1], rise, len(drawn)) < 0
+    centres[:, 1] += np.where(is_above, -0.5, 0.5) * (boxes[:, 1] - 1.45 * np.sqrt(_NODE_AREA))
+    return centres / paper, is_above
 
 
 def _label_size(text: str) -> tuple[float, float]:
@@ -208,17 +217,24 @@ def _width(share: float) -> float:
     return 0.4 + 2.8 * share
 
 
-def _write_labels(ax: Axes, positions: NDArray[np.float64], labels: pd.Series, marked: NDArray[np.bool_]) -> None:
+def _write_labels(
+    ax: Axes,
+    positions: NDArray[np.float64],
+    labels: pd.Series,
+    *,
+    marked: NDArray[np.bool_],
+    is_above: NDArray[np.bool_],
+) -> None:
     from matplotlib.patheffects import withStroke
 
-    for (x, y), text, is_marked in zip(positions, labels, marked, strict=True):
+    for (x, y), text, is_marked, above in zip(positions, labels, marked, is_above, strict=True):
         ax.annotate(
             text,
             (x, y),
-            xytext=(0, -0.72 * np.sqrt(_NODE_AREA)),
+            xytext=(0, (1 if above else -1) * 0.72 * np.sqrt(_NODE_AREA)),
             textcoords="offset points",
             ha="center",
-            va="top",
+            va="bottom" if above else "top",
             fontsize=_FONT_SIZE,
             fontweight="bold" if is_marked else "normal",
             path_effects=[withStroke(linewidth=2.2, foreground="white")],
@@ -251,12 +267,11 @@ def _add_legend(
         handles.append(Line2D([], [], marker="D", label="regulator", **shape))
         handles.append(Line2D([], [], marker="o", label="other gene", **shape))
     if len(edges):
-        sign = "→" if directed else "-"
         for share in (1.0, 0.25):
             text = f"{'regulator → target, ' if directed else ''}|weight| {share * scale:.2g}"
             handles.append(Line2D([], [], color="#555555", alpha=0.3 + 0.5 * share, lw=_width(share), label=text))
         if (edges["weight"] < 0).any():
-            handles.append(Line2D([], [], color=_NEGATIVE, linestyle=(0, (3, 1.5)), label=f"negative {sign}"))
+            handles.append(Line2D([], [], color=_NEGATIVE, linestyle=(0, (3, 1.5)), label="negative weight"))
     if handles:
         ax.legend(
             handles=handles,

@@ -61,6 +61,7 @@ def save_folder(
         }
         save_file(weights, temporary / WEIGHTS)
         (temporary / CONFIG).write_text(json.dumps(model.config.to_dict(), indent=1), encoding="utf-8")
+        shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)  # safetensors makes files that only the owner can read
         model.vocabulary.save(temporary / GENES)
         model.label_space.save(temporary / LABELS)
         (temporary / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")

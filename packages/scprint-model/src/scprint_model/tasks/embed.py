@@ -30,7 +30,7 @@ def embed(
     key
         Where in ``obsm``.
     encoded
-        What `encode` gave for these cells, if it was run already.
+        What `encode` gave for these cells, if it was run already; `context` and `seed` are not used then.
 
     Returns
     -------

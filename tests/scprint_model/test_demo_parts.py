@@ -69,7 +69,7 @@ def test_principal_components_span_the_data():
 
 def test_tables_escape_and_round(tmp_path):
     html = table(pd.DataFrame({"na<me": ["a&b", "c"], "value": [0.123456, np.nan], "n": [12345, 1]}))
-    assert "<th>na&lt;me</th>" in html
+    assert "<th class=text>na&lt;me</th>" in html
     assert "a&amp;b" in html
     assert "<td>0.123</td>" in html
     assert "<td>–</td>" in html

@@ -19,7 +19,7 @@ p.lead { color: #50606f; margin-top: 0 } img { max-width: 100%; height: auto }
 table { border-collapse: collapse; margin: 1rem 0; font-size: .92rem }
 th, td { padding: .28rem .75rem; text-align: right }
 th { background: #f1f4f8 } tr:nth-child(even) td { background: #fafbfc }
-th:first-child, td:first-child, td.text { text-align: left }
+th:first-child, td:first-child, .text { text-align: left }
 div.wide { overflow-x: auto } code { background: #f1f4f8; padding: .1rem .3rem; border-radius: 3px }
 </style></head><body>
 <h1>$title</h1><p class="lead">$lead</p>
@@ -36,7 +36,9 @@ def table(frame: pd.DataFrame, digits: int = 3) -> str:
             return "–" if pd.isna(value) else f"{value:.{digits}g}" if abs(value) < 1000 else f"{value:,.0f}"
         return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(str(value))
 
-    head = "".join(f"<th>{escape(str(name))}</th>" for name in frame.columns)
+    is_text = [bool(len(frame)) and isinstance(frame[name].iloc[0], str) for name in frame.columns]
+    heads = zip(frame.columns, is_text, strict=True)
+    head = "".join(f"<th{' class=text' if text else ''}>{escape(str(name))}</th>" for name, text in heads)
     rows = []
     for row in frame.astype(object).itertuples(index=False):
         cells = "".join(f"<td{' class=text' if isinstance(v, str) else ''}>{cell(v)}</td>" for v in row)

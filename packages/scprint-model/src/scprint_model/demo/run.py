@@ -35,7 +35,7 @@ from scprint_model.tasks.encode import tables
 
 logger = logging.getLogger(__name__)
 
-#: Share of the counts that the denoising test takes away, as in the paper's benchmark.
+#: Down-sampling rate of the denoising test, as in the paper's benchmark.
 NOISE = 0.7
 #: Genes over which denoising is tested.
 DENOISED_GENES = 1000

@@ -41,10 +41,7 @@ def write(path: Path, cleaning: Report, cells: AnnData, network: GRNAnnData, sco
             "<ul>" + "".join(f'<li><a href="{n}">{n}</a>: {t}</li>' for n, t in _FILES.items()) + "</ul>",
         ),
     ]
-    lead = (
-        f"{cleaning.source}: {scores['cells']:,} cells, {scores['genes']:,} genes. Made in {scores['seconds']:.0f} s "
-        f"with {scores['peak_memory_gb']:.1f} GB of memory."
-    )
+    lead = f"{cleaning.source}: {scores['cells']:,} cells, {scores['genes']:,} genes. Made in {_cost(scores)}."
     write_page(path, title="From cells to a scored gene network", lead=lead, sections=sections)
 
 
@@ -66,9 +63,14 @@ def summary(cleaning: Report, network: GRNAnnData, scores: dict[str, Any], out: 
         "",
         _score_frame(scores).to_string(index=False, float_format=lambda v: f"{v:.4g}"),
         "",
-        f"{scores['seconds']:.0f} s, {scores['peak_memory_gb']:.1f} GB. Open {out / 'index.html'}",
+        f"{_cost(scores)}. Open {out / 'index.html'}",
     ]
     return "\n".join(lines)
+
+
+def _cost(scores: dict[str, Any]) -> str:
+    memory = scores["peak_memory_gb"]
+    return f"{scores['seconds']:.0f} s" + ("" if memory is None else f" with {memory:.1f} GB of memory")
 
 
 def _annotation_text(values: dict[str, float]) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
-import resource
 import sys
 import tempfile
 import time
@@ -32,8 +30,6 @@ from scprint_model.networks import infer
 from scprint_model.noise import HALF_RATE, downsample
 from scprint_model.tasks import annotate, denoise, embed, encode
 from scprint_model.tasks.encode import tables
-
-logger = logging.getLogger(__name__)
 
 #: Down-sampling rate of the denoising test, as in the paper's benchmark.
 NOISE = 0.7
@@ -160,7 +156,7 @@ def run_demo(
         draw_umap(coordinates, panels, made / "umap.png")
         draw_hubs(network, communities, cells.obs["organism_ontology_term_id"].iloc[0], made / "hubs.png")
         scores["seconds"] = round(time.perf_counter() - started, 1)
-        scores["peak_memory_gb"] = round(_peak_memory_gb(), 2)
+        scores["peak_memory_gb"] = _peak_memory_gb()
         (made / "summary.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
         report.write(made / "index.html", cleaning, cells, network, scores)
         _publish(made, out)
@@ -257,9 +253,14 @@ def _edge_table(network: GRNAnnData) -> pd.DataFrame:
     return edges.assign(source_symbol=edges["source"].map(symbols), target_symbol=edges["target"].map(symbols))
 
 
-def _peak_memory_gb() -> float:
+def _peak_memory_gb() -> float | None:
+    """Return the largest resident memory of this process so far, or None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e9 if sys.platform == "darwin" else 1e6)
+    return round(peak / (1e9 if sys.platform == "darwin" else 1e6), 2)
 
 
 def _publish(made: Path, out: Path) -> None:

@@ -20,7 +20,7 @@ def outputs(model):
 
 
 def test_a_folder_gives_the_same_model_back(small_model, tmp_path):
-    save_folder(small_model, tmp_path / "m", card={"made": "here"})
+    save_folder(small_model, tmp_path / "m", card={"made": "here", "context": 77})
     again = load_folder(tmp_path / "m")
     torch.testing.assert_close(outputs(again).mean, outputs(small_model).mean, rtol=0, atol=0)
     assert again.vocabulary == small_model.vocabulary
@@ -28,7 +28,8 @@ def test_a_folder_gives_the_same_model_back(small_model, tmp_path):
     assert not again.training
     modes = {path.stat().st_mode for path in (tmp_path / "m").iterdir()}
     assert len(modes) == 1  # whoever can read one file can read all
-    assert json.loads((tmp_path / "m/card.json").read_text()) == {"made": "here"}
+    assert json.loads((tmp_path / "m/card.json").read_text()) == {"made": "here", "context": 77}
+    assert again.context == 77
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 

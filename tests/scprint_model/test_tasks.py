@@ -32,6 +32,13 @@ def test_encoding_equals_the_network_on_the_most_expressed_genes(small_model, fe
     assert encoded.token_names == ("base", "depth", "cell_type")
 
 
+def test_the_training_context_is_the_default(small_model, few, monkeypatch):
+    monkeypatch.setattr(small_model, "context", 60)
+    default = encode(small_model, few).embeddings
+    np.testing.assert_array_equal(default, encode(small_model, few, context=60).embeddings)
+    assert not np.allclose(default, encode(small_model, few, context=90).embeddings)
+
+
 def test_batch_size_and_other_cells_change_nothing(small_model, few):
     one = encode(small_model, few, context=60, batch_size=5)
     other = encode(small_model, few, context=60, batch_size=12)

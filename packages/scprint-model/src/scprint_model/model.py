@@ -106,6 +106,8 @@ class ScPrint(nn.Module):
         #: What the gene indices and label codes mean; set by whoever trains or loads the model.
         self.vocabulary: GeneVocabulary | None = None
         self.label_space: LabelSpace | None = None
+        #: Most genes per cell that it saw in training, where that is known; tasks use as many unless told otherwise.
+        self.context: int | None = None
         d, dropout = config.d_model, config.dropout
         # Encoders: which gene, where it lies, how much of it, how deep the cell; and what is asked about the
         # cell.

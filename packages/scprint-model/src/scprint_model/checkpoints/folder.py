@@ -37,7 +37,8 @@ def save_folder(
     folder
         Made anew, or replaced as a whole if it holds a model already.
     card
-        JSON-able facts for the model card: data, training, scores.
+        JSON-able facts for the model card: data, training, scores. ``"context"``, the most genes per cell in training,
+        is read again by `load_folder`.
     dtype
         Of the stored weights. Half precision halves the file; loading gives float32 again.
 
@@ -105,4 +106,6 @@ def load_folder(folder: Path | str) -> ScPrint:
     except RuntimeError as error:
         raise ValueError(f"the weights in {folder} do not fit its config: {error}") from error
     model.vocabulary, model.label_space = vocabulary, labels
+    card = json.loads((folder / CARD).read_text(encoding="utf-8")) if (folder / CARD).is_file() else {}
+    model.context = card.get("context")
     return model.eval()

@@ -11,7 +11,7 @@ from scprint_model.tasks.encode import EncodedCells, encode, tables
 
 
 def annotate(
-    model: ScPrint, adata: AnnData, *, context: int = 1000, seed: int = 0, encoded: EncodedCells | None = None
+    model: ScPrint, adata: AnnData, *, context: int | None = None, seed: int = 0, encoded: EncodedCells | None = None
 ) -> pd.DataFrame:
     """Predict every class of every cell, and write it to ``adata.obs``.
 

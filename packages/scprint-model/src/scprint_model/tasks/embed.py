@@ -15,7 +15,7 @@ def embed(
     *,
     token: str = "mean",
     key: str = "X_scprint",
-    context: int = 1000,
+    context: int | None = None,
     seed: int = 0,
     encoded: EncodedCells | None = None,
 ) -> np.ndarray:

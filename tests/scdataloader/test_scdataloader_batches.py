@@ -169,6 +169,19 @@ def test_data_module_splits_cells_and_keeps_data_sets_apart(files):
     assert torch.equal(first, second)
 
 
+def test_data_module_options_reach_the_batches(files):
+    module = make_module(files, cells_per_epoch=37, choice="most_expressed", context=40, min_genes=1500)
+    batches = list(module.train_dataloader())
+    assert sum(len(batch["genes"]) for batch in batches) == 37
+    assert batches[0]["genes"].shape == (16, 40)
+    assert (batches[0]["counts"].diff(dim=1) <= 0).all()  # by falling count
+    assert len(module.cells) < len(make_module(files).cells) == 300
+    groups = make_module(files, weight_scale=1e-6, cells_per_epoch=4000)
+    drawn = torch.cat([batch["labels"] for batch in groups.train_dataloader()])
+    counts = torch.unique(drawn, dim=0, return_counts=True)[1].float()
+    assert counts.max() < 2 * counts.min()  # all groups alike, however rare
+
+
 def test_ranks_share_the_draws(files):
     from scdataloader.datamodule import _Share
 

@@ -56,6 +56,14 @@ def test_every_step_is_reported_and_counts_are_kept():
     assert "1 unknown" in str(report)
 
 
+def test_copies_from_other_data_sets_can_be_kept():
+    cells = make([[3, 0, 1], [1, 2, 0], [5, 5, 5]], is_primary_data=[True, False, True])
+    assert ANY_CELL(cells)[0].n_obs == 2
+    assert Preprocessor(min_genes=0, primary_only=False)(cells)[0].n_obs == 3
+    with pytest.raises(ValueError, match=r"2 of 3 cells are left after filtering, 3 are needed"):
+        Preprocessor(min_genes=0, min_cells=3)(cells)
+
+
 def test_input_is_not_changed():
     cells = make([[3, 0, 1], [1, 2, 0]])
     before = cells.copy()

@@ -96,6 +96,14 @@ def test_denoise_gives_expected_counts_of_the_chosen_genes(small_model, few):
         denoise(small_model, few, depth_multiplier=0)
 
 
+def test_denoise_takes_all_known_genes_by_default(small_model, few):
+    known = few.var_names[shared_genes(small_model.vocabulary, few)][:80]
+    panel = few[:, known.append(few.var_names[few.var["biotype"] == "lncRNA"][:5])].copy()
+    result = denoise(small_model, panel)
+    assert set(result.var_names) == set(known)
+    assert result.n_obs == 12
+
+
 def test_most_variable_by_hand():
     counts = np.array([[0, 5, 5, 0, 1], [0, 5, 5, 9, 0], [0, 5, 5, 0, 0]])
     data = anndata.AnnData(sparse.csr_matrix(counts), var=pd.DataFrame(index=list("abcde")))

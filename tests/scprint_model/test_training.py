@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import lightning
 import numpy as np
@@ -138,7 +139,22 @@ def test_schedule_by_hand():
         warmup_cosine(12, 12)
 
 
-def test_fit_saves_a_model_that_opens(data, tmp_path):
+def test_module_options_reach_the_network(data):
+    from scdataloader import GeneVocabulary
+
+    network = build(data, drop_path=0.2, normalization="sum", gene_embedding_std=0.1).network
+    assert network.config.normalization == "sum"
+    assert network.blocks[1].drop_path == pytest.approx(0.2)
+    assert network.gene_encoder.table.weight.std().item() == pytest.approx(0.1, rel=0.02)
+    both = GeneVocabulary.for_organisms(["human", "mouse"])
+    two_organisms = SimpleNamespace(vocabulary=both, label_space=data.label_space)
+    shared, apart = (PretrainingModule(shared_rows=on).build(two_organisms) for on in (True, False))
+    assert apart.gene_encoder.table.weight.shape[0] == len(both)
+    assert shared.gene_encoder.table.weight.shape[0] == len({symbol.upper() for symbol in both.symbols})
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_fit_saves_a_model_that_opens(data, tmp_path, half):
     module = PretrainingModule(d_model=16, n_layers=1, n_heads=2, warmup_steps=2, dropout=0.0)
     trainer = lightning.Trainer(
         max_epochs=1,
@@ -147,12 +163,13 @@ def test_fit_saves_a_model_that_opens(data, tmp_path):
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[SavePretrained(str(tmp_path / "model"))],
+        callbacks=[SavePretrained(str(tmp_path / "model"), half=half)],
     )
     trainer.fit(module, data)
     model = ScPrint.from_pretrained(tmp_path / "model")
     for name, value in module.network.state_dict().items():
-        torch.testing.assert_close(model.state_dict()[name], value, rtol=0, atol=0)
+        stored = value.half().float() if half and value.is_floating_point() else value
+        torch.testing.assert_close(model.state_dict()[name], stored, rtol=0, atol=0)
     assert model.vocabulary == data.vocabulary
     card = json.loads((tmp_path / "model/card.json").read_text())
     assert card["data_sets"] == ["retina"]

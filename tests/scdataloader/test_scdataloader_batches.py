@@ -1,5 +1,7 @@
 """Gene choice, sampling, fingerprints, batches and the data module."""
 
+from types import SimpleNamespace
+
 import anndata
 import numpy as np
 import pytest
@@ -194,6 +196,16 @@ def test_ranks_share_the_draws(files):
     assert [x for pair in zip(*parts, strict=True) for x in pair] == whole[:100]
     shares[0].set_epoch(1)
     assert list(shares[0]) != parts[0]
+
+
+def test_sharing_the_data_twice_is_refused(files):
+    module = make_module(files)
+    connector = SimpleNamespace(use_distributed_sampler=True)
+    module.trainer = SimpleNamespace(global_rank=1, world_size=2, current_epoch=0, _accelerator_connector=connector)
+    with pytest.raises(ValueError, match="2 processes would share the data twice"):
+        module.val_dataloader()
+    connector.use_distributed_sampler = False
+    assert len(module.val_dataloader().sampler) == 15  # half of the 30
 
 
 def test_data_module_names_what_is_missing(tmp_path):

@@ -191,6 +191,13 @@ def test_decay_spares_biases_norms_and_embeddings(data):
     assert sum(len(g["params"]) for g in groups) == len(list(module.network.parameters()))
 
 
+def test_a_schedule_without_end_is_refused(data):
+    module = build(data)
+    module.trainer = SimpleNamespace(estimated_stepping_batches=float("inf"))
+    with pytest.raises(ValueError, match=r"needs an end: set trainer\.max_epochs or trainer\.max_steps"):
+        module.configure_optimizers()
+
+
 def test_network_needs_data_first():
     with pytest.raises(RuntimeError, match="built from the data"):
         _ = PretrainingModule().network

@@ -103,13 +103,13 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
 
     def __getitems__(self, indices: list[int]) -> CellBatch:
         """Return the batch of the given cells; PyTorch's DataLoader calls this once a batch."""
+        at_random = self.choice == "random_expressed"
         shared_rng = np.random.default_rng([self.seed, *indices])
         at = np.asarray(indices)
         genes = np.empty((len(at), self.context), dtype=np.int64)
         counts = np.zeros((len(at), self.context), dtype=np.float32)
         for row, cell in enumerate(at):
             source = self._sources[self.dataset[cell]]
-            at_random = self.choice == "random_expressed"
             rng = shared_rng if at_random else np.random.default_rng([self.seed, int(cell)])
             genes[row], counts[row] = self._context(source, int(cell - self._offsets[self.dataset[cell]]), rng)
         return CellBatch(

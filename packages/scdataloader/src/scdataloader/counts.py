@@ -30,6 +30,12 @@ def total_counts(adata: AnnData) -> np.ndarray:
     return np.asarray(csr_counts(adata).sum(axis=1), dtype=np.float32).ravel()
 
 
+def log_normalise(adata: AnnData) -> sparse.csr_matrix:
+    """Return log(1 + counts per 10,000), float64, shape (n_cells, n_genes); depth is `total_counts`."""
+    scale = sparse.diags_array(1e4 / np.maximum(total_counts(adata).astype(np.float64), 1))
+    return sparse.csr_matrix(scale @ csr_counts(adata).astype(np.float64)).log1p()
+
+
 def obs_table(adata: AnnData) -> pd.DataFrame:
     """Return ``obs`` as a data frame.
 

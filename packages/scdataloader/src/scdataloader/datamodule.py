@@ -142,7 +142,15 @@ class CellDataModule(lightning.LightningDataModule):
         return loader(self.cells, share, batch_size=self.batch_size, num_workers=self.num_workers)
 
     def _rank(self) -> tuple[int, int]:
-        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        if self.trainer is None:
+            return 0, 1
+        world_size = self.trainer.world_size
+        if world_size > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
+            raise ValueError(
+                f"{world_size} processes would share the data twice: set Trainer(use_distributed_sampler=False), "
+                "the data module gives each its part"
+            )
+        return self.trainer.global_rank, world_size
 
 
 class _Share(torch.utils.data.Sampler[int]):

@@ -6,10 +6,9 @@ import logging
 
 import numpy as np
 from anndata import AnnData
-from scipy import sparse
 
 from scdataloader import GeneVocabulary
-from scdataloader.counts import csr_counts, total_counts
+from scdataloader.counts import csr_counts, log_normalise
 from scdataloader.preprocess.checks import check_raw_counts, check_shape
 
 logger = logging.getLogger(__name__)
@@ -55,9 +54,7 @@ def most_variable(adata: AnnData, n: int) -> np.ndarray:
     n
         Number of genes.
     """
-    counts = csr_counts(adata).astype(np.float64)
-    scale = sparse.diags_array(1e4 / np.maximum(total_counts(adata).astype(np.float64), 1))
-    logged = sparse.csr_matrix(scale @ counts).log1p()
+    logged = log_normalise(adata)
     mean = np.asarray(logged.mean(axis=0)).ravel()
     variance = np.asarray(logged.multiply(logged).mean(axis=0)).ravel() - mean**2
     order = np.argsort(-variance, kind="stable")[:n]

@@ -7,11 +7,10 @@ import warnings
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 from scipy.stats import ConstantInputWarning, spearmanr
 
 from scdataloader import LabelSpace
-from scdataloader.counts import csr_counts, total_counts
+from scdataloader.counts import log_normalise
 from scdataloader.ontology import UNKNOWN, ancestors, roll_up
 
 #: Broad cell classes, first match counts: neuron, glial cell, leukocyte, endothelial, epithelial, muscle, connective.
@@ -45,12 +44,6 @@ def principal_components(adata: AnnData, *, n: int = 50, seed: int = 0) -> np.nd
     from sklearn.decomposition import PCA
 
     return PCA(min(n, min(adata.shape) - 1), svd_solver="arpack", random_state=seed).fit_transform(log_normalise(adata))
-
-
-def log_normalise(adata: AnnData) -> sparse.csr_matrix:
-    """Return log(1 + counts per 10,000), shape (n_cells, n_genes)."""
-    scale = sparse.diags_array(1e4 / np.maximum(total_counts(adata).astype(np.float64), 1))
-    return sparse.csr_matrix(scale @ csr_counts(adata).astype(np.float64)).log1p()
 
 
 def label_scores(obs: pd.DataFrame, space: LabelSpace, *, name: str = "cell_type") -> dict[str, float]:

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from scipy import sparse
 
 from grnndata import GRNAnnData, tl
 from scdataloader import Preprocessor, datasets
@@ -142,7 +141,8 @@ def run_demo(
         "network_scores": network_scores.to_dict(orient="records"),
         "communities": int(communities.nunique()),
     }
-    with tempfile.TemporaryDirectory() as folder:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
         made = Path(folder)
         cells.write_h5ad(made / "cells.h5ad", compression="gzip")
         denoised.write_h5ad(made / "denoised.h5ad", compression="gzip")
@@ -208,8 +208,9 @@ def _denoising_test(model: ScPrint, cells: AnnData, seed: int) -> tuple[AnnData,
     known = cells[:, shared_genes(tables(model)[0], cells)]
     genes = most_variable(known, DENOISED_GENES)
     denoised = denoise(model, noisy, genes=genes.tolist(), depth_multiplier=(1 - HALF_RATE * NOISE) ** -2)
-    truth = csr_counts(cells[:, denoised.var_names]).toarray()
-    denoised.layers["true_counts"] = sparse.csr_matrix(truth)
+    true_counts = csr_counts(cells[:, denoised.var_names])
+    denoised.layers["true_counts"] = true_counts
+    truth = true_counts.toarray()
     depth = np.maximum(denoised.obs["total_counts"].to_numpy(), 1)[:, None]
     thinned = csr_counts(noisy[:, denoised.var_names]).toarray()
     mean_profile = np.broadcast_to((thinned / depth).mean(axis=0), truth.shape)
@@ -265,9 +266,6 @@ def _peak_memory_gb() -> float | None:
 
 def _publish(made: Path, out: Path) -> None:
     """Move the finished files into place, the page last: a failed run leaves an earlier one whole."""
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(exist_ok=True)
     for path in sorted(made.iterdir(), key=lambda p: p.name == "index.html"):
-        target = out / path.name
-        staged = out / f".{path.name}.new"
-        staged.write_bytes(path.read_bytes())
-        staged.replace(target)
+        path.replace(out / path.name)

@@ -46,14 +46,12 @@ class MeanQueriesKeys:
         """
         if not self.n_cells:
             raise ValueError("no cell was added: there is no mean")
-        total, n_maps = None, 0
+        first = self._sums[0][0]
+        total, n_maps = first.new_zeros(2 * first.shape[:1], dtype=torch.float32), 0
         for q_sum, k_sum in self._sums:
             q = (q_sum / self.n_cells).float().transpose(0, 1)
             k = (k_sum / self.n_cells).float().transpose(0, 1)
             for q_nh, k_nh in zip(q, k, strict=True):  # a head at a time: one (N, N) matrix beside the sum
-                weights = torch.softmax(q_nh @ k_nh.T * q_nh.shape[-1] ** -0.5, dim=-1)
-                total = weights if total is None else total.add_(weights)
+                total += torch.softmax(q_nh @ k_nh.T * q_nh.shape[-1] ** -0.5, dim=-1)
                 n_maps += 1
-        if total is None:
-            raise ValueError("the model has no attention layers")
         return total / n_maps

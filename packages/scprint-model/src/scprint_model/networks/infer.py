@@ -8,15 +8,13 @@ from difflib import get_close_matches
 import numpy as np
 import torch
 from anndata import AnnData
-from tqdm.auto import tqdm
 
 from grnndata import GRNAnnData
 from scdataloader import CellDataset
-from scdataloader.cells import loader
 from scprint_model.genes import most_variable, shared_genes
 from scprint_model.model import ScPrint
 from scprint_model.networks.attention import MeanQueriesKeys
-from scprint_model.tasks.encode import tables
+from scprint_model.tasks.encode import tables, walk
 
 
 @torch.inference_mode()
@@ -85,14 +83,12 @@ def infer(
     device = next(model.parameters()).device
     rank = torch.from_numpy(vocabulary.index(chosen.var_names)).argsort().argsort()
     means = MeanQueriesKeys()
-    with tqdm(total=len(data), desc="reading attention", unit="cell", disable=None) as bar:
-        for batch in loader(data, range(len(data)), batch_size=batch_size):
-            # all cells have the same genes: put them in one order, so that tokens can be averaged
-            at = torch.argsort(batch["genes"], dim=1)[:, rank]
-            ordered = batch["genes"].gather(1, at).to(device), batch["counts"].gather(1, at).to(device)
-            encoding = model.encode(*ordered, batch["total_counts"].to(device), capture_qk=True)
-            means.add(encoding.queries_keys or ())
-            bar.update(len(batch["genes"]))
+    for batch in walk(data, batch_size=batch_size, description="reading attention"):
+        # all cells have the same genes: put them in one order, so that tokens can be averaged
+        at = torch.argsort(batch["genes"], dim=1)[:, rank]
+        ordered = batch["genes"].gather(1, at).to(device), batch["counts"].gather(1, at).to(device)
+        encoding = model.encode(*ordered, batch["total_counts"].to(device), capture_qk=True)
+        means.add(encoding.queries_keys or ())
     n_tokens = len(model.token_names)
     attention = means.attention()[n_tokens:, n_tokens:].cpu().numpy()
     network = np.ascontiguousarray(attention.T)  # attention rows are targets: the one place where they are turned

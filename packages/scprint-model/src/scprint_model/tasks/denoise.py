@@ -8,14 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
-from tqdm.auto import tqdm
 
 from scdataloader import CellDataset
-from scdataloader.cells import loader
 from scdataloader.counts import csr_counts
 from scprint_model.genes import shared_genes
 from scprint_model.model import ScPrint
-from scprint_model.tasks.encode import tables
+from scprint_model.tasks.encode import tables, walk
 
 
 @torch.inference_mode()
@@ -64,15 +62,13 @@ def denoise(
     column[vocabulary.index(chosen.var_names)] = np.arange(chosen.n_vars)
     expected = np.empty(chosen.shape, dtype=np.float32)
     done = 0
-    with tqdm(total=len(cells), desc="denoising cells", unit="cell", disable=None) as bar:
-        for batch in loader(cells, range(len(cells)), batch_size=batch_size):
-            inputs = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
-            output = model(*inputs, depth_multiplier=depth_multiplier)
-            values = (output.mean * torch.sigmoid(-output.zero_logits)).float().cpu().numpy()
-            rows = np.arange(done, done + len(values))
-            expected[rows[:, None], column[batch["genes"].numpy()]] = values
-            done += len(values)
-            bar.update(len(values))
+    for batch in walk(cells, batch_size=batch_size, description="denoising cells"):
+        inputs = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
+        output = model(*inputs, depth_multiplier=depth_multiplier)
+        values = (output.mean * torch.sigmoid(-output.zero_logits)).float().cpu().numpy()
+        rows = np.arange(done, done + len(values))
+        expected[rows[:, None], column[batch["genes"].numpy()]] = values
+        done += len(values)
     chosen.layers["counts"] = csr_counts(chosen)
     chosen.X = expected
     return chosen

@@ -45,20 +45,8 @@ def tables(model: ScPrint) -> tuple[GeneVocabulary, LabelSpace]:
     return model.vocabulary, model.label_space
 
 
-def batches(
-    model: ScPrint, adata: AnnData, *, context: int | None, batch_size: int, seed: int, description: str
-) -> Iterator[CellBatch]:
-    """Yield all cells in order, each with up to `context` of its most expressed known genes, behind a progress bar."""
-    vocabulary, labels = tables(model)
-    known = len(shared_genes(vocabulary, adata))
-    cells = CellDataset(
-        [("input", adata)],
-        vocabulary,
-        labels,
-        context=min(context or model.context or DEFAULT_CONTEXT, known),
-        choice="most_expressed",
-        seed=seed,
-    )
+def walk(cells: CellDataset, *, batch_size: int, description: str) -> Iterator[CellBatch]:
+    """Yield all cells in order, in batches, behind a progress bar."""
     with tqdm(total=len(cells), desc=description, unit="cell", disable=None) as bar:
         for batch in loader(cells, range(len(cells)), batch_size=batch_size):
             yield batch
@@ -90,12 +78,14 @@ def encode(
     ValueError
         When the data share too few genes with the model.
     """
+    vocabulary, labels = tables(model)
+    known = len(shared_genes(vocabulary, adata))
+    size = min(context or model.context or DEFAULT_CONTEXT, known)
+    cells = CellDataset([("input", adata)], vocabulary, labels, context=size, choice="most_expressed", seed=seed)
     device = next(model.parameters()).device
     embeddings: list[np.ndarray] = []
     logits: dict[str, list[np.ndarray]] = {name: [] for name in model.config.class_sizes}
-    for batch in batches(
-        model, adata, context=context, batch_size=batch_size, seed=seed, description="embedding cells"
-    ):
+    for batch in walk(cells, batch_size=batch_size, description="embedding cells"):
         genes, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
         encoding = model.encode(genes, counts, total)
         embeddings.append(encoding.cell_embeddings.float().cpu().numpy())

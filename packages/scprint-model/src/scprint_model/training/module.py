@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -149,8 +149,8 @@ class PretrainingModule(lightning.LightningModule):
             lr=self.learning_rate,
             # not fused: Lightning cannot clip the gradients of the fused kernel under mixed precision
         )
-        total = int(self.trainer.estimated_stepping_batches)
-        if not np.isfinite(self.trainer.estimated_stepping_batches):
+        total = self.trainer.estimated_stepping_batches
+        if not math.isfinite(total):
             raise ValueError("the schedule needs an end: set trainer.max_epochs or trainer.max_steps")
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, warmup_cosine(self.warmup_steps, total))
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, warmup_cosine(self.warmup_steps, int(total)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -28,9 +28,13 @@ PAGES = [
     "packages/scdataloader/README.md",
     "packages/scprint-model/README.md",
     "docs/faq.md",
+    "docs/explain/scores.md",
     "docs/how_to/add_a_method.md",
+    "docs/how_to/add_a_truth.md",
     "docs/how_to/score_my_network.md",
+    "docs/how_to/several_networks.md",
     "docs/how_to/train_on_my_data.md",
+    "docs/tutorials/compare_networks.md",
     "docs/tutorials/network_from_cells.md",
 ]
 NOTEBOOK_CELL = "{code-cell} ipython3"

@@ -1,65 +1,48 @@
 """Gene networks inside AnnData: store, slice, compare and draw them."""
 
-from __future__ import annotations
+from importlib.metadata import version
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from anndata import register_anndata_namespace
 
-if TYPE_CHECKING:
-    from . import plotting as pl
-    from . import tools as tl
-    from .convert import from_edges, from_matrix
-    from .core import GRNAnnData
-    from .io import read_edges, read_h5ad, write_edges, write_h5ad
-    from .protocol import GRNMethod
-    from .resources import transcription_factors
-
-    __version__: str
+from . import plotting as pl
+from . import tools as tl
+from .accessor import GRNAccessor
+from .concat import concat, concat_networks
+from .convert import from_edges, from_matrix, from_networkx
+from .core import GRNAnnData
+from .edge_files import read_edges, write_edges
+from .gene_sets import cell_type_markers, read_gmt
+from .io import read_h5ad, read_zarr, write_h5ad, write_zarr
+from .loom import read_loom
+from .open_problems import read_open_problems, write_open_problems
+from .protocol import GRNMethod
+from .resources import transcription_factors
 
 __all__ = [
+    "GRNAccessor",
     "GRNAnnData",
     "GRNMethod",
-    "__version__",
+    "cell_type_markers",
+    "concat",
+    "concat_networks",
     "from_edges",
     "from_matrix",
+    "from_networkx",
     "pl",
     "read_edges",
+    "read_gmt",
     "read_h5ad",
+    "read_loom",
+    "read_open_problems",
+    "read_zarr",
     "tl",
     "transcription_factors",
     "write_edges",
     "write_h5ad",
+    "write_open_problems",
+    "write_zarr",
 ]
 
-_HOMES = {
-    "GRNAnnData": "core",
-    "GRNMethod": "protocol",
-    "from_edges": "convert",
-    "from_matrix": "convert",
-    "read_edges": "io",
-    "read_h5ad": "io",
-    "write_edges": "io",
-    "write_h5ad": "io",
-    "transcription_factors": "resources",
-}
-_MODULES = {"pl": "plotting", "tl": "tools"}
+__version__ = version("grnndata")
 
-
-# anndata alone takes seconds to import: names are looked up on first use.
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        value: Any = version("grnndata")
-    elif name in _MODULES:
-        value = import_module(f".{_MODULES[name]}", __name__)
-    elif name in _HOMES:
-        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+register_anndata_namespace("grn")(GRNAccessor)

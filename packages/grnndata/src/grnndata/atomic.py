@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,3 +28,30 @@ def atomic_path(path: os.PathLike[str] | str) -> Iterator[Path]:
         os.replace(temporary, final)  # noqa: PTH105 - the rename that overwrites on every system
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: os.PathLike[str] | str) -> Iterator[Path]:
+    """As `atomic_path`, for a folder: what stood at `path` is removed only once the new one is complete.
+
+    Raises
+    ------
+    FileNotFoundError
+        When the folder around it does not exist.
+    """
+    final = Path(path)
+    if not final.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {final}: there is no folder {final.parent.resolve()}")
+    mark = uuid4().hex[:12]
+    temporary, old = final.with_name(f".{mark}.{final.name}"), final.with_name(f".{mark}.old.{final.name}")
+    try:
+        yield temporary
+        # A folder cannot be renamed over another one: for a moment there is none, but both are complete.
+        if final.exists():
+            final.rename(old)
+        temporary.rename(final)
+    finally:
+        if old.exists() and not final.exists():
+            old.rename(final)
+        for left in (temporary, old):
+            shutil.rmtree(left, ignore_errors=True)

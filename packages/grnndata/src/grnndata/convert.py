@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from .core import GRNAnnData
-from .edges import Duplicates, Genes, check_edges, check_unique, edges_to_matrix
+from .edge_files import Columns, recognise_edges
+from .edges import Duplicates, Genes, check_unique, edges_to_matrix, networkx_to_matrix
 
 type Orientation = Literal["regulator_target", "target_regulator"]
 
@@ -19,20 +21,29 @@ def from_edges(
     table: pd.DataFrame,
     adata: AnnData | None = None,
     *,
+    by: str | None = None,
+    columns: Columns | None = None,
     duplicates: Duplicates = "error",
     method: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     normalisation: str | None = None,
 ) -> GRNAnnData:
-    """Build a network from a list of edges.
+    """Build a network, or several, from a list of edges.
 
     Parameters
     ----------
     table
-        Columns ``source, target, weight``, one directed edge a row; other columns are ignored.
+        Columns ``source, target, weight``, one directed edge a row, or those of another tool
+        (see `grnndata.edge_files.recognise_edges`); other columns are ignored.
     adata
         Cells × genes to hold the network, its ``var_names`` covering every source and target. When None, the
         result has no cells, and its genes are the sources and targets, sorted.
+    by
+        Column that says which network an edge belongs to, for example its cell type: each becomes a named
+        network, see `GRNAnnData.networks`, in the order in which they first come. None for one network.
+    columns
+        Names of source, target and weight where they are not recognised, for example ``{"source": "from",
+        "target": "to", "weight": "score"}``.
     duplicates
         What to do when a pair is listed more than once: ``"error"``, add the weights up (``"sum"``) or take
         the largest (``"max"``).
@@ -49,12 +60,29 @@ def from_edges(
     ValueError
         For missing columns, names or weights, unknown genes, and pairs listed twice; the message says which.
     """
+    edges = recognise_edges(table, columns)
     if adata is None:
-        edges = check_edges(table)
-        genes = sorted(set(edges["source"]) | set(edges["target"]))
-        adata = _without_cells(pd.Index(genes, dtype="str"))
-    network = edges_to_matrix(table, adata.var_names, duplicates=duplicates)
-    return GRNAnnData(adata, network, method=method, parameters=parameters, normalisation=normalisation)
+        genes = pd.unique(pd.concat([edges["source"], edges["target"]], ignore_index=True))
+        adata = _without_cells(pd.Index(sorted(genes), dtype="str"))
+    described: dict[str, Any] = {"method": method, "parameters": parameters, "normalisation": normalisation}
+    if by is None:
+        return GRNAnnData(adata, edges_to_matrix(edges, adata.var_names, duplicates=duplicates), **described)
+    networks = {}
+    for name, part in edges.groupby(_group_names(table, by), sort=False):
+        network = edges_to_matrix(part, adata.var_names, duplicates=duplicates)
+        networks[str(name)] = GRNAnnData(_without_cells(pd.Index(adata.var_names)), network, **described)
+    return GRNAnnData(adata, networks=networks)
+
+
+def _group_names(table: pd.DataFrame, by: str) -> np.ndarray:
+    if by not in table.columns:
+        raise ValueError(f"by={by!r} is no column of the edge table: it has {list(table.columns)}")
+    if table.empty:
+        raise ValueError("the edge table has no edges, and so no networks to tell apart")
+    unnamed = table[by].isna().to_numpy()
+    if unnamed.any():
+        raise ValueError(f"{int(unnamed.sum()):,} edges belong to no network: {by!r} is missing, drop these rows")
+    return table[by].astype(str).to_numpy()
 
 
 def from_matrix(
@@ -62,6 +90,7 @@ def from_matrix(
     genes: Genes,
     *,
     orientation: Orientation = "regulator_target",
+    planes: Sequence[str] | None = None,
     method: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     directed: bool = True,
@@ -74,12 +103,14 @@ def from_matrix(
     Parameters
     ----------
     matrix
-        Array or sparse matrix, shape (genes, genes).
+        Array or sparse matrix, shape (genes, genes); or a stack of networks, shape (genes, genes, planes).
     genes
         Names, unique, in the order of rows and columns.
     orientation
         ``"regulator_target"`` when rows are regulators, ``"target_regulator"`` when rows are targets
         (attention matrices, and the files of several tools).
+    planes
+        Names of the planes of a stack; ``"0"``, ``"1"``, ... when None.
     method, parameters, directed, normalisation
         See `grnndata.schema.describe`.
 
@@ -97,6 +128,7 @@ def from_matrix(
     return GRNAnnData(
         _without_cells(check_unique(genes)),
         oriented,
+        planes=planes,
         method=method,
         parameters=parameters,
         directed=directed,
@@ -115,9 +147,58 @@ def orient(matrix: Any, orientation: Orientation) -> Any:
     if orientation == "regulator_target":
         return matrix
     if orientation == "target_regulator":
+        if matrix.ndim == 3:
+            return np.ascontiguousarray(np.swapaxes(matrix, 0, 1))
         # Row slices of a transposed view would stride through the whole matrix, every time.
         return matrix.T.tocsr() if hasattr(matrix, "tocsr") else np.ascontiguousarray(np.asarray(matrix).T)
     raise ValueError(f"orientation must be 'regulator_target' or 'target_regulator', got {orientation!r}")
+
+
+def from_networkx(
+    graph: nx.Graph,
+    adata: AnnData | None = None,
+    *,
+    weight: str | None = "weight",
+    method: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    normalisation: str | None = None,
+) -> GRNAnnData:
+    """Build a network from a networkx graph.
+
+    Parameters
+    ----------
+    graph
+        Its nodes are genes, an edge u → v says that u regulates v; a Graph gives an undirected network.
+        Parallel edges of a multigraph are summed.
+    adata
+        Cells × genes to hold the network, its ``var_names`` covering every gene with an edge. When None, the
+        result has no cells, and its genes are the nodes, in their order.
+    weight
+        Edge attribute with the weight (1 for edges without it); None for 1 everywhere.
+    method, parameters, normalisation
+        See `grnndata.schema.describe`.
+
+    Returns
+    -------
+    GRNAnnData
+        With a sparse network. Arrays of `adata` are shared, `adata` is not changed.
+
+    Raises
+    ------
+    ValueError
+        For genes that are not in ``var_names``, names that repeat, and weights that are not finite numbers.
+    """
+    if adata is None:
+        adata = _without_cells(check_unique([str(node) for node in graph.nodes]))
+    network = networkx_to_matrix(graph, adata.var_names, weight=weight)
+    return GRNAnnData(
+        adata,
+        network,
+        method=method,
+        parameters=parameters,
+        directed=graph.is_directed(),
+        normalisation=normalisation,
+    )
 
 
 def _without_cells(genes: pd.Index) -> AnnData:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import networkx as nx
 import numpy as np
@@ -12,18 +12,25 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
-from .edges import check_unique, matrix_to_edges, matrix_to_networkx
+from .edges import check_unique, matrix_to_edges, matrix_to_igraph, matrix_to_networkx
+from .networks import Networks
 from .schema import (
     GRN_KEY,
     UNS_KEY,
     Network,
     check_description,
     check_network,
+    check_planes,
     check_symmetric,
+    compact,
     describe,
     is_sparse,
+    network_name,
     nonzero_entries,
 )
+
+if TYPE_CHECKING:
+    import igraph
 
 
 class GRNAnnData(AnnData):
@@ -31,9 +38,12 @@ class GRNAnnData(AnnData):
 
     The network is ``varp["GRN"]``, shape (genes, genes), float32, CSR or dense: **row = regulator (source),
     column = target**, 0 = no edge. ``uns["grn"]`` says how it was made. Everything else is AnnData; slicing,
-    views, ``copy``, ``to_memory``, pickling and h5ad files keep the class and the network. Two exceptions,
-    both plain AnnData: ``.T``, whose variables are no longer genes, and ``anndata.read_h5ad`` (use
-    `grnndata.read_h5ad`).
+    views, ``copy``, ``to_memory``, backed mode, pickling, h5ad and zarr files keep the class and the network.
+    Three things give a plain AnnData: ``.T``, whose variables are no longer genes, ``anndata.read_h5ad`` and
+    ``anndata.concat`` (use `grnndata.read_h5ad` and `grnndata.concat`).
+
+    An object may hold several networks: named ones (``adata.networks["rod cell"]``), or one dense stack, shape
+    (genes, genes, planes), for example one plane an attention head. See `grnndata.networks.Networks`.
 
     Parameters
     ----------
@@ -41,8 +51,13 @@ class GRNAnnData(AnnData):
         An AnnData (its arrays are shared, as ``AnnData(adata)`` does; it is not changed), or a matrix cells ×
         genes.
     grn
-        Square array or sparse matrix, shape (genes, genes), row = regulator. None when ``varp["GRN"]``
-        already holds a network, which then keeps its description.
+        Square array or sparse matrix, shape (genes, genes), row = regulator; or a stack of them, an array of
+        shape (genes, genes, planes). None when the AnnData already holds a network, which then keeps its
+        description, or when there are only named `networks`.
+    networks
+        Named networks: name → square array, sparse matrix, edge table or GRNAnnData.
+    planes
+        Names of the planes of a stack; ``"0"``, ``"1"``, ... when None.
     method, parameters, directed, normalisation
         What made the network, see `grnndata.schema.describe`. ``directed=False`` asks for a symmetric matrix.
     obs, var, uns, obsm, varm, obsp, varp, layers, raw, shape
@@ -73,6 +88,8 @@ class GRNAnnData(AnnData):
         X: Any = None,
         grn: Any = None,
         *,
+        networks: Mapping[str, Any] | None = None,
+        planes: Sequence[str] | None = None,
         method: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         directed: bool = True,
@@ -111,32 +128,46 @@ class GRNAnnData(AnnData):
         check_unique(self.var_names)
         described = method is not None or parameters is not None or normalisation is not None or not directed
         if grn is None:
-            grn = _stored_network(self)
-            info = check_description(self.uns.get(UNS_KEY))
-            if described:
+            if described or planes is not None:
                 raise ValueError(
-                    "method, parameters, directed and normalisation describe a new network: pass it as grn=, "
-                    f"or edit uns[{UNS_KEY!r}] of the one that is there"
+                    "method, parameters, directed, normalisation and planes describe a new network: pass it as "
+                    f"grn=, or edit uns[{UNS_KEY!r}] of the one that is there"
                 )
+            if not networks:
+                _require_network(self)
         else:
             info = describe(method=method, parameters=parameters, directed=directed, normalisation=normalisation)
-        network = check_network(grn, self.n_vars)
-        if not info["directed"]:
-            check_symmetric(network)
-        self.varp[GRN_KEY] = network
-        self.uns[UNS_KEY] = info
+            before = check_description(self.uns.get(UNS_KEY))
+            checked = check_network(grn, self.n_vars)
+            info["planes"] = _names_of_planes(checked, planes)
+            self.varp[GRN_KEY] = checked
+            self.uns[UNS_KEY] = compact(info | {key: before[key] for key in ("names", "networks")})
+        _check_networks(self)
+        self.networks.update(networks or {})
 
     @property
     def grn(self) -> Network:
-        """The network, shape (genes, genes), row = regulator. Assigning one checks it."""
+        """The network, shape (genes, genes), row = regulator, or the stack. Assigning one checks it.
+
+        A new stack of as many planes keeps their names.
+        """
         return cast("Network", _stored_network(self))
 
     @grn.setter
     def grn(self, network: Any) -> None:
         checked = check_network(network, self.n_vars)
-        if not self.directed:
+        info = check_description(self.uns.get(UNS_KEY))
+        if not info["directed"]:
             check_symmetric(checked)
+        same_planes = checked.ndim == 3 and checked.shape[2] == len(info["planes"])
+        info["planes"] = info["planes"] if same_planes else _names_of_planes(checked, None)
         self.varp[GRN_KEY] = checked
+        self.uns[UNS_KEY] = compact(info)
+
+    @property
+    def networks(self) -> Networks:
+        """The named networks and the planes of a stack, by name: see `grnndata.networks.Networks`."""
+        return Networks(self)
 
     @property
     def directed(self) -> bool:
@@ -146,23 +177,23 @@ class GRNAnnData(AnnData):
     @property
     def regulators(self) -> pd.Index:
         """Names of the genes with at least one outgoing edge, in the order of ``var_names``."""
-        return self.var_names[_edges_per_row(self.grn) > 0]
+        return self.var_names[_edges_per_row(single_network(self)) > 0]
 
     @property
     def targets(self) -> pd.Index:
         """Names of the genes with at least one incoming edge, in the order of ``var_names``."""
-        return self.var_names[_edges_per_row(self.grn.T) > 0]
+        return self.var_names[_edges_per_row(single_network(self).T) > 0]
 
     @property
     def n_edges(self) -> int:
         """Number of non-zero weights, self-edges too; an undirected edge between two genes counts twice."""
-        return int(_edges_per_row(self.grn).sum())
+        return int(_edges_per_row(single_network(self)).sum())
 
     @property
     def density(self) -> float:
         """Share of the n (n - 1) ordered pairs of different genes that are joined; NaN below two genes."""
         pairs = self.n_vars * (self.n_vars - 1)
-        network = self.grn
+        network = single_network(self)
         n_self = int(np.count_nonzero(network.diagonal()))
         return (int(_edges_per_row(network).sum()) - n_self) / pairs if pairs else float("nan")
 
@@ -189,7 +220,7 @@ class GRNAnnData(AnnData):
         ValueError
             When `top_k` is not positive, or `threshold` is negative or NaN.
         """
-        return matrix_to_edges(self.grn, self.var_names, top_k=top_k, threshold=threshold)
+        return matrix_to_edges(single_network(self), self.var_names, top_k=top_k, threshold=threshold)
 
     def to_networkx(self) -> nx.Graph:
         """Return a networkx DiGraph (Graph when undirected) of all genes, each edge with its ``weight``.
@@ -199,9 +230,21 @@ class GRNAnnData(AnnData):
         ValueError
             When gene names are not unique (a slice may repeat a gene).
         """
-        return matrix_to_networkx(self.grn, self.var_names, directed=self.directed)
+        return matrix_to_networkx(single_network(self), self.var_names, directed=self.directed)
 
-    def with_network(self, network: Any, *, step: str) -> GRNAnnData:
+    def to_igraph(self) -> igraph.Graph:
+        """Return an igraph graph of all genes (vertex ``name``), each edge with its ``weight``.
+
+        Raises
+        ------
+        ImportError
+            When igraph is not installed.
+        ValueError
+            When gene names are not unique.
+        """
+        return matrix_to_igraph(single_network(self), self.var_names, directed=self.directed)
+
+    def with_network(self, network: Any, *, step: str, directed: bool | None = None) -> GRNAnnData:
         """Return a copy that holds another network over the same genes, described as this one plus one step.
 
         Parameters
@@ -210,6 +253,8 @@ class GRNAnnData(AnnData):
             Shape (genes, genes), row = regulator.
         step
             What was done to the network, appended to ``uns["grn"]["steps"]``.
+        directed
+            Whether the new network is directed; as this one when None.
 
         Returns
         -------
@@ -223,12 +268,15 @@ class GRNAnnData(AnnData):
         """
         info = check_description(self.uns.get(UNS_KEY))
         # Without the old network before copying: it may be gigabytes, and is not wanted.
-        bare = self.copy() if self.is_view else AnnData(self)
-        del bare.varp[GRN_KEY]
-        if not self.is_view:
-            bare = bare.copy()
-        bare.varp[GRN_KEY] = network
-        bare.uns[UNS_KEY] = info | {"steps": [*info["steps"], step]}
+        bare = without_networks(self, keep_named=True).copy()
+        checked = check_network(network, self.n_vars)
+        info |= {
+            "steps": [*info["steps"], step],
+            "directed": info["directed"] if directed is None else directed,
+            "planes": _names_of_planes(checked, None),
+        }
+        bare.varp[GRN_KEY] = checked
+        bare.uns[UNS_KEY] = compact(info)
         return GRNAnnData(bare)
 
     def __getitem__(self, index: Any) -> Any:
@@ -252,13 +300,24 @@ class GRNAnnData(AnnData):
 
     write = write_h5ad
 
+    # Of all that zarr can write to, only a folder can be replaced atomically.
+    def write_zarr(self, store: PathLike[str] | str, **options: Any) -> None:  # type: ignore[override]
+        """Write a zarr folder, atomically: see `grnndata.write_zarr`."""
+        from .io import write_zarr
+
+        write_zarr(self, store, **options)
+
     def __repr__(self) -> str:
         text = super().__repr__().replace("AnnData object", "GRNAnnData object", 1)
+        if len(self.networks):
+            text += f"\n    networks: {', '.join(map(repr, self.networks))}"
         if GRN_KEY not in self.varp:
             return text
         info = check_description(self.uns.get(UNS_KEY))
-        network = self.grn
+        network = self.varp[GRN_KEY]
         form = f"sparse, {network.nnz:,} edges" if sp.issparse(network) else "dense"
+        if network.ndim == 3:
+            form = f"a dense stack of {network.shape[2]} planes"
         arrow = "directed" if info["directed"] else "undirected"
         return f"{text}\n    network: {self.n_vars:,} genes, {form}, {arrow}, method {info['method']!r}"
 
@@ -274,10 +333,65 @@ def adopt(adata: AnnData) -> GRNAnnData:
     ValueError
         When there is no network, or not a valid one.
     """
-    network = check_network(_stored_network(adata), adata.n_vars)
-    adata.varp[GRN_KEY] = network
-    adata.uns[UNS_KEY] = check_description(adata.uns.get(UNS_KEY))
-    return cast("GRNAnnData", _adopt(adata))
+    _require_network(adata)
+    adopted = cast("GRNAnnData", _adopt(adata))
+    _check_networks(adopted)
+    return adopted
+
+
+def without_networks(adata: AnnData, *, keep_named: bool = False) -> AnnData:
+    """Return a plain AnnData that shares every array but the networks and their description.
+
+    Of a view only what is kept is materialised.
+    """
+
+    def is_kept(key: str) -> bool:
+        return key != GRN_KEY and (keep_named or network_name(key) is None)
+
+    return _sharing(adata, is_kept, uns={key: value for key, value in adata.uns.items() if key != UNS_KEY})
+
+
+def as_anndata(adata: AnnData) -> AnnData:
+    """Return a plain AnnData that shares every array, for functions which ask for that very class."""
+    return _sharing(adata, lambda _: True, uns=dict(adata.uns))
+
+
+def _sharing(adata: AnnData, is_kept: Callable[[str], bool], *, uns: dict[str, Any]) -> AnnData:
+    X = adata.X
+    keys: list[Any] = list(adata.varp.keys())
+    layers: list[Any] = list(adata.layers.keys())
+    parts: dict[str, Any] = {
+        "obs": adata.obs,
+        "var": adata.var,
+        "uns": uns,
+        "obsm": dict(adata.obsm),
+        "varm": dict(adata.varm),
+        "obsp": dict(adata.obsp),
+        "varp": {key: adata.varp[key] for key in keys if is_kept(key)},
+        # Newer versions of anndata list X among the layers, as None.
+        "layers": {key: adata.layers[key] for key in layers if key is not None},
+        "raw": adata.raw,
+        "shape": adata.shape if X is None else None,
+    }
+    return AnnData(X, **parts)
+
+
+def single_network(grn: GRNAnnData) -> Network:
+    """Return the one network that a tool works on, shape (genes, genes), row = regulator.
+
+    Raises
+    ------
+    ValueError
+        When the object holds a stack of networks, or named ones only: the message says how to choose one.
+    """
+    network = grn.grn
+    if network.ndim == 3:
+        names = list(grn.networks)
+        raise ValueError(
+            f"this is a stack of {len(names)} networks: choose one, for example networks[{names[0]!r}], or merge "
+            "them with grnndata.tl.consensus"
+        )
+    return network
 
 
 def _adopt(result: Any) -> Any:
@@ -290,10 +404,48 @@ def _adopt(result: Any) -> Any:
 
 
 def _stored_network(adata: AnnData) -> Any:
-    if GRN_KEY not in adata.varp:
+    if GRN_KEY in adata.varp:
+        return adata.varp[GRN_KEY]
+    _require_network(adata)
+    named = [name for key in adata.varp if (name := network_name(key)) is not None]
+    raise ValueError(
+        f"there is no main network, only named ones ({', '.join(map(repr, named))}): choose one, for example "
+        f"networks[{named[0]!r}]"
+    )
+
+
+def _require_network(adata: AnnData) -> None:
+    if not any(key == GRN_KEY or network_name(key) is not None for key in adata.varp):
         held = ", ".join(map(repr, adata.varp)) or "nothing"
         raise ValueError(f"no network: varp[{GRN_KEY!r}] is missing (varp holds {held}); pass one as grn=")
-    return adata.varp[GRN_KEY]
+
+
+def _check_networks(adata: AnnData) -> None:
+    """Bring every network of an object, and their description, into their stored form."""
+    info = check_description(adata.uns.get(UNS_KEY))
+    if GRN_KEY in adata.varp:
+        checked = check_network(adata.varp[GRN_KEY], adata.n_vars)
+        if not info["directed"]:
+            check_symmetric(checked)
+        info["planes"] = _names_of_planes(checked, info["planes"] or None)
+        adata.varp[GRN_KEY] = checked
+    for key in [key for key in adata.varp if network_name(key) is not None]:
+        try:
+            checked = check_network(adata.varp[key], adata.n_vars)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"varp[{key!r}]: {error}") from error
+        if checked.ndim == 3:
+            raise ValueError(f"varp[{key!r}] has shape {checked.shape}: a named network has two dimensions")
+        adata.varp[key] = checked
+    adata.uns[UNS_KEY] = compact(info)
+
+
+def _names_of_planes(network: Any, planes: Sequence[str] | None) -> list[str]:
+    if network.ndim == 3:
+        return check_planes(planes, network.shape[2])
+    if planes is not None:
+        raise ValueError("planes= names the planes of a stack: this network has two dimensions")
+    return []
 
 
 def _edges_per_row(network: Any) -> np.ndarray:

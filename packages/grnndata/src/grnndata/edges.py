@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import networkx as nx
 import numpy as np
@@ -12,6 +12,9 @@ import scipy.sparse as sp
 
 from .ranking import check_count, strongest
 from .schema import Network, nonzero_entries
+
+if TYPE_CHECKING:
+    import igraph
 
 #: Columns of an edge table.
 EDGE_COLUMNS = ("source", "target", "weight")
@@ -97,8 +100,8 @@ def check_edges(table: pd.DataFrame) -> pd.DataFrame:
     # A categorical column compares its codes, not its names: plain strings from here on.
     return pd.DataFrame(
         {
-            "source": table["source"].astype(str).to_numpy(),
-            "target": table["target"].astype(str).to_numpy(),
+            "source": table["source"].astype(str).reset_index(drop=True),
+            "target": table["target"].astype(str).reset_index(drop=True),
             "weight": stored,
         }
     )
@@ -137,7 +140,7 @@ def edges_to_matrix(table: pd.DataFrame, genes: Genes, *, duplicates: Duplicates
         unknown = list(dict.fromkeys(names))
         raise ValueError(
             f"{len(unknown):,} genes of the edge table are not among the {len(index):,} genes of var_names: "
-            f"{_some(unknown)}; drop their edges, or rename them (symbols on one side, ids on the other?)"
+            f"{some(unknown)}; drop their edges, or rename them (symbols on one side, ids on the other?)"
         )
     pair = rows.astype(np.int64) * len(index) + columns
     listed_pairs, inverse, counts = np.unique(pair, return_inverse=True, return_counts=True)
@@ -145,7 +148,7 @@ def edges_to_matrix(table: pd.DataFrame, genes: Genes, *, duplicates: Duplicates
         twice = listed_pairs[counts > 1]
         listed = [f"{index[p // len(index)]} → {index[p % len(index)]}" for p in twice[:5]]
         raise ValueError(
-            f"{twice.size:,} pairs are listed more than once: {_some(listed, twice.size)}; "
+            f"{twice.size:,} pairs are listed more than once: {some(listed, twice.size)}; "
             "pass duplicates='sum' or duplicates='max' to merge them"
         )
     if duplicates == "sum":
@@ -180,19 +183,82 @@ def matrix_to_networkx(network: Network, genes: Genes, *, directed: bool = True)
     return graph
 
 
+def matrix_to_igraph(network: Network, genes: Genes, *, directed: bool = True) -> igraph.Graph:
+    """Build an igraph graph: every gene a vertex (``name``), every non-zero entry an edge with its ``weight``.
+
+    Returns
+    -------
+    igraph.Graph
+        Vertices in the order of `genes`. When not `directed`, the two entries of a pair become one edge.
+
+    Raises
+    ------
+    ImportError
+        When igraph is not installed.
+    ValueError
+        When gene names are not unique.
+    """
+    try:
+        import igraph
+    except ImportError as error:
+        raise ImportError("this needs igraph: pip install grnndata[igraph]") from error
+    names = check_unique(genes).to_list()
+    rows, columns, weights = nonzero_entries(network)
+    if not directed:
+        upper = rows <= columns
+        rows, columns, weights = rows[upper], columns[upper], weights[upper]
+    graph = igraph.Graph(n=len(names), edges=np.column_stack([rows, columns]), directed=directed)
+    graph.vs["name"] = names
+    graph.es["weight"] = weights.tolist()
+    return graph
+
+
+def networkx_to_matrix(graph: nx.Graph, genes: Genes, *, weight: str | None = "weight") -> sp.csr_matrix:
+    """Put the edges of a networkx graph into a matrix over the given genes.
+
+    Parameters
+    ----------
+    graph
+        Its nodes are names; an edge of a Graph counts in both directions. Parallel edges of a multigraph
+        are summed.
+    genes
+        Names of rows and columns; unique, and covering every node with an edge.
+    weight
+        Edge attribute with the weight (1 for edges without it); None for 1 everywhere.
+
+    Returns
+    -------
+    scipy.sparse.csr_matrix
+        float32, shape (genes, genes), row = source.
+
+    Raises
+    ------
+    ValueError
+        For unknown genes, and weights that are not finite numbers.
+    """
+    listed = [
+        (str(u), str(v), 1.0 if weight is None else data.get(weight, 1.0)) for u, v, data in graph.edges(data=True)
+    ]
+    if not graph.is_directed():
+        listed += [(v, u, value) for u, v, value in listed if u != v]
+    table = pd.DataFrame(listed, columns=list(EDGE_COLUMNS))
+    return edges_to_matrix(table, genes, duplicates="sum" if graph.is_multigraph() else "error")
+
+
 def check_unique(genes: Genes) -> pd.Index:
     """Return gene names as an index, or raise ValueError naming those that occur more than once."""
     index = pd.Index(genes).astype(str)
     if not index.is_unique:
         repeated = list(dict.fromkeys(index[index.duplicated()]))
         raise ValueError(
-            f"{len(repeated):,} gene names occur more than once: {_some(repeated)}; merge these genes, or "
+            f"{len(repeated):,} gene names occur more than once: {some(repeated)}; merge these genes, or "
             "call adata.var_names_make_unique() first"
         )
     return index
 
 
-def _some(names: Sequence[str], total: int | None = None, n: int = 5) -> str:
+def some(names: Sequence[str], total: int | None = None, n: int = 5) -> str:
+    """Return the first names, and how many more there are (of `total`, when `names` is a part)."""
     total = len(names) if total is None else total
     return ", ".join(names[:n]) + (f" and {total - n:,} more" if total > n else "")
 

@@ -1,27 +1,27 @@
-"""Networks and edge tables on disk."""
+"""Networks on disk: h5ad files and zarr folders."""
 
 from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anndata
 import h5py
-import pandas as pd
 
-from .atomic import atomic_path
+from .atomic import atomic_folder, atomic_path
 from .convert import Orientation, orient
-from .core import GRNAnnData, adopt
-from .edges import EDGE_COLUMNS, check_edges
-from .schema import GRN_KEY, ORIENTATION, UNS_KEY
-
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
-_SUFFIXES = ".csv, .tsv, .csv.gz, .tsv.gz or .parquet"
+from .core import GRNAnnData, adopt, as_anndata
+from .schema import GRN_KEY, ORIENTATION, UNS_KEY, network_name
 
 
-def read_h5ad(path: PathLike[str] | str, *, orientation: Orientation = "regulator_target") -> GRNAnnData:
-    """Read an h5ad file that holds a network in ``varp["GRN"]``.
+def read_h5ad(
+    path: PathLike[str] | str,
+    *,
+    orientation: Orientation = "regulator_target",
+    backed: Literal["r", "r+"] | None = None,
+) -> GRNAnnData:
+    """Read an h5ad file that holds a network in ``varp["GRN"]``, or named ones.
 
     Parameters
     ----------
@@ -30,11 +30,14 @@ def read_h5ad(path: PathLike[str] | str, *, orientation: Orientation = "regulato
     orientation
         ``"target_regulator"`` for a file of another tool whose rows are targets: the network is transposed.
         Files written here say how they are oriented and need no argument.
+    backed
+        ``"r"`` or ``"r+"`` leaves the counts in the file, as in `anndata.read_h5ad`; networks are always read
+        into memory.
 
     Returns
     -------
     GRNAnnData
-        In memory, row = regulator.
+        Row = regulator.
 
     Raises
     ------
@@ -50,22 +53,50 @@ def read_h5ad(path: PathLike[str] | str, *, orientation: Orientation = "regulato
             keys = sorted(file["varp"]) if "varp" in file else []
     except OSError as error:
         raise ValueError(f"{path} is not an h5ad file: {error}") from error
-    if GRN_KEY not in keys:
-        held = ", ".join(keys) or "nothing"
-        raise ValueError(
-            f"{path} holds no network: varp[{GRN_KEY!r}] is missing (varp holds {held}); "
-            "add one with GRNAnnData(anndata.read_h5ad(path), grn)"
-        )
-    adata = anndata.read_h5ad(path)
-    if orientation != "regulator_target":
-        said = adata.uns.get(UNS_KEY)
-        if isinstance(said, dict) and said.get("orientation") == ORIENTATION:
-            raise ValueError(f"{path} says {ORIENTATION!r}: read it without orientation={orientation!r}")
-        adata.varp[GRN_KEY] = orient(adata.varp[GRN_KEY], orientation)
+    _require_network(path, keys, reader="read_h5ad")
+    adata = anndata.read_h5ad(path, backed=backed)
     try:
-        return adopt(adata)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        return _as_grnndata(adata, path, orientation)
+    except ValueError:
+        if backed:
+            adata.file.close()
+        raise
+
+
+def read_zarr(path: PathLike[str] | str, *, orientation: Orientation = "regulator_target") -> GRNAnnData:
+    """Read a zarr folder that holds a network in ``varp["GRN"]``, or named ones.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    orientation
+        See `read_h5ad`.
+
+    Returns
+    -------
+    GRNAnnData
+        In memory, row = regulator.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such folder.
+    ValueError
+        As `read_h5ad`.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no folder {path.resolve()}")
+    import zarr
+
+    try:
+        group: Any = zarr.open_group(path, mode="r")
+        keys = sorted(group["varp"].keys()) if "varp" in group else []
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{path} is not an AnnData zarr folder: {error}") from error
+    _require_network(path, keys, reader="read_zarr")
+    return _as_grnndata(anndata.read_zarr(path), path, orientation)
 
 
 def write_h5ad(grn: GRNAnnData, path: PathLike[str] | str, **options: Any) -> None:
@@ -91,71 +122,56 @@ def write_h5ad(grn: GRNAnnData, path: PathLike[str] | str, **options: Any) -> No
         anndata.io.write_h5ad(temporary, grn, **options)
 
 
-def read_edges(path: PathLike[str] | str) -> pd.DataFrame:
-    """Read an edge table.
+def write_zarr(grn: GRNAnnData, path: PathLike[str] | str, **options: Any) -> None:
+    """Write a network and everything around it to a zarr folder, atomically.
 
     Parameters
     ----------
+    grn
+        What to write; not changed.
     path
-        ``.csv``, ``.tsv`` (each also ``.gz``) or ``.parquet`` with columns ``source, target, weight``; other
-        columns are ignored.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``source, target`` (str) and ``weight`` (float32), in the file's order.
+        The folder; replaced if it exists and is a zarr group, and left as it was if writing fails.
+    **options
+        As `anndata.AnnData.write_zarr`. ``convert_strings_to_categoricals`` is False here unless asked for,
+        because it would change `grn`.
 
     Raises
     ------
+    FileExistsError
+        When `path` exists and is not a zarr group.
     FileNotFoundError
-        When there is no such file.
-    ValueError
-        When the file's kind is unknown, a column or a name is missing, or a weight is not a finite number.
+        When the folder around it does not exist.
     """
-    path = _existing(path)
-    kind = _kind(path)
-    if kind == ".parquet":
-        table = pd.read_parquet(path)
-    else:
-        # A gene may be called NA or NAN: only an empty field is a missing name.
-        table = pd.read_csv(
-            path,
-            sep=_SEPARATORS[kind],
-            dtype={"source": str, "target": str},
-            keep_default_na=False,
-            na_values=[""],
+    options = {"convert_strings_to_categoricals": False} | options
+    path = Path(path)
+    # Zarr 2 and 3 mark a group by one of these: anything else may be somebody's work.
+    if path.exists() and not any((path / name).is_file() for name in (".zgroup", "zarr.json")):
+        raise FileExistsError(f"{path.resolve()} exists and is no zarr group: choose another name, or remove it")
+    with atomic_folder(path) as temporary:
+        # It looks up how to write the very class that it is given.
+        anndata.io.write_zarr(temporary, as_anndata(grn), **options)
+
+
+def _require_network(path: Path, keys: list[str], *, reader: str) -> None:
+    if not any(key == GRN_KEY or network_name(key) is not None for key in keys):
+        held = ", ".join(keys) or "nothing"
+        raise ValueError(
+            f"{path} holds no network: varp[{GRN_KEY!r}] is missing (varp holds {held}); "
+            f"add one with GRNAnnData(anndata.{reader}(path), grn)"
         )
+
+
+def _as_grnndata(adata: anndata.AnnData, path: Path, orientation: Orientation) -> GRNAnnData:
     try:
-        return check_edges(table)
-    except ValueError as error:
+        if orientation != "regulator_target":
+            said = adata.uns.get(UNS_KEY)
+            if isinstance(said, dict) and said.get("orientation") == ORIENTATION:
+                raise ValueError(f"the file says {ORIENTATION!r}: read it without orientation={orientation!r}")
+            for key in [key for key in adata.varp if key == GRN_KEY or network_name(key) is not None]:
+                adata.varp[key] = orient(adata.varp[key], orientation)
+        return adopt(adata)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def write_edges(edges: pd.DataFrame | GRNAnnData, path: PathLike[str] | str) -> None:
-    """Write an edge table, atomically.
-
-    Parameters
-    ----------
-    edges
-        A table with columns ``source, target, weight``, or a network, whose edges are written strongest
-        first.
-    path
-        ``.csv``, ``.tsv`` (each also ``.gz``) or ``.parquet``; replaced if it exists.
-
-    Raises
-    ------
-    FileNotFoundError
-        When the folder does not exist.
-    ValueError
-        When the file's kind is unknown, or the table is not valid.
-    """
-    kind = _kind(Path(path))
-    table = check_edges(edges.edges() if isinstance(edges, GRNAnnData) else edges)[list(EDGE_COLUMNS)]
-    with atomic_path(path) as temporary:
-        if kind == ".parquet":
-            table.to_parquet(temporary, index=False)
-        else:
-            table.to_csv(temporary, sep=_SEPARATORS[kind], index=False)
 
 
 def _existing(path: PathLike[str] | str) -> Path:
@@ -163,13 +179,3 @@ def _existing(path: PathLike[str] | str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path.resolve()}")
     return path
-
-
-def _kind(path: Path) -> str:
-    name = path.name.lower()
-    if name.endswith(".parquet"):
-        return ".parquet"
-    kind = Path(name.removesuffix(".gz")).suffix
-    if kind not in _SEPARATORS:
-        raise ValueError(f"cannot tell the kind of edge table from the name {path.name!r}: end it with {_SUFFIXES}")
-    return kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,21 +18,29 @@ UNS_KEY = "grn"
 #: The one orientation, written into every file.
 ORIENTATION = "row = regulator (source), column = target"
 
+#: Prefix of the keys in ``varp`` of named networks.
+NAMED_PREFIX = "GRN."
+
 #: A network: square, float32, entry (i, j) = weight of the edge i → j, 0 = no edge.
 type Network = sp.csr_matrix | NDArray[np.float32]
+#: Several networks over the same genes: float32, shape (genes, genes, planes).
+type Stack = NDArray[np.float32]
+
+# Characters that HDF5, or a file system under a zarr folder, would not take as part of a name.
+_QUOTED = str.maketrans({c: f"%{ord(c):02X}" for c in '%/\\:*?"<>|'})
 
 # 2**24 entries: 64 MB of float32, so that checks on a dense network never make a second one.
 _BLOCK = 2**24
 
 
-def check_network(network: Any, n_genes: int) -> Network:
+def check_network(network: Any, n_genes: int) -> Network | Stack:
     """Return a network in its stored form, or say what is wrong with it.
 
     Parameters
     ----------
     network
-        Square array, or scipy sparse matrix of any format, shape (genes, genes); row = regulator. Never
-        changed.
+        Square array, or scipy sparse matrix of any format, shape (genes, genes); row = regulator. Or a stack
+        of networks: an array of shape (genes, genes, planes). Never changed.
     n_genes
         Number of genes it must hold.
 
@@ -49,7 +58,7 @@ def check_network(network: Any, n_genes: int) -> Network:
         When the network is not a square matrix of `n_genes` genes, or holds NaN or infinite weights.
     """
     stored = _as_csr(network) if sp.issparse(network) else _as_dense(network)
-    if stored.shape != (n_genes, n_genes):
+    if stored.shape[:2] != (n_genes, n_genes):
         square = stored.shape[0] == stored.shape[1]
         reason = f"the genes are {n_genes:,}" if square else "a network is square"
         raise ValueError(
@@ -66,9 +75,23 @@ def check_network(network: Any, n_genes: int) -> Network:
     return stored
 
 
+def compact(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description without the keys of objects with several networks, where those are empty."""
+    return {key: value for key, value in info.items() if key not in _SEVERAL or value}
+
+
+def own_description(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of one network, without what it says of others beside it."""
+    return {key: value for key, value in info.items() if key not in _SEVERAL}
+
+
 def check_symmetric(network: Any) -> None:
     """Raise ValueError when weights differ between i → j and j → i."""
     if not network.shape[0]:
+        return
+    if network.ndim == 3:
+        for plane in range(network.shape[2]):
+            check_symmetric(network[:, :, plane])
         return
     scale = max(float(network.max()), -float(network.min()))
     step = max(1, _BLOCK // max(1, network.shape[0]))
@@ -82,6 +105,38 @@ def check_symmetric(network: Any) -> None:
                 f"directed=False, but weights differ by {gap:.3g} or more between i → j and j → i: pass "
                 "directed=True, or symmetrise the network first, for example (W + W.T) / 2"
             )
+
+
+def network_key(name: str) -> str:
+    """Return the key in ``varp`` of a named network; characters that files do not take are percent-quoted.
+
+    Raises
+    ------
+    ValueError
+        When the name is no text, or empty.
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"a network's name must be text, got {name!r}")
+    return NAMED_PREFIX + name.translate(_QUOTED)
+
+
+def network_name(key: str) -> str | None:
+    """Return the name of the network that a key in ``varp`` holds; None when it is no named network."""
+    return unquote(key.removeprefix(NAMED_PREFIX)) if key.startswith(NAMED_PREFIX) and key != NAMED_PREFIX else None
+
+
+def check_planes(planes: Any, n_planes: int) -> list[str]:
+    """Return the names of a stack's planes, ``"0", "1", ...`` when None.
+
+    Raises
+    ------
+    ValueError
+        When their number is not that of the planes, or a name is empty or repeats.
+    """
+    names = [str(i) for i in range(n_planes)] if planes is None else [str(name) for name in planes]
+    if len(names) != n_planes or len(set(names)) != n_planes or "" in names:
+        raise ValueError(f"the stack has {n_planes} planes: planes must hold as many different names, got {names}")
+    return names
 
 
 def describe(
@@ -108,8 +163,10 @@ def describe(
     Returns
     -------
     dict
-        Keys ``method, parameters, version, directed, normalisation, orientation, steps``. `version` is this
-        package's; `steps` lists what tools did to the network later on.
+        Keys ``method, parameters, version, directed, normalisation, orientation, steps``, and for objects with
+        several networks ``planes`` (names of a stack's planes), ``names`` and ``networks`` (the named ones:
+        their order and their descriptions). `version` is this package's; `steps` lists what tools did to the
+        network later on.
 
     Raises
     ------
@@ -127,6 +184,10 @@ def describe(
     }
 
 
+# Of objects with several networks only: most files need not show them.
+_SEVERAL: dict[str, Any] = {"planes": [], "names": [], "networks": {}}
+
+
 def check_description(found: Any) -> dict[str, Any]:
     """Return a description that came with a network as plain Python values, its missing keys filled in.
 
@@ -136,10 +197,12 @@ def check_description(found: Any) -> dict[str, Any]:
         When it is no dict, or says that rows are something else than regulators.
     """
     if found is None:
-        return describe()
+        return describe() | _SEVERAL
     if not isinstance(found, Mapping):
         raise ValueError(f"uns[{UNS_KEY!r}] must be a dict that describes the network, not {type(found).__name__}")
-    info = describe() | _plain(dict(found))
+    info = describe() | _SEVERAL | _plain(dict(found))
+    for key in ("planes", "names"):
+        info[key] = [str(name) for name in info[key]]
     if info["orientation"] != ORIENTATION:
         raise ValueError(
             f"uns[{UNS_KEY!r}]['orientation'] is {info['orientation']!r}, but networks here are stored with "
@@ -179,7 +242,10 @@ def count_not_finite(values: NDArray[Any]) -> int:
 
 def _as_csr(network: Any) -> sp.csr_matrix:
     if network.ndim != 2:
-        raise ValueError(f"the network has {network.ndim} dimensions; one network has two")
+        raise ValueError(
+            f"a sparse network has two dimensions, this one {network.ndim}: pass the planes of a sparse stack by "
+            "name, networks={'name': matrix, ...}"
+        )
     _check_kind(network.dtype)
     with np.errstate(over="ignore"):  # a weight beyond float32 becomes infinite, and is reported as that
         stored = sp.csr_matrix(network, dtype=np.float32)
@@ -196,8 +262,11 @@ def _as_dense(network: Any) -> NDArray[np.float32]:
             "a data frame of weights carries its own gene names: pass from_matrix(frame.to_numpy(), frame.index)"
         )
     values = np.asarray(network)
-    if values.ndim != 2:
-        raise ValueError(f"the network has shape {values.shape}: one network has two dimensions, regulators × targets")
+    if values.ndim not in (2, 3):
+        raise ValueError(
+            f"the network has shape {values.shape}: one network has two dimensions, regulators × targets, "
+            "and a stack of them three, regulators × targets × planes"
+        )
     _check_kind(values.dtype)
     with np.errstate(over="ignore"):
         return values.astype(np.float32, copy=False)
@@ -214,8 +283,9 @@ def _name_bad(network: Network, n: int = 3) -> str:
         at = np.flatnonzero(~np.isfinite(coo.data))[:n]
         pairs = zip(coo.row[at], coo.col[at], strict=True)
     else:
-        bad_rows = np.flatnonzero(~np.isfinite(network.sum(axis=1, dtype=np.float64)))[:n]
-        first = [int(np.flatnonzero(~np.isfinite(network[row]))[0]) for row in bad_rows]
+        sums = network.reshape(len(network), -1).sum(axis=1, dtype=np.float64)
+        bad_rows = np.flatnonzero(~np.isfinite(sums))[:n]
+        first = [int(np.argwhere(~np.isfinite(network[row]))[0][0]) for row in bad_rows]
         pairs = zip(bad_rows, first, strict=True)
     return "first at (row, column) " + ", ".join(f"({i}, {j})" for i, j in pairs)
 

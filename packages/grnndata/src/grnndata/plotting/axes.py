@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..core import GRNAnnData
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 #: Okabe and Ito's colours, which people with any colour vision can tell apart; black is left for text.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 GREY = "#B5B5B5"
+#: Of negative weights.
+NEGATIVE = "#B2182B"
+#: Of two networks side by side: what is in the first only, in the second only.
+FIRST, SECOND = COLOURS[0], COLOURS[5]
 
 
 def get_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
@@ -31,6 +36,14 @@ def get_axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install grnndata[plots]") from error
     return pyplot.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def size_on_paper(ax: Axes) -> NDArray[np.float64]:
+    """Return width and height of axes in points, once the layout of their figure is settled."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # noqa: S101 - axes that draw are on a figure
+    figure.draw_without_rendering()
+    return np.asarray(ax.get_window_extent().size) * 72 / figure.dpi
 
 
 def gene_labels(grn: GRNAnnData, label: str) -> pd.Series:
@@ -57,3 +70,37 @@ def is_regulator(labels: pd.Series, regulators: Iterable[str] | None) -> np.ndar
         raise TypeError(f"regulators must be a list of gene names, not the string {regulators!r}")
     known = set() if regulators is None else set(regulators)
     return np.array([name in known or text in known for name, text in labels.items()], dtype=bool)
+
+
+def communities_of(drawn: pd.Index, communities: pd.Series) -> pd.Series:
+    """Return the community of every drawn gene.
+
+    Raises
+    ------
+    ValueError
+        When a gene has none.
+    """
+    without = drawn[~drawn.isin(communities.index[communities.notna()])]
+    if len(without):
+        raise ValueError(f"{len(without)} genes have no community: {', '.join(without[:5])}")
+    return communities.loc[drawn]
+
+
+def community_colours(drawn: pd.Index, communities: pd.Series | None) -> tuple[NDArray[Any], dict[str, str]]:
+    """Return a colour for every gene, and what the legend says of each colour.
+
+    Raises
+    ------
+    ValueError
+        When a gene has no community.
+    """
+    if communities is None:
+        return np.full(len(drawn), COLOURS[0], dtype=object), {}
+    groups = communities_of(drawn, communities)
+    sizes = groups.value_counts().sort_index()
+    coloured = sizes.sort_values(ascending=False, kind="stable").index[: len(COLOURS)].sort_values()
+    colour_of = dict(zip(coloured, COLOURS, strict=False))
+    named = {f"community {name}": colour for name, colour in colour_of.items()}
+    if len(sizes) > len(COLOURS):
+        named["other communities"] = GREY
+    return np.array([colour_of.get(name, GREY) for name in groups], dtype=object), named

@@ -38,13 +38,24 @@ def transcription_factors(organism: str = "human") -> list[str]:
     ----------
     Lambert et al. 2018, The Human Transcription Factors, Cell 172:650-665.
     """
+    return list(_read(organism_name(organism, "transcription factors")))
+
+
+def organism_name(organism: str, wanted: str) -> str:
+    """Return ``"human"`` or ``"mouse"`` for any of an organism's names; `wanted` says in the error for what.
+
+    Raises
+    ------
+    ValueError
+        When the organism is another one.
+    """
     name = _NAMES.get(str(organism).strip().lower())
     if name is None:
         raise ValueError(
-            f"no transcription factors for organism {organism!r}: there are lists for human "
-            "(NCBITaxon:9606) and mouse (NCBITaxon:10090)"
+            f"no {wanted} for organism {organism!r}: there are lists for human (NCBITaxon:9606) and mouse "
+            "(NCBITaxon:10090)"
         )
-    return list(_read(name))
+    return name
 
 
 @cache

@@ -1,7 +1,49 @@
 """Tools on networks: ``grnndata.tl``."""
 
-from .centrality import hubs, strength
-from .communities import louvain
-from .sparsify import top_k
+from .apc import apc
+from .backbone import maximum_spanning_tree, tmfg
+from .betweenness import betweenness
+from .centralities import centralities
+from .centrality import degree, hubs, strength
+from .communities import leiden, louvain
+from .compare import compare, compare_all
+from .consensus import consensus
+from .degree_distribution import degree_distribution, power_law
+from .differential import differential_hubs
+from .enrichment import over_representation, prerank
+from .known import keep_known
+from .modularity import modularity
+from .sparsify import threshold, top_k
+from .spectral import eigenvector, hits, pagerank
+from .statistics import statistics
+from .symmetrise import symmetrise
 
-__all__ = ["hubs", "louvain", "strength", "top_k"]
+__all__ = [
+    "apc",
+    "betweenness",
+    "centralities",
+    "compare",
+    "compare_all",
+    "consensus",
+    "degree",
+    "degree_distribution",
+    "differential_hubs",
+    "eigenvector",
+    "hits",
+    "hubs",
+    "keep_known",
+    "leiden",
+    "louvain",
+    "maximum_spanning_tree",
+    "modularity",
+    "over_representation",
+    "pagerank",
+    "power_law",
+    "prerank",
+    "statistics",
+    "strength",
+    "symmetrise",
+    "threshold",
+    "tmfg",
+    "top_k",
+]

@@ -9,9 +9,10 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..core import GRNAnnData
+from ..core import GRNAnnData, single_network
 from ..ranking import check_count, strongest
-from ..schema import Network
+from ..schema import Network, is_sparse, nonzero_entries
+from .blocks import row_blocks
 
 type Direction = Literal["out", "in"]
 
@@ -46,8 +47,34 @@ def strength(
     ----------
     Barrat et al. 2004, The architecture of complex weighted networks, PNAS 101:3747-3752, equation 2.
     """
-    values = _strength_of_matrix(grn.grn, direction, signed=signed, self_edges=self_edges)
+    values = strength_of_matrix(single_network(grn), direction, signed=signed, self_edges=self_edges)
     return pd.Series(values, index=grn.var_names, name=f"{direction}_strength")
+
+
+def degree(grn: GRNAnnData, direction: Direction = "out", *, self_edges: bool = False) -> pd.Series:
+    """Count every gene's outgoing or incoming edges.
+
+    Parameters
+    ----------
+    grn
+        The network.
+    direction
+        ``"out"``: edges in which the gene is the regulator; ``"in"``: the target.
+    self_edges
+        Whether edges from a gene to itself count.
+
+    Returns
+    -------
+    pandas.Series
+        int64, indexed by ``var_names``, named ``out_degree`` or ``in_degree``.
+
+    Raises
+    ------
+    ValueError
+        When `direction` is unknown.
+    """
+    values = degree_of_matrix(single_network(grn), direction, self_edges=self_edges)
+    return pd.Series(values, index=grn.var_names, name=f"{direction}_degree")
 
 
 def hubs(grn: GRNAnnData, n: int = 10, *, direction: Direction = "out") -> pd.DataFrame:
@@ -74,24 +101,22 @@ def hubs(grn: GRNAnnData, n: int = 10, *, direction: Direction = "out") -> pd.Da
         When `n` is not positive, or `direction` unknown.
     """
     check_count(n, "n")
-    network = grn.grn
-    values = _strength_of_matrix(network, direction, signed=False, self_edges=False)
+    network = single_network(grn)
+    values = strength_of_matrix(network, direction)
     order = strongest(values, n)
     table = pd.DataFrame({"gene": grn.var_names[order]})
     if "symbol" in grn.var:
         table["symbol"] = grn.var["symbol"].astype(str).to_numpy()[order]
-    return table.assign(strength=values[order], n_edges=_degree_of_matrix(network, direction)[order])
+    return table.assign(strength=values[order], n_edges=degree_of_matrix(network, direction)[order])
 
 
-def _strength_of_matrix(
-    network: Network, direction: Direction, *, signed: bool, self_edges: bool
+def strength_of_matrix(
+    network: Network, direction: Direction = "out", *, signed: bool = False, self_edges: bool = False
 ) -> NDArray[np.float64]:
+    """Sum the rows or columns of a matrix: the plain-array form of `strength`, shape (genes,)."""
     axis = _summed_axis(direction)
-    if sp.issparse(network):
-        # A bincount adds in float64; the sum of a float32 sparse matrix does not.
-        coo = sp.coo_array(network)
-        weights = coo.data if signed else np.abs(coo.data)
-        total = np.bincount(coo.row if axis == 1 else coo.col, weights=weights, minlength=network.shape[0])
+    if is_sparse(network):
+        total = _sparse_sums(sp.csr_array(network), axis, signed=signed)
     elif signed:
         total = np.asarray(network).sum(axis=axis, dtype=np.float64)
     else:
@@ -102,23 +127,34 @@ def _strength_of_matrix(
     return np.asarray(total, dtype=np.float64)
 
 
+def _sparse_sums(network: sp.csr_array, axis: int, *, signed: bool) -> NDArray[np.float64]:
+    # In float64, which the sum of a float32 sparse matrix is not.
+    weights = (network.data if signed else np.abs(network.data)).astype(np.float64)
+    if axis == 0:
+        return np.bincount(network.indices, weights=weights, minlength=network.shape[1])
+    total = np.zeros(network.shape[0])
+    filled = np.diff(network.indptr) > 0
+    if weights.size:
+        total[filled] = np.add.reduceat(weights, network.indptr[:-1][filled])
+    return total
+
+
 def _absolute_sums(dense: NDArray[np.float32], axis: int) -> NDArray[np.float64]:
-    # In blocks of rows: |network| as a whole would be a second network in memory.
-    step = max(1, 2**22 // max(1, dense.shape[1]))
-    blocks = (np.abs(dense[i : i + step]).sum(axis=axis, dtype=np.float64) for i in range(0, dense.shape[0], step))
+    blocks = (np.abs(dense[rows]).sum(axis=axis, dtype=np.float64) for rows in row_blocks(dense))
     if axis == 1:
         return np.concatenate([np.empty(0), *blocks])
     return sum(blocks, start=np.zeros(dense.shape[1]))
 
 
-def _degree_of_matrix(network: Network, direction: Direction) -> NDArray[np.int64]:
+def degree_of_matrix(network: Network, direction: Direction = "out", *, self_edges: bool = False) -> NDArray[np.int64]:
+    """Count the non-zero entries of a matrix's rows or columns: the plain-array form of `degree`, shape (genes,)."""
     axis = _summed_axis(direction)
-    if sp.issparse(network):
-        coo = sp.coo_array(network)
-        degree = np.bincount(coo.row if axis == 1 else coo.col, minlength=network.shape[0])
+    if is_sparse(network):
+        rows, columns, _ = nonzero_entries(network)
+        count = np.bincount(rows if axis == 1 else columns, minlength=network.shape[0])
     else:
-        degree = np.count_nonzero(np.asarray(network), axis=axis)
-    return np.asarray(degree - (network.diagonal() != 0), dtype=np.int64)
+        count = np.count_nonzero(np.asarray(network), axis=axis)
+    return np.asarray(count if self_edges else count - (network.diagonal() != 0), dtype=np.int64)
 
 
 def _summed_axis(direction: Direction) -> int:

@@ -8,8 +8,9 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..core import GRNAnnData
+from ..core import GRNAnnData, single_network
 from ..schema import Network
+from .igraph_graphs import build_graph, seeded
 from .sparsify import top_k_matrix
 
 
@@ -47,9 +48,44 @@ def louvain(grn: GRNAnnData, *, resolution: float = 1.0, top_k: int | None = 10,
     Blondel et al. 2008, Fast unfolding of communities in large networks, J. Stat. Mech. P10008; resolution:
     Reichardt and Bornholdt 2006, Phys. Rev. E 74:016110, equation 15.
     """
-    if not (resolution > 0 and np.isfinite(resolution)):
-        raise ValueError(f"resolution must be a positive number, got {resolution!r}")
-    codes = _louvain_of_matrix(grn.grn, resolution=resolution, top_k=top_k, seed=seed)
+    check_resolution(resolution)
+    codes = _louvain_of_graph(symmetric_graph(single_network(grn), top_k), resolution=resolution, seed=seed)
+    return pd.Series(codes, index=grn.var_names, name="community")
+
+
+def leiden(grn: GRNAnnData, *, resolution: float = 1.0, top_k: int | None = 10, seed: int = 0) -> pd.Series:
+    """Find communities with the Leiden method, each of them connected, which Louvain's need not be.
+
+    It optimises modularity on the same graph as `louvain`, until no step improves it, and is several times
+    faster.
+
+    Parameters
+    ----------
+    grn, resolution, top_k
+        See `louvain`.
+    seed
+        Of the order in which genes are visited; the same seed gives the same communities. Python's own random
+        numbers are left alone; igraph draws from them afterwards, as it does by default.
+
+    Returns
+    -------
+    pandas.Series
+        As of `louvain`.
+
+    Raises
+    ------
+    ImportError
+        When igraph is not installed.
+    ValueError
+        When `resolution` is not a positive number, or `top_k` not a positive whole number.
+
+    References
+    ----------
+    Traag, Waltman and van Eck 2019, From Louvain to Leiden: guaranteeing well-connected communities, Sci. Rep.
+    9:5233.
+    """
+    check_resolution(resolution)
+    codes = _leiden_of_graph(symmetric_graph(single_network(grn), top_k), resolution=resolution, seed=seed)
     return pd.Series(codes, index=grn.var_names, name="community")
 
 
@@ -63,24 +99,50 @@ def symmetric_graph(network: Network, top_k: int | None) -> sp.csr_matrix:
     top_k
         Strongest edges kept per regulator; all when None.
     """
-    kept = top_k_matrix(network, network.shape[1] if top_k is None else top_k) if network.shape[1] else network
-    size = abs(sp.csr_matrix(kept))
+    kept = top_k_matrix(network, max(1, network.shape[1]) if top_k is None else top_k)
+    size = abs(kept)
     return sp.csr_matrix((size + size.T) / 2)
 
 
-def _louvain_of_matrix(network: Network, *, resolution: float, top_k: int | None, seed: int) -> NDArray[np.int64]:
-    undirected = sp.triu(symmetric_graph(network, top_k), format="coo")
+def check_resolution(resolution: float) -> None:
+    """Raise ValueError unless a resolution is a positive number."""
+    if not (resolution > 0 and np.isfinite(resolution)):
+        raise ValueError(f"resolution must be a positive number, got {resolution!r}")
+
+
+def _louvain_of_graph(symmetric: sp.csr_matrix, *, resolution: float, seed: int) -> NDArray[np.int64]:
+    n = symmetric.shape[0]
+    upper = sp.triu(symmetric, format="coo")
+    if upper.nnz == 0:
+        return np.arange(n)
     # Nodes are numbers: networkx keeps them in sets, whose order for strings changes from one process to the
     # next.
     graph: nx.Graph = nx.Graph()
-    graph.add_nodes_from(range(network.shape[0]))
-    graph.add_weighted_edges_from(
-        zip(undirected.row.tolist(), undirected.col.tolist(), undirected.data.tolist(), strict=True)
-    )
-    if graph.number_of_edges() == 0:
-        return np.arange(network.shape[0])
+    graph.add_nodes_from(range(n))
+    graph.add_weighted_edges_from(zip(upper.row.tolist(), upper.col.tolist(), upper.data.tolist(), strict=True))
     groups = nx.community.louvain_communities(graph, weight="weight", resolution=resolution, seed=seed)
-    codes = np.empty(network.shape[0], dtype=np.int64)
-    for code, members in enumerate(sorted(groups, key=lambda group: (-len(group), min(group)))):
-        codes[list(members)] = code
-    return codes
+    membership = np.empty(n, dtype=np.int64)
+    for number, members in enumerate(groups):
+        membership[list(members)] = number
+    return _largest_first(membership)
+
+
+def _leiden_of_graph(symmetric: sp.csr_matrix, *, resolution: float, seed: int) -> NDArray[np.int64]:
+    n = symmetric.shape[0]
+    upper = sp.triu(symmetric, format="coo")
+    if upper.nnz == 0:
+        return np.arange(n)
+    graph = build_graph(n, upper.row, upper.col, directed=False)
+    with seeded(seed):
+        groups = graph.community_leiden(
+            objective_function="modularity", weights=upper.data.tolist(), resolution=resolution, n_iterations=-1
+        )
+    return _largest_first(np.array(groups.membership, dtype=np.int64))
+
+
+def _largest_first(membership: NDArray[np.int64]) -> NDArray[np.int64]:
+    _, first, inverse, sizes = np.unique(membership, return_index=True, return_inverse=True, return_counts=True)
+    order = np.lexsort((first, -sizes))
+    codes = np.empty(order.size, dtype=np.int64)
+    codes[order] = np.arange(order.size)
+    return codes[inverse]

@@ -1,0 +1,316 @@
+"""The command `grnndata`: look into network files, convert, compare, test and draw them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
+
+# The help has to come at once: what reads files is imported where it is used.
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .core import GRNAnnData
+
+_FILE = "h5ad or zarr with a network, edge table (csv, tsv, txt, gz, parquet), SCENIC loom, Open Problems h5ad"
+_PICTURES = (".png", ".svg", ".pdf")
+_TABLES = {".csv": ",", ".tsv": "\t"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0, or 2 after one line on stderr for input that cannot be used."""
+    parser = _parser()
+    try:
+        args = parser.parse_args(None if argv is None else list(argv))
+        output = _COMMANDS[args.subcommand](args[args.subcommand])
+    except (ArgumentError, ValueError, TypeError, OSError, ImportError) as error:
+        sys.stderr.write(f"grnndata: {' '.join(str(error).split())}\n")
+        return 2
+    sys.stdout.write(output + "\n")
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="grnndata", description="Gene networks in files: look, convert, compare, draw.", exit_on_error=False
+    )
+    commands = parser.add_subcommands(required=True)
+
+    info = _command("Say what a file holds.", "file")
+    commands.add_subcommand("info", info)
+
+    convert = _command("Convert a network file.", "source")
+    convert.add_argument(
+        "target", metavar="OUT", type=str, help="h5ad, zarr, or edge table (csv, tsv, txt, gz, parquet)"
+    )
+    convert.add_argument("--threshold", type=float, help="keep edges of at least this absolute weight")
+    convert.add_argument("--top-k", type=int, help="keep this many edges, those of largest absolute weight")
+    convert.add_argument(
+        "--duplicates", choices=["error", "sum", "max"], default="error", help="pairs that an edge table lists twice"
+    )
+    _add_network(convert)
+    commands.add_subcommand("convert", convert)
+
+    hubs = _command("List the genes of largest strength.", "file")
+    hubs.add_argument("--n", type=int, default=10, help="how many genes")
+    _add_direction(hubs)
+    _add_network(hubs)
+    commands.add_subcommand("hubs", hubs)
+
+    compare = _command("Say how much two networks agree.", "a", "b")
+    compare.add_argument("--top-k", type=int, default=20, help="edges out of every gene that are compared")
+    commands.add_subcommand("compare", compare)
+
+    differential = _command("Find genes that are stronger hubs in one of two networks.", "a", "b")
+    _add_direction(differential)
+    differential.add_argument("--n-permutations", type=int, default=1000, help="swaps of weights to compare with")
+    _add_table(differential)
+    commands.add_subcommand("differential", differential)
+
+    enrich = _command("Find gene sets among the hubs (needs gseapy).", "file")
+    enrich.add_argument("--gene-sets", type=str, required=True, metavar="GMT", help="gene sets: gmt or gmt.gz")
+    enrich.add_argument(
+        "--ranking",
+        choices=["out_strength", "in_strength", "eigenvector"],
+        default="out_strength",
+        help="what hubs are",
+    )
+    _add_network(enrich)
+    _add_table(enrich)
+    commands.add_subcommand("enrich", enrich)
+
+    draw = _command("Draw a part of a network.", "file")
+    draw.add_argument("out", metavar="OUT", type=str, help=f"html (interactive page), or {', '.join(_PICTURES)}")
+    draw.add_argument("--genes", type=str, nargs="+", help="names of the genes to draw; html may do without")
+    draw.add_argument("--neighbours", type=int, help="strongest neighbours of each gene to add")
+    draw.add_argument("--top-edges", type=int, help="how many edges to draw, the strongest")
+    _add_network(draw)
+    commands.add_subcommand("draw", draw)
+    return parser
+
+
+def _command(description: str, *files: str) -> ArgumentParser:
+    parser = ArgumentParser(description=description, exit_on_error=False)
+    for name in files:
+        parser.add_argument(name, metavar=name.upper(), type=str, help=_FILE)
+        if len(files) > 1:
+            parser.add_argument(f"--network-{name}", type=str, metavar="NAME", help=f"the network of {name.upper()}")
+    return parser
+
+
+def _add_network(parser: ArgumentParser) -> None:
+    parser.add_argument("--network", type=str, metavar="NAME", help="which one, in a file with several networks")
+
+
+def _add_direction(parser: ArgumentParser) -> None:
+    parser.add_argument("--direction", choices=["out", "in"], default="out", help="genes as regulators, or as targets")
+
+
+def _add_table(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=str, metavar="TABLE", help="write the whole table here: csv or tsv")
+    parser.add_argument("--n", type=int, default=20, help="rows to print when there is no --out")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the permutations")
+
+
+def _info(args: Namespace) -> str:
+    from .schema import UNS_KEY, check_description
+    from .tools import hubs
+
+    grn = _read(args.file)
+    lines = [f"{args.file}: {grn.n_vars:,} genes, {grn.n_obs:,} cells"]
+    if _has_one(grn):
+        told = check_description(grn.uns.get(UNS_KEY))
+        form = "directed" if told["directed"] else "undirected"
+        parameters = ", ".join(f"{key}={value}" for key, value in told["parameters"].items())
+        lines += [
+            f"network: {grn.n_edges:,} edges (density {grn.density:.3g}), {form}, {len(grn.regulators):,} regulators, "
+            f"{len(grn.targets):,} targets",
+            f"method: {told['method']} ({parameters or 'no parameters given'}), normalisation {told['normalisation']}",
+            *(f"step: {step}" for step in told["steps"]),
+        ]
+    for name, network in grn.networks.items():
+        told = check_description(network.uns.get(UNS_KEY))
+        lines.append(f"network {name!r}: {network.n_edges:,} edges, method: {told['method']}")
+    if _has_one(grn):
+        lines += ["", "strongest regulators", _text(hubs(grn, 10))]
+    return "\n".join(lines)
+
+
+def _convert(args: Namespace) -> str:
+    from .edge_files import is_edge_file, write_edges
+    from .io import write_h5ad, write_zarr
+    from .tools import threshold, top_k
+
+    kind = Path(args.target).suffix.lower()
+    if kind not in (".h5ad", ".zarr") and not is_edge_file(args.target):
+        raise ValueError(
+            f"cannot tell what to write to {args.target}: end it with .h5ad, .zarr, .csv, .tsv or .parquet"
+        )
+    grn = _read(args.source, duplicates=args.duplicates)
+    is_whole = args.threshold is None and args.top_k is None and args.network is None
+    if not is_whole or kind not in (".h5ad", ".zarr"):
+        grn = _one(grn, args.network)
+    if args.threshold is not None:
+        grn = threshold(grn, args.threshold)
+    if args.top_k is not None:
+        grn = top_k(grn, args.top_k, per="all", self_edges=True)
+    _say(f"writing {args.target}")
+    write: Any = {".h5ad": write_h5ad, ".zarr": write_zarr}.get(kind, write_edges)
+    write(grn, args.target)
+    return f"{args.target}: " + (f"{grn.n_edges:,} edges" if _has_one(grn) else f"{len(grn.networks):,} networks")
+
+
+def _hubs(args: Namespace) -> str:
+    from .tools import hubs
+
+    return _text(hubs(_one(_read(args.file), args.network), args.n, direction=args.direction))
+
+
+def _compare(args: Namespace) -> str:
+    from .tools import compare
+
+    result = compare(*_both(args), top_k=args.top_k).to_series()
+    shown = {key: f"{value:,}" if isinstance(value, int) else f"{value:.4g}" for key, value in result.items()}
+    return "\n".join(f"{key:<24}{value:>12}" for key, value in shown.items())
+
+
+def _differential(args: Namespace) -> str:
+    from .tools import differential_hubs
+
+    _check_table(args.out)
+    both = _both(args)
+    _say(f"comparing with {args.n_permutations:,} permutations")
+    table = differential_hubs(*both, direction=args.direction, n_permutations=args.n_permutations, seed=args.seed)
+    return _table(table, args)
+
+
+def _enrich(args: Namespace) -> str:
+    from .tools import prerank
+
+    _check_table(args.out)
+    grn = _one(_read(args.file), args.network)
+    _say("comparing with permutations")
+    return _table(prerank(grn, args.gene_sets, ranking=args.ranking, seed=args.seed), args)
+
+
+def _draw(args: Namespace) -> str:
+    from . import plotting
+    from .atomic import atomic_path
+
+    kind = Path(args.out).suffix.lower()
+    if kind != ".html" and kind not in _PICTURES:
+        raise ValueError(f"cannot tell how to draw {args.out}: end it with .html, {', '.join(_PICTURES)}")
+    if kind != ".html" and not args.genes:
+        raise ValueError(
+            f"choose what to draw on {args.out} with --genes, for example the strongest of `grnndata hubs`"
+        )
+    grn = _one(_read(args.file), args.network)
+    given = {"neighbours": args.neighbours, "top_edges": args.top_edges}
+    options = {key: value for key, value in given.items() if value is not None}
+    if kind == ".html":
+        plotting.network_html(grn, args.out, genes=args.genes, **options)
+    else:
+        figure: Any = plotting.subnetwork(grn, args.genes, **options).figure
+        with atomic_path(args.out) as temporary:
+            figure.savefig(temporary)
+    return f"{args.out}: written"
+
+
+def _both(args: Namespace) -> tuple[GRNAnnData, GRNAnnData]:
+    a = _one(_read(args.a), args.network_a, "--network-a")
+    return a, _one(_read(args.b), args.network_b, "--network-b")
+
+
+def _read(path: str, *, duplicates: Any = "error") -> GRNAnnData:
+    """Read a network from any kind of file."""
+    from .convert import from_edges
+    from .edge_files import is_edge_file, read_edges
+    from .io import read_h5ad, read_zarr
+    from .loom import read_loom
+    from .open_problems import read_open_problems
+
+    _say(f"reading {path}")
+    kind = Path(path).suffix.lower()
+    if is_edge_file(path):
+        edges = read_edges(path)
+        return from_edges(edges, duplicates=duplicates, parameters={"file": Path(path).name})
+    if kind == ".h5ad" and _is_prediction(path):
+        return read_open_problems(path, duplicates=duplicates)
+    readers: dict[str, Any] = {".h5ad": read_h5ad, ".zarr": read_zarr, ".loom": read_loom}
+    if kind not in readers:
+        raise ValueError(f"cannot tell what {path} is: name it .h5ad, .zarr, .loom, .csv, .tsv, .txt or .parquet")
+    return readers[kind](path)
+
+
+def _is_prediction(path: str) -> bool:
+    """Say whether an h5ad file is a prediction of Open Problems, rather than one with a network."""
+    import h5py
+
+    from .schema import GRN_KEY, network_name
+
+    if not Path(path).is_file() or not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path) as file:
+        has_network = any(key == GRN_KEY or network_name(key) is not None for key in file.get("varp", {}))
+        return not has_network and "prediction" in file.get("uns", {})
+
+
+def _has_one(grn: GRNAnnData) -> bool:
+    from .schema import GRN_KEY
+
+    return GRN_KEY in grn.varp and grn.varp[GRN_KEY].ndim == 2
+
+
+def _one(grn: GRNAnnData, name: str | None, option: str = "--network") -> GRNAnnData:
+    """Return the network of this name, or the only one."""
+    names = list(grn.networks)
+    if name is not None and name not in names:
+        raise ValueError(f"there is no network {name!r}: there are {', '.join(map(repr, names)) or 'no named ones'}")
+    if name is None and not _has_one(grn):
+        raise ValueError(f"there are {len(names)} networks: choose one with {option}, of {', '.join(map(repr, names))}")
+    return grn if name is None else grn.networks[name]
+
+
+def _check_table(path: str | None) -> None:
+    """Raise ValueError, before anything is computed, when a table could not be written there."""
+    if path is not None and Path(path).suffix.lower() not in _TABLES:
+        raise ValueError(f"cannot tell what to write to {path}: end it with {' or '.join(_TABLES)}")
+
+
+def _table(table: pd.DataFrame, args: Namespace) -> str:
+    """Write a table to a file, or return its first rows as text."""
+    from .atomic import atomic_path
+
+    if args.out is None:
+        return _text(table.head(args.n))
+    with atomic_path(args.out) as temporary:
+        table.to_csv(temporary, sep=_TABLES[Path(args.out).suffix.lower()], index=False)
+    return f"{args.out}: {len(table):,} rows"
+
+
+def _text(table: pd.DataFrame) -> str:
+    return table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
+
+
+def _say(text: str) -> None:
+    """Tell a person who waits what is going on."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"grnndata: {text} ...\n")
+
+
+_COMMANDS = {
+    "info": _info,
+    "convert": _convert,
+    "hubs": _hubs,
+    "compare": _compare,
+    "differential": _differential,
+    "enrich": _enrich,
+    "draw": _draw,
+}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

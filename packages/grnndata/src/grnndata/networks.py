@@ -1,0 +1,217 @@
+"""Several networks in one object: named ones, and the planes of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from .edges import check_unique, edges_to_matrix, some
+from .schema import (
+    GRN_KEY,
+    UNS_KEY,
+    Network,
+    check_description,
+    check_network,
+    check_symmetric,
+    compact,
+    describe,
+    is_sparse,
+    network_key,
+    network_name,
+    own_description,
+)
+
+if TYPE_CHECKING:
+    from .core import GRNAnnData
+
+
+class Networks(MutableMapping[str, "GRNAnnData"]):
+    """The networks of one object by name: ``adata.networks``.
+
+    ``networks[name]`` is a `GRNAnnData` with the same cells and genes and that one network, so every tool and
+    plot takes it; its arrays are shared, not copied. ``networks[name] = value`` stores a square array, a
+    sparse matrix, an edge table (columns source, target, weight), or another `GRNAnnData`, whose genes are
+    matched by name and must all be among the genes here (weights of the others are 0). ``del`` removes one.
+
+    Named networks live in ``varp["GRN.<name>"]``, with characters that files do not take percent-quoted, and
+    come in the order in which they were added. The planes of a stack are listed first; they can be read here
+    and not replaced.
+    """
+
+    def __init__(self, adata: GRNAnnData) -> None:
+        self._adata = adata
+
+    def __getitem__(self, name: str) -> GRNAnnData:
+        from .core import GRNAnnData, without_networks
+
+        info = self._info
+        if name in self._planes:
+            described = info
+        elif name in self._named:
+            described = info["networks"].get(network_key(name), {})
+        else:
+            listed = ", ".join(map(repr, self)) or "no others beside the main one"
+            raise KeyError(f"no network {name!r}: there are {listed}")
+        bare = without_networks(self._adata)
+        bare.varp[GRN_KEY] = self._matrix(name)
+        bare.uns[UNS_KEY] = own_description(described)
+        return GRNAnnData(bare)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        key = network_key(name)
+        if name in self._planes:
+            raise ValueError(f"{name!r} is a plane of the stack: assign the whole stack with adata.grn = ...")
+        network, described = self._take(value)
+        info = self._info
+        if name not in info["names"]:
+            info["names"] = [*info["names"], name]
+        info["networks"] = info["networks"] | {key: described}
+        self._adata.varp[key] = network
+        self._adata.uns[UNS_KEY] = compact(info)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self._named:
+            raise KeyError(f"no named network {name!r}: there are {', '.join(map(repr, self._named)) or 'none'}")
+        info = self._info
+        info["names"] = [other for other in info["names"] if other != name]
+        info["networks"] = {key: told for key, told in info["networks"].items() if key != network_key(name)}
+        del self._adata.varp[network_key(name)]
+        self._adata.uns[UNS_KEY] = compact(info)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._planes, *self._named])
+
+    def __len__(self) -> int:
+        return len(self._planes) + len(self._named)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._planes or name in self._named
+
+    def __repr__(self) -> str:
+        return f"Networks({', '.join(map(repr, self)) or 'none'})"
+
+    def edges(self, top_k: int | None = None, threshold: float | None = None) -> pd.DataFrame:
+        """List the edges of every network, see `GRNAnnData.edges`, with a first column ``network``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``network, source, target, weight``; the networks in their order, strongest edges first.
+        """
+        tables = [item.edges(top_k=top_k, threshold=threshold).assign(network=name) for name, item in self.items()]
+        columns = ["network", "source", "target", "weight"]
+        return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+    def stack(self) -> np.ndarray:
+        """Return all networks as one dense stack, float32, shape (genes, genes, networks), in their order."""
+        n = self._adata.n_vars
+        stacked = np.zeros((n, n, len(self)), dtype=np.float32)
+        for place, name in enumerate(self):
+            network = self._matrix(name)
+            stacked[:, :, place] = network.toarray() if is_sparse(network) else network
+        return stacked
+
+    @property
+    def _info(self) -> dict[str, Any]:
+        return check_description(self._adata.uns.get(UNS_KEY))
+
+    @property
+    def _planes(self) -> list[str]:
+        return list(self._info["planes"])
+
+    @property
+    def _named(self) -> list[str]:
+        held = [name for key in self._adata.varp if (name := network_name(key)) is not None]
+        told = [name for name in self._info["names"] if name in held]
+        return told + [name for name in held if name not in told]
+
+    def _matrix(self, name: str) -> Any:
+        held: Any = self._adata.varp[GRN_KEY if name in self._planes else network_key(name)]
+        return held[:, :, self._planes.index(name)] if name in self._planes else held
+
+    def _take(self, value: Any) -> tuple[Network, dict[str, Any]]:
+        """Return a network over the genes here and its description."""
+        from .core import GRNAnnData, single_network
+
+        adata = self._adata
+        described = describe()
+        if isinstance(value, GRNAnnData):
+            described = check_description(value.uns.get(UNS_KEY))
+            network: Any = place_network(single_network(value), value.var_names, adata.var_names)
+        elif isinstance(value, pd.DataFrame):
+            network = edges_to_matrix(value, adata.var_names)
+        else:
+            network = value
+        checked = check_network(network, adata.n_vars)
+        if checked.ndim == 3:
+            raise ValueError(
+                "a named network is one network: a stack is passed as grn=, with planes= to name its planes"
+            )
+        if not described["directed"]:
+            check_symmetric(checked)
+        return checked, own_description(described)
+
+
+def place_network(network: Any, genes: pd.Index, among: pd.Index) -> Any:
+    """Return a network over other genes: those of `among`, with weights of 0 where it had no gene.
+
+    Parameters
+    ----------
+    network
+        Shape (genes, genes), or (genes, genes, planes) when dense.
+    genes, among
+        Names of its genes now and then, both unique. Genes of the network which are not wanted are errors
+        here: slice first.
+
+    Raises
+    ------
+    ValueError
+        When `among` lacks genes of the network.
+    """
+    if genes.equals(among):
+        return network
+    at = check_unique(among).get_indexer(check_unique(genes))
+    if (at < 0).any():
+        lacking = list(genes[at < 0])
+        raise ValueError(
+            f"{len(lacking):,} genes of the network are not among the {len(among):,} genes of var_names: "
+            f"{some(lacking)}; slice the network to the shared genes first"
+        )
+    if is_sparse(network):
+        coo = sp.coo_array(network)
+        return sp.csr_matrix((coo.data, (at[coo.row], at[coo.col])), shape=(len(among), len(among)))
+    placed = np.zeros((len(among), len(among), *network.shape[2:]), dtype=network.dtype)
+    placed[np.ix_(at, at)] = network
+    return placed
+
+
+def named_networks(networks: Mapping[str, Any] | Any) -> dict[str, GRNAnnData]:
+    """Return networks by name out of what a user holds.
+
+    Parameters
+    ----------
+    networks
+        A mapping of name to GRNAnnData, a GRNAnnData that holds several, or a sequence of them, which are
+        called ``"0"``, ``"1"``, ...
+
+    Raises
+    ------
+    TypeError
+        When an item is no GRNAnnData.
+    ValueError
+        When there is none.
+    """
+    from .core import GRNAnnData
+
+    held = networks.networks if isinstance(networks, GRNAnnData) else networks
+    items = dict(held) if isinstance(held, Mapping) else {str(i): item for i, item in enumerate(held)}
+    wrong = [f"{name!r}: {type(item).__name__}" for name, item in items.items() if not isinstance(item, GRNAnnData)]
+    if wrong:
+        raise TypeError(f"networks must be GRNAnnData objects, not {', '.join(wrong[:3])}")
+    if not items:
+        raise ValueError("there are no networks: pass a mapping of name to GRNAnnData, or an object that holds several")
+    return items

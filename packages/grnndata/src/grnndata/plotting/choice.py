@@ -1,0 +1,145 @@
+"""Which genes and edges a drawing shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from ..edges import check_unique, matrix_to_edges, some
+from ..ranking import check_count
+from ..schema import Network
+from ..tools.sparsify import top_k_matrix
+
+
+def check_genes(genes: Sequence[str], names: pd.Index) -> pd.Index:
+    """Return the genes to draw.
+
+    Raises
+    ------
+    ValueError
+        When they are unknown, repeated, none, or one string.
+    """
+    if isinstance(genes, str):
+        raise ValueError(f"genes must be a list of gene names, not the string {genes!r}: pass [{genes!r}]")
+    asked = check_unique(list(genes))
+    unknown = asked[~asked.isin(names)]
+    if len(unknown) or not len(asked):
+        what = f"{len(unknown)} genes are not in var_names: {', '.join(unknown[:5])}" if len(unknown) else "no genes"
+        raise ValueError(f"{what}; pass names from var_names, which are like {', '.join(names[:3])}")
+    return asked
+
+
+def ego_edges(
+    network: Network, names: pd.Index, genes: pd.Index, *, neighbours: int, among: pd.Index | None = None
+) -> pd.DataFrame:
+    """List the strongest edges out of every gene, `neighbours` of each, self-edges left out.
+
+    Parameters
+    ----------
+    network
+        Shape (genes, genes), row = regulator.
+    names
+        Names of its rows and columns.
+    genes
+        Some of them.
+    neighbours
+        How many edges; 0 for none.
+    among
+        Genes that may be targets; all when None.
+
+    Raises
+    ------
+    ValueError
+        When `neighbours` is negative or no whole number.
+    """
+    if not neighbours:
+        return matrix_to_edges(sp.csr_matrix((0, 0), dtype=np.float32), [])
+    check_count(neighbours, "neighbours")
+    at = names.get_indexer(genes)
+    rows = sp.csr_matrix((np.ones(len(at), np.float32), (at, np.arange(len(at)))), shape=(len(names), len(at)))
+    outgoing = sp.csr_matrix(rows @ sp.csr_matrix(network[at]))
+    if among is not None:
+        outgoing = sp.csr_matrix(outgoing @ sp.diags_array(names.isin(among).astype(np.float32)))
+        outgoing.eliminate_zeros()
+    return matrix_to_edges(top_k_matrix(outgoing, neighbours), names)
+
+
+def edges_between(
+    network: Network, names: pd.Index, genes: pd.Index, *, top_edges: int, directed: bool, first: pd.DataFrame
+) -> pd.DataFrame:
+    """List the strongest edges between some genes, no self-edges, an undirected pair once.
+
+    Parameters
+    ----------
+    network, names
+        See `ego_edges`.
+    genes
+        Genes to draw.
+    top_edges
+        How many edges.
+    directed
+        Whether i → j and j → i differ; of a pair that does not, the gene first in `genes` is the source.
+    first
+        Edges that are listed before all others, for example of `ego_edges`.
+    """
+    at = names.get_indexer(genes)
+    inner = pd.concat([first, matrix_to_edges(network[np.ix_(at, at)], genes)], ignore_index=True)
+    ends = [genes.get_indexer(pd.Index(inner[column])).astype(np.int64) for column in ("source", "target")]
+    low, high = ends if directed else (np.minimum(*ends), np.maximum(*ends))
+    kept = (low != high) & ~pd.Series(low * max(1, len(genes)) + high).duplicated().to_numpy()
+    listed = pd.DataFrame({"source": genes.take(low), "target": genes.take(high), "weight": inner["weight"]})
+    return listed[kept].head(top_edges).reset_index(drop=True)
+
+
+def choose_edges(
+    network: Network,
+    names: pd.Index,
+    genes: Sequence[str],
+    *,
+    neighbours: int,
+    top_edges: int,
+    directed: bool,
+) -> tuple[pd.Index, pd.DataFrame]:
+    """Return the genes to draw, the given ones and their neighbours, and the strongest edges between them.
+
+    Raises
+    ------
+    ValueError
+        See `check_genes` and `ego_edges`.
+    """
+    drawn = check_genes(genes, names)
+    first = ego_edges(network, names, drawn, neighbours=neighbours)
+    drawn = drawn.append(pd.Index(first["target"])).unique()
+    return drawn, edges_between(network, names, drawn, top_edges=top_edges, directed=directed, first=first)
+
+
+def strongest_edges(
+    network: Network, names: pd.Index, *, top_edges: int, directed: bool
+) -> tuple[pd.Index, pd.DataFrame]:
+    """Return the strongest edges of a whole network, an undirected pair once, and the genes that have them.
+
+    Raises
+    ------
+    ValueError
+        When the network has no edges between different genes.
+    """
+    kept = top_k_matrix(network, top_edges, per="all", directed=directed)
+    edges = matrix_to_edges(kept if directed else sp.csr_matrix(sp.triu(kept)), names)
+    if edges.empty:
+        raise ValueError(
+            f"the network has no edges between different genes: pass genes=, for example {some(list(names[:3]))}"
+        )
+    drawn = names[names.isin(edges["source"]) | names.isin(edges["target"])]
+    return drawn, edges
+
+
+def both_ways(edges: pd.DataFrame) -> NDArray[np.bool_]:
+    """Say of every edge whether the opposite one is listed too."""
+    pairs = set(zip(edges["source"], edges["target"], strict=True))
+    return np.array(
+        [(target, source) in pairs for source, target in zip(edges["source"], edges["target"], strict=True)]
+    )

@@ -1,0 +1,261 @@
+"""The command line: what it prints and writes, and one clear line for input it cannot use."""
+
+import subprocess
+import sys
+
+import anndata
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+import grnndata
+from grnndata.cli import main
+from grnndata.io import read_zarr
+from grnndata.tools import compare, differential_hubs, prerank
+
+GENES = [f"G{i}" for i in range(30)]
+
+
+def weights(seed=0, n=30):
+    rng = np.random.default_rng(seed)
+    matrix = np.round(rng.normal(size=(n, n)) * (rng.random((n, n)) < 0.3), 3).astype(np.float32)
+    np.fill_diagonal(matrix, 0)
+    return matrix
+
+
+@pytest.fixture
+def grn():
+    adata = anndata.AnnData(np.ones((4, 30), dtype=np.float32), var=pd.DataFrame(index=GENES))
+    return grnndata.GRNAnnData(adata, weights(), method="by hand", parameters={"alpha": 0.5})
+
+
+@pytest.fixture
+def path(grn, tmp_path):
+    grn.write_h5ad(tmp_path / "one.h5ad")
+    return tmp_path / "one.h5ad"
+
+
+@pytest.fixture
+def several(tmp_path):
+    adata = anndata.AnnData(np.ones((4, 30), dtype=np.float32), var=pd.DataFrame(index=GENES))
+    grn = grnndata.GRNAnnData(adata, networks={"rod cell": weights(1), "cone": weights(2)})
+    grn.write_h5ad(tmp_path / "several.h5ad")
+    return tmp_path / "several.h5ad"
+
+
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    assert err == ""
+    return out
+
+
+def test_info(path, grn, several, capsys):
+    out = run(capsys, "info", path)
+    assert out.startswith(
+        f"{path}: 30 genes, 4 cells\nnetwork: {grn.n_edges:,} edges (density {grn.density:.3g}), directed"
+    )
+    assert "method: by hand (alpha=0.5), normalisation none" in out
+    listed = out.split("strongest regulators\n")[1].splitlines()[1:]
+    assert [line.split()[0] for line in listed] == grnndata.tl.hubs(grn, 10)["gene"].tolist()
+
+    out = run(capsys, "info", several)
+    assert f"network 'rod cell': {np.count_nonzero(weights(1))} edges, method: unknown" in out
+    assert f"network 'cone': {np.count_nonzero(weights(2))} edges" in out
+    assert "strongest regulators" not in out
+
+
+@pytest.mark.parametrize("name", ["out.h5ad", "out.zarr", "out.csv", "out.tsv.gz", "out.txt", "out.parquet"])
+def test_convert_and_back(name, path, grn, capsys, tmp_path):
+    out = run(capsys, "convert", path, tmp_path / name)
+    assert out == f"{tmp_path / name}: {grn.n_edges:,} edges\n"
+    run(capsys, "convert", tmp_path / name, tmp_path / "back.h5ad")
+    back = grnndata.read_h5ad(tmp_path / "back.h5ad")
+    assert back.edges().sort_values(["source", "target"]).to_numpy().tolist() == (
+        grn.edges().sort_values(["source", "target"]).to_numpy().tolist()
+    )
+    if name in ("out.h5ad", "out.zarr"):
+        assert back.n_obs == 4
+        assert back.uns["grn"]["method"] == "by hand"
+    else:
+        assert back.uns["grn"]["parameters"] == {"file": name}
+
+
+def test_convert_cuts(path, grn, capsys, tmp_path):
+    run(capsys, "convert", path, tmp_path / "top.csv", "--top-k", 7)
+    assert grnndata.read_edges(tmp_path / "top.csv").to_dict("list") == grn.edges(top_k=7).to_dict("list")
+    run(capsys, "convert", path, tmp_path / "strong.zarr", "--threshold", 1.5)
+    strong = read_zarr(tmp_path / "strong.zarr")
+    assert strong.edges().to_dict("list") == grn.edges(threshold=1.5).to_dict("list")
+    assert len(strong.uns["grn"]["steps"]) == 1
+    run(capsys, "convert", path, tmp_path / "both.csv", "--threshold", 1.5, "--top-k", 3)
+    assert grnndata.read_edges(tmp_path / "both.csv").to_dict("list") == grn.edges(top_k=3).to_dict("list")
+
+
+def test_convert_chooses_a_network(several, capsys, tmp_path):
+    run(capsys, "convert", several, tmp_path / "rod.csv", "--network", "rod cell")
+    expected = grnndata.from_matrix(weights(1), GENES).edges()
+    assert grnndata.read_edges(tmp_path / "rod.csv").to_dict("list") == expected.to_dict("list")
+    assert run(capsys, "convert", several, tmp_path / "all.zarr") == f"{tmp_path / 'all.zarr'}: 2 networks\n"
+    assert list(read_zarr(tmp_path / "all.zarr").networks) == ["rod cell", "cone"]
+    assert main(["convert", str(several), str(tmp_path / "x.csv")]) == 2
+    assert "2 networks: choose one with --network, of 'rod cell', 'cone'" in capsys.readouterr().err
+    assert main(["hubs", str(several), "--network", "amacrine"]) == 2
+    assert "no network 'amacrine': there are 'rod cell', 'cone'" in capsys.readouterr().err
+
+
+def test_convert_merges_pairs(capsys, tmp_path):
+    (tmp_path / "e.csv").write_text("TF,target,importance\na,b,1\na,b,2\n")
+    assert main(["convert", str(tmp_path / "e.csv"), str(tmp_path / "e.h5ad")]) == 2
+    assert "1 pairs are listed more than once: a → b" in capsys.readouterr().err
+    run(capsys, "convert", tmp_path / "e.csv", tmp_path / "e.h5ad", "--duplicates", "sum")
+    assert grnndata.read_h5ad(tmp_path / "e.h5ad").edges().to_numpy().tolist() == [["a", "b", 3.0]]
+
+
+def test_foreign_files(capsys, tmp_path):
+    net = pd.DataFrame({"source": ["a", "b"], "target": ["b", "a"], "weight": ["0.5", "-2.0"]})
+    anndata.AnnData(uns={"prediction": net, "method_id": "ppcor", "dataset_id": "op"}).write_h5ad(tmp_path / "net.h5ad")
+    run(capsys, "convert", tmp_path / "net.h5ad", tmp_path / "net.csv")
+    assert grnndata.read_edges(tmp_path / "net.csv").to_numpy().tolist() == [["b", "a", -2.0], ["a", "b", 0.5]]
+    assert "method: ppcor (dataset_id=op)" in run(capsys, "info", tmp_path / "net.h5ad")
+
+    with h5py.File(tmp_path / "scenic.loom", "w") as file:
+        file["matrix"] = np.ones((2, 3))
+        file["row_attrs/Gene"] = np.array(["a", "b"], dtype=object)
+        file["row_attrs/Regulons"] = np.array([(0,), (1,)], dtype=[("a(+)", "<i8")])
+        file["col_attrs/CellID"] = np.array(["x", "y", "z"], dtype=object)
+    out = run(capsys, "info", tmp_path / "scenic.loom")
+    assert "2 genes, 3 cells" in out
+    assert "network: 1 edges" in out
+    assert "method: SCENIC" in out
+
+
+@pytest.mark.parametrize("direction", ["out", "in"])
+def test_hubs(direction, path, grn, several, capsys):
+    lines = run(capsys, "hubs", path, "--n", 3, "--direction", direction).splitlines()
+    expected = grnndata.tl.hubs(grn, 3, direction=direction)
+    assert [line.split()[0] for line in lines] == ["gene", *expected["gene"]]
+    np.testing.assert_allclose([float(line.split()[1]) for line in lines[1:]], expected["strength"], rtol=1e-3)
+    lines = run(capsys, "hubs", several, "--n", 1, "--network", "cone").splitlines()
+    assert lines[1].split()[0] == GENES[np.abs(weights(2)).sum(axis=1).argmax()]
+
+
+def test_compare(several, capsys):
+    out = run(capsys, "compare", several, several, "--network-a", "rod cell", "--network-b", "cone", "--top-k", 5)
+    printed = dict(line.split() for line in out.splitlines())
+    a, b = (grnndata.from_matrix(weights(seed), GENES) for seed in (1, 2))
+    expected = compare(a, b, top_k=5).to_series()
+    assert list(printed) == list(expected.index)
+    for key, value in expected.items():
+        assert float(printed[key]) == pytest.approx(value, rel=1e-3)
+    out = run(capsys, "compare", several, several, "--network-a", "cone", "--network-b", "cone")
+    assert "jaccard                            1" in out
+    assert main(["compare", str(several), str(several), "--network-a", "cone"]) == 2
+    assert "choose one with --network-b" in capsys.readouterr().err
+
+
+def test_differential(several, path, grn, capsys, tmp_path):
+    options = ["--network-b", "cone", "--direction", "in", "--n-permutations", 50, "--seed", 3]
+    out = run(capsys, "differential", path, several, *options, "--out", tmp_path / "table.csv")
+    assert out == f"{tmp_path / 'table.csv'}: 30 rows\n"
+    other = grnndata.from_matrix(weights(2), GENES)
+    expected = differential_hubs(grn, other, direction="in", n_permutations=50, seed=3)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), expected, check_dtype=False)
+    printed = run(capsys, "differential", path, several, *options, "--n", 4).splitlines()
+    assert [line.split()[0] for line in printed[1:]] == expected["gene"].head(4).tolist()
+
+
+def test_enrich(path, grn, capsys, tmp_path):
+    pytest.importorskip("gseapy")
+    (tmp_path / "sets.gmt").write_text(
+        "low\tna\t" + "\t".join(GENES[:8]) + "\nhigh\tna\t" + "\t".join(GENES[15:25]) + "\n"
+    )
+    options = ["--gene-sets", tmp_path / "sets.gmt", "--ranking", "in_strength"]
+    run(capsys, "enrich", path, *options, "--out", tmp_path / "table.tsv")
+    expected = prerank(grn, tmp_path / "sets.gmt", ranking="in_strength")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.tsv", sep="\t"), expected, check_dtype=False)
+    printed = run(capsys, "enrich", path, *options).splitlines()
+    assert [line.split()[0] for line in printed[1:]] == expected["term"].tolist()
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_draw_pictures(suffix, start, path, capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    out = tmp_path / f"net.{suffix}"
+    run(capsys, "draw", path, out, "--genes", "G1", "G2", "--neighbours", 2, "--top-edges", 9)
+    assert out.read_bytes().startswith(start)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [out.name, "one.h5ad"]
+
+
+def test_a_picture_is_that_of_the_library(path, grn, capsys, tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    run(capsys, "draw", path, tmp_path / "net.png", "--genes", "G1", "G2", "--neighbours", 2, "--top-edges", 9)
+    drawn = grnndata.pl.subnetwork(grn, ["G1", "G2"], neighbours=2, top_edges=9)
+    drawn.figure.savefig(tmp_path / "same.png")
+    np.testing.assert_array_equal(image.imread(tmp_path / "net.png"), image.imread(tmp_path / "same.png"))
+    assert main(["draw", str(path), str(tmp_path / "net.png")]) == 2
+    assert "choose what to draw" in capsys.readouterr().err
+    assert main(["draw", str(path), str(tmp_path / "net.png"), "--genes", "NANOG"]) == 2
+    assert "NANOG" in capsys.readouterr().err
+
+
+def test_draw_a_page(path, capsys, tmp_path):
+    out = tmp_path / "net.html"
+    run(capsys, "draw", path, out, "--genes", "G1", "G2", "--neighbours", 1)
+    text = out.read_text()
+    assert "<html" in text
+    assert "G1" in text
+    run(capsys, "draw", path, out, "--top-edges", 5)
+    assert all(gene in out.read_text() for gene in read_top_genes(path))
+
+
+def read_top_genes(path):
+    return grnndata.read_h5ad(path).edges(top_k=5)["source"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["info", "nowhere.h5ad"], "there is no file"),
+        (["info", "nowhere.csv"], "there is no file"),
+        (["info", "nowhere.zarr"], "there is no folder"),
+        (["info", "nowhere.loom"], "there is no file"),
+        (["info", "network.png"], "cannot tell what network.png is"),
+        (["info"], "file"),
+        (["convert", "nowhere.h5ad", "out.xlsx"], "cannot tell what to write to out.xlsx"),
+        (["convert", "nowhere.h5ad", "out.csv", "--top-k", "many"], "top_k"),
+        (["hubs", "nowhere.h5ad", "--direction", "up"], "direction"),
+        (["differential", "a.h5ad", "b.h5ad", "--out", "table.xlsx"], "end it with .csv or .tsv"),
+        (["enrich", "a.h5ad"], "gene_sets"),
+        (["draw", "a.h5ad", "net.gif", "--genes", "a"], "end it with .html, .png, .svg, .pdf"),
+        (["rate"], "rate"),
+        ([], "subcommand"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr(arguments, message, capsys):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("grnndata: ")
+    assert message in err
+
+
+def test_bad_values_reach_stderr(path, tmp_path, capsys):
+    for arguments in (["hubs", path, "--n", "0"], ["convert", path, tmp_path / "o.csv", "--threshold", "-1"]):
+        assert main([str(argument) for argument in arguments]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_no_traceback_from_a_process_either(tmp_path):
+    table = tmp_path / "strangers.csv"
+    table.write_text("x,y,z\na,b,1\n")
+    command = [sys.executable, "-m", "grnndata.cli", "info", table]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "it has the columns ['x', 'y', 'z'], and recognised are source, target, weight" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from bengrn.truths.omnipath_table import gene_names
+
 SCRIPT = Path(__file__).parents[2] / "packages/bengrn/scripts/build_omnipath_subset.py"
 
 
@@ -95,15 +97,15 @@ def test_by_hand(script):
     assert "genes outside the list" in str(report)
 
 
-def test_a_shared_accession_goes_to_the_gene_of_that_name(script):
+def test_a_shared_accession_goes_to_the_gene_of_that_name():
     uniprot = UNIPROT.assign(name_match=UNIPROT["name_match"] | (UNIPROT["symbol"] == "LONELY"))
-    assert script.gene_names(uniprot, GENES)["P00001"] == "E5"
-    assert "P00001" not in script.gene_names(UNIPROT, GENES)
+    assert gene_names(uniprot, GENES)["P00001"] == "E5"
+    assert "P00001" not in gene_names(UNIPROT, GENES)
 
 
-def test_repeated_ids_are_refused(script):
+def test_repeated_ids_are_refused():
     with pytest.raises(ValueError, match="repeats 6 ids, first E1"):
-        script.gene_names(UNIPROT, pd.concat([GENES, GENES]))
+        gene_names(UNIPROT, pd.concat([GENES, GENES]))
 
 
 def test_the_command_writes_both_files(script, tmp_path, capsys):

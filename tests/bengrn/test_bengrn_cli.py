@@ -33,10 +33,46 @@ def network(tmp_path: Path, edges: pd.DataFrame) -> Path:
 
 
 def test_json_is_what_the_library_says(network, edges, capsys):
-    assert main(["score", str(network), "--truth", "omnipath", "--json"]) == 0
+    assert main(["score", str(network), "--truth", "omnipath", "--json", "--no-baselines"]) == 0
     printed = json.loads(capsys.readouterr().out)
     scores = bengrn.score(edges, bengrn.load_truth("omnipath")).to_dict()
-    assert printed == scores | {"method": str(network)}
+    assert printed == scores | {"method": network.name}
+
+
+def test_intervals_and_baselines_are_those_of_the_library(network, edges, capsys):
+    assert main(["score", str(network), "--truth", "omnipath", "--json", "--bootstrap", "20", "--seed", "3"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    truth = bengrn.load_truth("omnipath")
+    intervals = bengrn.score(edges, truth).bootstrap(n_replicates=20, seed=3).table
+    assert printed["intervals"]["ap"]["low"] == intervals.loc["ap", "low"]
+    table = bengrn.score_table(edges, truth, seed=3)
+    assert [row["ap"] for row in printed["baselines"]] == table["ap"].tolist()
+
+
+def test_publications_are_followed(network, edges, capsys):
+    assert main(["score", str(network), "--truth", "omnipath", "--compat", "beeline", "--no-baselines"]) == 0
+    out = capsys.readouterr().out
+    scores = bengrn.score(edges, bengrn.load_truth("omnipath"), compat="beeline")
+    assert f"beeline: early_precision = {scores.published['early_precision']:.6g}" in out
+    assert scores.epr == scores.published["epr"]
+
+
+def test_a_file_of_true_edges_is_a_truth(network, tmp_path, capsys):
+    bengrn.load_truth("omnipath").edges[["source", "target"]].head(500).to_csv(tmp_path / "mine.csv", index=False)
+    assert main(["score", str(network), "--truth", str(tmp_path / "mine.csv"), "--json", "--no-baselines"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_true_edges"] == 500
+
+
+def test_networks_are_compared(network, tmp_path, capsys):
+    other = tmp_path / "other.csv"
+    pd.read_csv(network, sep="\t").iloc[::-1].assign(weight=1.0).to_csv(other, index=False)
+    assert main(["compare", str(network), str(other), "--truth", "omnipath", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [row["network"] for row in printed["scores"]] == [str(network), str(other)]
+    (pair,) = printed["pairs"]
+    assert pair["difference"] == pytest.approx(printed["scores"][0]["ap"] - printed["scores"][1]["ap"])
+    assert main(["compare", str(network), str(other), "--truth", "omnipath"]) == 0
+    assert "p_holm" in capsys.readouterr().out
 
 
 def test_options_reach_the_library(network, edges, capsys):
@@ -62,7 +98,10 @@ def test_an_h5ad_prints_a_table(tmp_path, edges, capsys):
 
 def test_truths_and_methods(capsys):
     assert main(["truths"]) == 0
-    assert "omnipath (human)" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split()[:2] == ["omnipath", "human"] and "bundled" in line for line in lines)
+    assert main(["truths", "trrust"]) == 0
+    assert "8,427 edges" in capsys.readouterr().out
     assert main(["methods"]) == 0
     assert "pearson" in capsys.readouterr().out
 

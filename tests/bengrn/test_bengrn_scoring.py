@@ -50,8 +50,9 @@ def test_default_rows_are_regulators_with_a_true_edge_in_the_network():
     universe = align(as_network((WEIGHTS, ABC)), truth)
     assert list(universe.regulators) == ["A"]
     assert list(universe.targets) == ABC
-    assert universe.scored.tolist() == [[False, True, True]]
-    assert universe.truth.tolist() == [[False, True, False]]
+    assert universe.self_columns.tolist() == [0]
+    assert [part.tolist() for part in universe.positives] == [[0], [1]]
+    assert universe.n_pairs == 2
     # Four distinct edges: B → B is its own, Y and Z are not in the network.
     assert universe.n_true_edges == 4
     assert universe.lost == {"self": 1, "source_absent": 1, "target_absent": 1, "regulator_not_chosen": 0}
@@ -187,7 +188,9 @@ def test_negative_weights_rank_below_no_edge_and_are_named(caplog):
     weights = np.array([[0, -0.9, 0.1], [0.5, 0, 0], [0.2, 0, 0]])
     scores = bengrn.score((weights, ABC), truth_of(("A", "B")), regulators="all")
     assert scores.auroc == 0
-    assert "1 of 6 scored weights are negative" in caplog.text
+    assert "1 weights are negative and rank below no edge" in caplog.text
+    assert scores.notes == ("1 weights are negative and rank below no edge; absolute=True ranks by absolute weight",)
+    assert bengrn.score((weights, ABC), truth_of(("A", "B")), regulators="all", absolute=True).ap == 1
 
 
 def test_no_shared_gene_shows_both_namings():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
 import bengrn
+from bengrn.truths import describe_truth, truth_records
+from bengrn.truths.encode import ANTIBODIES
 from grnndata import transcription_factors
 
 EDGES = pd.DataFrame({"source": ["A", "B"], "target": ["B", "C"]})
@@ -39,12 +44,22 @@ def test_bad_tables_are_refused(table, options, message):
 
 
 def test_unknown_truths_organisms_and_options():
-    with pytest.raises(ValueError, match=r"no ground truth 'omni' for 'human'; there are: omnipath \(human\)"):
+    with pytest.raises(ValueError, match=r"no ground truth 'omni' for 'human'; there are: .*omnipath \(human\)"):
         bengrn.load_truth("omni")
-    with pytest.raises(ValueError, match="no ground truth 'omnipath' for 'mouse'"):
+    with pytest.raises(ValueError, match="no ground truth 'omnipath' for 'mouse', only for human"):
         bengrn.load_truth("omnipath", organism="mouse")
     with pytest.raises(TypeError, match="complex"):
         bengrn.load_truth("omnipath", complex=True)
+    with pytest.raises(ValueError, match="via='client' fetches everything"):
+        bengrn.load_truth("omnipath", via="client")
+    with pytest.raises(ValueError, match=r"merge='both' does not exist; choose from 'union', 'intersection', None"):
+        bengrn.load_truth("encode", merge="both")
+    with pytest.raises(ValueError, match=r"no ground truth for 'fly'"):
+        truth_records(organism="fly")
+
+
+def test_names_forgive_capitals_and_underscores():
+    assert bengrn.load_truth("OmniPath_TF_target").name == "omnipath-tf-target"
 
 
 def test_the_bundled_omnipath_is_clean():
@@ -79,9 +94,112 @@ def test_complexes_can_be_left_out():
     assert direct.genes <= every.genes
 
 
+def test_the_kinds_of_omnipath():
+    every = bengrn.load_truth("omnipath").edges
+    for name, kind in [("omnipath-tf-target", "transcriptional"), ("omnipath-ppi", "post_translational")]:
+        truth = bengrn.load_truth(name)
+        kinds = truth.edges["kind"].str.split(";")
+        assert kinds.map(lambda found, kind=kind: kind in found).all()
+        assert len(truth) == every["kind"].str.split(";").map(lambda found, kind=kind: kind in found).sum()
+
+
 def test_the_list_of_truths_carries_terms():
-    row = bengrn.list_truths().set_index("name").loc["omnipath"]
+    table = bengrn.list_truths().set_index("name")
+    row = table.loc["omnipath"]
     assert row["edges"] == len(bengrn.load_truth("omnipath"))
+    assert row["genes"] == len(bengrn.load_truth("omnipath").genes)
     assert "13:966" in row["citation"]
     assert "licences of their own" in row["licence"]
     assert row["version"].startswith("snapshot sha256:")
+    assert row["paper_transpose"]
+    for column in ("citation", "licence", "version", "orientation", "title", "organism"):
+        assert (table[column].str.len() > 0).all(), column
+    assert set(table["available"]) <= {"bundled", "cached", "to fetch"}
+    # What is bundled may ship, and the other way round nothing else claims to.
+    assert (table["may_ship"] == (table["available"] == "bundled")).all()
+    assert (table.loc["mccalla", "paper_transpose"] == False).all()  # noqa: E712  # None must not pass
+
+
+def test_what_is_bundled_is_of_the_size_its_record_states():
+    bundled = [record for record in truth_records() if record.bundled]
+    assert {record.name for record in bundled} == {"omnipath", "omnipath-tf-target", "omnipath-ppi", "encode"}
+    for record in bundled:
+        truth = bengrn.load_truth(record.name, record.organism)
+        found = (len(truth), truth.edges["source"].nunique(), truth.edges["target"].nunique())
+        assert found == (record.edges, record.regulators, record.targets), record.name
+        assert truth.version == record.version
+        assert truth.orientation == record.orientation
+
+
+def test_listing_reads_no_data_and_loads_nothing_heavy(tmp_path):
+    code = """
+import builtins, sys
+opened = []
+real = builtins.open
+def watched(file, *args, **kwargs):
+    opened.append(str(file))
+    return real(file, *args, **kwargs)
+import bengrn, pandas, bengrn.truths
+builtins.open = watched
+table = bengrn.truths.list_truths()
+assert len(table) > 30
+assert not [name for name in opened if "truths/data" in name or name.endswith((".gz", ".parquet"))], opened
+heavy = {"omnipath", "requests", "anndata", "scipy", "sklearn", "gseapy", "torch"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "BENGRN_DATA": ""}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_truth_in_words(tmp_path, monkeypatch):
+    monkeypatch.delenv("BENGRN_DATA", raising=False)
+    said = describe_truth("trrust", "mouse", cache=tmp_path)
+    assert "load_truth('trrust', 'mouse')" in said
+    assert "6,490 edges, 827 regulators, 2,092 targets" in said
+    assert "to fetch from https://www.grnpedia.org/trrust/data/trrust_rawdata.mouse.tsv" in said
+    assert "not pinned" in said
+    assert "full=True takes all of it" in describe_truth("omnipath", cache=tmp_path)
+    assert describe_truth("mccalla", cache=tmp_path).count("load_truth(") == 11
+
+
+def test_encode_by_hand():
+    published = bengrn.load_truth("encode", merge=None, names="published").edges
+    assert len(published) == 113_847
+    assert published["source"].nunique() == 95
+    assert len(published[["source", "cell"]].drop_duplicates()) == 166
+    genes = bengrn.load_truth("encode").edges
+    assert "NRSF" not in set(genes["source"])
+    assert {"REST", "EP300", "NR2C2", "RELA", "ESR1"} <= set(genes["source"])
+    assert genes["source"].nunique() == 94
+    assert not genes.duplicated(["source", "target"]).any()
+    assert genes["target"].str.fullmatch(r"C\d+orf\d+.*").sum() > 500
+    assert not genes["target"].str.contains(r"^C\d+ORF").any()
+    assert published["target"].str.contains(r"^C\d+ORF").sum() > 500
+
+
+def test_encode_union_and_intersection():
+    every = bengrn.load_truth("encode", merge=None).edges
+    union = bengrn.load_truth("encode").edges
+    both = bengrn.load_truth("encode", merge="intersection").edges
+    # CTCF-like: take one factor of several cells and do it with sets.
+    cells = every.groupby("source")["cell"].nunique()
+    factor = cells[cells == 3].index[0]
+    lists = [set(rows["target"]) for _, rows in every[every["source"] == factor].groupby("cell")]
+    assert set(union.loc[union["source"] == factor, "target"]) == set.union(*lists)
+    assert set(both.loc[both["source"] == factor, "target"]) == set.intersection(*lists)
+    alone = cells[cells == 1].index
+    assert (both["source"].isin(alone)).sum() == (union["source"].isin(alone)).sum()
+    one = bengrn.load_truth("encode", cell="K562")
+    assert one.name == "encode K562"
+    assert len(one) == len(every[every["cell"] == "K562"])
+
+
+def test_every_antibody_name_is_in_the_data_and_a_gene():
+    published = bengrn.load_truth("encode", merge=None, names="published").edges
+    assert set(ANTIBODIES) <= set(published["source"])
+    known = bengrn.load_truth("omnipath").genes.union(transcription_factors("human"))
+    # Factors that are not transcription factors themselves.
+    others = {"SMARCC1", "SMARCC2", "SMARCA4", "RCOR1", "KAT2A", "TRIM28", "KMT2E", "ILF3", "EP300", "PPARGC1A",
+              "POLR2A", "POLR3G", "POLR3A", "SIN3A", "SUPT20H", "GTF3C2"}  # fmt: skip
+    assert set(ANTIBODIES.values()) <= known | others

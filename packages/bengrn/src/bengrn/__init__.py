@@ -11,27 +11,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bengrn.comparison import Comparison, compare
+    from bengrn.enrichment import enrich
+    from bengrn.files import read_network
     from bengrn.registry import get_method, list_methods
     from bengrn.scorer import score_against_omnipath
     from bengrn.scoring import Scores, score
-    from bengrn.truths import list_truths, load_truth
+    from bengrn.table import score_table
+    from bengrn.truths import describe_truth, fetch_truths, list_truths, load_truth
     from bengrn.truths.ground_truth import GroundTruth
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Comparison",
     "GroundTruth",
     "Scores",
     "__version__",
+    "compare",
+    "describe_truth",
+    "enrich",
+    "fetch_truths",
     "get_method",
     "list_methods",
     "list_truths",
     "load_truth",
+    "read_network",
     "score",
     "score_against_omnipath",
+    "score_table",
 ]
 
 _HOME = {
+    "Comparison": "bengrn.comparison",
+    "compare": "bengrn.comparison",
+    "describe_truth": "bengrn.truths",
+    "enrich": "bengrn.enrichment",
+    "fetch_truths": "bengrn.truths",
+    "read_network": "bengrn.files",
+    "score_table": "bengrn.table",
     "GroundTruth": "bengrn.truths.ground_truth",
     "Scores": "bengrn.scoring",
     "get_method": "bengrn.registry",

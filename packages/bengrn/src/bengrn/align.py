@@ -22,16 +22,19 @@ type Regulators = Literal["truth", "all"] | Iterable[str]
 
 @dataclass(frozen=True, eq=False)
 class Universe:
-    """The pairs that are scored.
+    """The pairs that are scored: all of a matrix but those of a gene with itself.
 
     Attributes
     ----------
     scores
-        The network's weights, (regulators, targets).
-    truth
-        Whether the pair is a true edge, (regulators, targets) bool.
-    scored
-        Whether the pair counts: False for a gene with itself, (regulators, targets) bool.
+        The network's weights, (regulators, targets): array or CSR.
+    positives
+        Rows and columns of the true edges, each (positives,) int64; no self pairs, no pair twice.
+    signs
+        1 where a true edge activates, -1 where it represses, 0 where that is not stated, (positives,); None
+        when the truth states no signs.
+    self_columns
+        The column that is the row's own gene, (regulators,) int64; -1 when it is no column.
     regulators, targets
         Names of rows and columns, in the naming that matched.
     matched_by
@@ -46,9 +49,10 @@ class Universe:
         of positives.
     """
 
-    scores: NDArray[Any]
-    truth: NDArray[np.bool_]
-    scored: NDArray[np.bool_]
+    scores: Any
+    positives: tuple[NDArray[np.int64], NDArray[np.int64]]
+    signs: NDArray[np.int8] | None
+    self_columns: NDArray[np.int64]
     regulators: pd.Index
     targets: pd.Index
     matched_by: str
@@ -58,9 +62,10 @@ class Universe:
     n_true_edges: int
     lost: dict[str, int]
 
-    def pairs(self) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Scores and truth of the scored pairs, (pairs,) each."""
-        return self.scores[self.scored], self.truth[self.scored]
+    @property
+    def n_pairs(self) -> int:
+        """Number of scored pairs."""
+        return len(self.regulators) * len(self.targets) - int((self.self_columns >= 0).sum())
 
 
 def align(
@@ -86,7 +91,7 @@ def align(
     Raises
     ------
     ValueError
-        If network and truth share no gene, no true edge is left, or a scored weight is NaN.
+        If network and truth share no gene, or no true edge is left.
     """
     matched_by, naming = _best_naming(network, truth)
     names = network.namings[matched_by]
@@ -94,13 +99,6 @@ def align(
     known = truth.known(naming)
     is_column = usable if known is None else usable & names.isin(known)
     n_ambiguous = int((~usable).sum())
-    if n_ambiguous:
-        logger.warning(
-            "%d of %d genes have no name of their own as %s and are not scored",
-            n_ambiguous,
-            len(names),
-            matched_by,
-        )
     columns = np.flatnonzero(is_column)
     genes = names[columns]
 
@@ -121,15 +119,14 @@ def align(
             "genes, or regulators='truth'"
         )
 
-    scores = _submatrix(network.matrix, rows, columns, transpose=transpose)
-    is_true = np.zeros(scores.shape, dtype=bool)
-    is_true[row_names.get_indexer(pd.Index(edges["source"])), genes.get_indexer(pd.Index(edges["target"]))] = True
-    scored = rows[:, None] != columns[None, :]
-    _refuse_nan(scores, scored, row_names, genes)
+    true_rows = row_names.get_indexer(pd.Index(edges["source"])).astype(np.int64)
+    true_columns = genes.get_indexer(pd.Index(edges["target"])).astype(np.int64)
+    order = np.lexsort((true_columns, true_rows))
     return Universe(
-        scores=scores,
-        truth=is_true,
-        scored=scored,
+        scores=_submatrix(network.matrix, rows, columns, transpose=transpose),
+        positives=(true_rows[order], true_columns[order]),
+        signs=edges["sign"].to_numpy(dtype=np.int8)[order] if "sign" in edges else None,
+        self_columns=np.flatnonzero(chosen).astype(np.int64),
         regulators=row_names,
         targets=genes,
         matched_by=matched_by,
@@ -177,11 +174,25 @@ def _some(names: Iterable[str]) -> str:
 
 
 def _true_edges(truth: GroundTruth, naming: tuple[str, str]) -> pd.DataFrame:
+    """Return distinct edges, source, target and, where the truth states it, sign."""
     edges = truth.edges[list(naming)].set_axis(["source", "target"], axis=1)
+    if "sign" in truth.edges:
+        edges["sign"] = np.sign(pd.to_numeric(truth.edges["sign"]).fillna(0)).astype(np.int8)
     if not truth.directed:
         reverse = edges.rename(columns={"source": "target", "target": "source"})
         edges = pd.concat([edges, reverse], ignore_index=True)
-    return edges.drop_duplicates()
+    pair = ["source", "target"]
+    if "sign" not in edges:
+        return edges.drop_duplicates()
+    # Sources that disagree on the sign of an edge leave it open.
+    edges = edges.drop_duplicates()
+    contradicted = edges.duplicated(pair, keep=False) & (edges["sign"] != 0)
+    stated = edges[contradicted].groupby(pair)["sign"].sum()
+    edges = edges.drop_duplicates(pair)
+    if len(stated):
+        merged = pd.MultiIndex.from_frame(edges[pair])
+        edges["sign"] = stated.reindex(merged).fillna(edges["sign"].set_axis(merged)).to_numpy(dtype=np.int8)
+    return edges
 
 
 def _keep(edges: pd.DataFrame, keep: pd.Series, reason: str, lost: dict[str, int]) -> pd.DataFrame:
@@ -210,20 +221,14 @@ def _choose_rows(
     return chosen
 
 
-def _submatrix(matrix: Any, rows: NDArray[np.intp], columns: NDArray[np.intp], *, transpose: bool) -> NDArray[Any]:
+def _submatrix(matrix: Any, rows: NDArray[np.intp], columns: NDArray[np.intp], *, transpose: bool) -> Any:
     first, second = (columns, rows) if transpose else (rows, columns)
+    n = matrix.shape[0]
+    whole = len(first) == len(second) == n  # both are in rising order
     is_sparse: bool = sp.issparse(matrix)
-    part = matrix[first][:, second].toarray() if is_sparse else np.asarray(matrix)[np.ix_(first, second)]
+    if is_sparse:
+        part = matrix if whole else matrix[first][:, second]
+        return part.T.tocsr() if transpose else part.tocsr()
+    dense = np.asarray(matrix)
+    part = dense if whole else dense[np.ix_(first, second)]
     return part.T if transpose else part
-
-
-def _refuse_nan(scores: NDArray[Any], scored: NDArray[np.bool_], rows: pd.Index, columns: pd.Index) -> None:
-    if scores.dtype.kind != "f":
-        return
-    bad = np.isnan(scores) & scored
-    if bad.any():
-        i, j = np.argwhere(bad)[0]
-        raise ValueError(
-            f"{int(bad.sum()):,} of {int(scored.sum()):,} scored weights are NaN, first {rows[i]} → "
-            f"{columns[j]}: give every pair a weight (0 means no edge), for example with numpy.nan_to_num"
-        )

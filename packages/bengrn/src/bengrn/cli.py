@@ -1,18 +1,23 @@
-"""The command `bengrn`: score a network file, list truths and methods."""
+"""The command `bengrn`: score and compare network files, list and fetch truths."""
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 if TYPE_CHECKING:
     from bengrn.scoring import Scores
+    from bengrn.truths import GroundTruth
 
-_TABLE_SUFFIXES = (".csv", ".tsv", ".parquet", ".csv.gz", ".tsv.gz")
+_NETWORK = (
+    "h5ad or zarr with varp['GRN'], an edge table or square matrix (csv, tsv, txt, parquet, gz), or a loom of SCENIC"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,12 +25,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     try:
         args = parser.parse_args(None if argv is None else list(argv))
-        output = _COMMANDS[args.subcommand](args[args.subcommand])
+        with _without_repeating_notes():
+            output = _COMMANDS[args.subcommand](args[args.subcommand])
     except (ArgumentError, ValueError, TypeError, OSError) as error:
         sys.stderr.write(f"bengrn: {' '.join(str(error).split())}\n")
         return 2
     sys.stdout.write(output + "\n")
     return 0
+
+
+@contextmanager
+def _without_repeating_notes() -> Iterator[None]:
+    # What scoring warns of stands among the notes of the output.
+    logger = logging.getLogger("bengrn.scoring")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _parser() -> ArgumentParser:
@@ -34,50 +52,153 @@ def _parser() -> ArgumentParser:
     )
     commands = parser.add_subcommands(required=True)
 
-    scoring = ArgumentParser(description="Score a network against a ground truth.", exit_on_error=False)
-    scoring.add_argument(
-        "network",
-        metavar="NETWORK",
-        type=str,
-        help="h5ad with varp['GRN'], or an edge table (csv, tsv, parquet, gz)",
-    )
-    scoring.add_argument("--truth", type=str, required=True, help="name of a ground truth: see `bengrn truths`")
-    scoring.add_argument("--organism", type=str, default="human", help="organism of the truth")
-    scoring.add_argument("--transpose", action="store_true", help="take the network's columns as regulators")
-    scoring.add_argument(
-        "--regulators",
-        choices=["truth", "all"],
-        default="truth",
-        help="rows: with a true edge, or every gene",
-    )
-    scoring.add_argument("--direct-only", action="store_true", help="leave out edges known only for complexes")
+    scoring = _command("Score a network against a ground truth, beside baselines.")
+    scoring.add_argument("network", metavar="NETWORK", type=str, help=_NETWORK)
+    _add_scoring_options(scoring)
+    scoring.add_argument("--compat", choices=["paper", "bengrn-1.3.2", "beeline"], help="follow a publication")
+    scoring.add_argument("--bootstrap", type=int, default=0, help="replicates for intervals over regulators")
+    scoring.add_argument("--no-baselines", action="store_true", help="leave out the table of baselines")
     scoring.add_argument("--json", action="store_true", help="print every score and count as JSON")
     commands.add_subcommand("score", scoring)
-    commands.add_subcommand("truths", ArgumentParser(description="List the ground truths.", exit_on_error=False))
-    commands.add_subcommand("methods", ArgumentParser(description="List the installed methods.", exit_on_error=False))
+
+    comparing = _command("Score several networks on the same pairs, with paired intervals.")
+    comparing.add_argument("networks", metavar="NETWORK", type=str, nargs="+", help=_NETWORK)
+    _add_scoring_options(comparing)
+    comparing.add_argument("--metric", choices=["ap", "auroc", "epr"], default="ap", help="what to compare by")
+    comparing.add_argument("--json", action="store_true", help="print the tables as JSON")
+    commands.add_subcommand("compare", comparing)
+
+    enriching = _command("Test hubs for transcription factors, cell-type markers and ENCODE targets.")
+    enriching.add_argument("network", metavar="NETWORK", type=str, help=_NETWORK)
+    enriching.add_argument("--network-name", type=str, help="which network of a file that holds several")
+    enriching.add_argument("--organism", type=str, default="human", help="organism of the lists")
+    enriching.add_argument("--seed", type=int, default=0, help="of the permutations")
+    enriching.add_argument("--out", type=str, help="write the whole table to this csv file")
+    commands.add_subcommand("enrich", enriching)
+
+    listing = _command("List the ground truths, or describe one.")
+    listing.add_argument("name", type=str, nargs="?", help="a truth to describe")
+    commands.add_subcommand("truths", listing)
+    fetching = _command("Fetch ground truths into the cache.")
+    fetching.add_argument("names", metavar="NAME", type=str, nargs="+", help="see `bengrn truths`")
+    fetching.add_argument("--organism", type=str, help="of truths that exist for several; all when left out")
+    commands.add_subcommand("fetch", fetching)
+    commands.add_subcommand("methods", _command("List the installed methods."))
     return parser
+
+
+def _command(text: str) -> ArgumentParser:
+    return ArgumentParser(description=text, exit_on_error=False)
+
+
+def _add_scoring_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--truth", type=str, required=True, help="a ground truth (see `bengrn truths`), or a file of true edges"
+    )
+    parser.add_argument("--organism", type=str, default="human", help="organism of the truth")
+    parser.add_argument(
+        "--options", type=dict[str, Any], default={}, help='of the truth, as JSON: \'{"cell": "hESC"}\''
+    )
+    parser.add_argument("--direct-only", action="store_true", help="leave out edges known only for complexes")
+    parser.add_argument("--transpose", action="store_true", help="take the network's columns as regulators")
+    parser.add_argument("--absolute", action="store_true", help="rank by absolute weight")
+    parser.add_argument(
+        "--regulators",
+        type=str,
+        default="truth",
+        help="rows: 'truth' (with a true edge), 'all', or a file with one gene a line",
+    )
+    parser.add_argument("--network-name", type=str, help="which network of a file that holds several")
+    parser.add_argument(
+        "--duplicates", choices=["error", "sum", "max"], default="error", help="edges that a table lists twice"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random baseline and of replicates")
 
 
 def _score(args: Namespace) -> str:
     from bengrn.scoring import score
-    from bengrn.truths import load_truth
+    from bengrn.table import score_table
 
-    options = {"complexes": False} if args.direct_only else {}
-    truth = load_truth(args.truth, organism=args.organism, **options)
-    scores = score(_read(args.network), truth, transpose=args.transpose, regulators=args.regulators)
+    # What costs least is checked first.
+    options, truth = _options(args), _truth(args)
+    network = _read(args.network, args)
+    scores = score(network, truth, compat=args.compat, **options)
+    intervals = scores.bootstrap(n_replicates=args.bootstrap, seed=args.seed) if args.bootstrap else None
+    baselines = None if args.no_baselines else score_table(network, truth, seed=args.seed, **options)
     if args.json:
-        return json.dumps(scores.to_dict(), indent=2)
-    return _table(scores)
+        plain = scores.to_dict()
+        if intervals is not None:
+            plain["intervals"] = intervals.table.to_dict("index")
+        if baselines is not None:
+            plain["baselines"] = baselines.to_dict("records")
+        return json.dumps(plain, indent=2)
+    parts = [_table(scores)]
+    if intervals is not None:
+        rows = intervals.table.map(lambda value: f"{value:.4g}")
+        title = f"{intervals.level:.0%} intervals, {intervals.n_regulators:,} regulators drawn with replacement"
+        parts.append(f"{title}\n{rows.to_string()}")
+    if baselines is not None:
+        parts.append(baselines.to_string(index=False, float_format="{:.4g}".format))
+    return "\n\n".join(parts)
 
 
-def _read(path: str) -> Any:
-    import grnndata
+def _compare(args: Namespace) -> str:
+    from bengrn.comparison import compare
 
-    if path.lower().endswith(_TABLE_SUFFIXES):
-        return grnndata.from_edges(grnndata.read_edges(path), method=path)
-    if path.lower().endswith(".h5ad"):
-        return grnndata.read_h5ad(path)
-    raise ValueError(f"cannot tell what {path} is: name it .h5ad, or one of {', '.join(_TABLE_SUFFIXES)}")
+    names = [path if args.networks.count(path) == 1 else f"{path} ({i + 1})" for i, path in enumerate(args.networks)]
+    options, truth = _options(args), _truth(args)
+    networks = {name: _read(path, args) for name, path in zip(names, args.networks, strict=True)}
+    result = compare(networks, truth, metric=args.metric, seed=args.seed, **options)
+    if args.json:
+        tables = {"scores": result.scores.to_dict("records"), "pairs": result.pairs.to_dict("records")}
+        return json.dumps(tables, indent=2)
+    form: dict[str, Any] = {"index": False, "float_format": "{:.4g}".format}
+    universe = f"{result.n_regulators:,} regulators × {result.n_targets:,} targets, {result.n_positives:,} true edges"
+    return "\n\n".join([universe, result.scores.to_string(**form), result.pairs.to_string(**form)])
+
+
+def _enrich(args: Namespace) -> str:
+    from bengrn.enrichment import enrich
+
+    result = enrich(_read(args.network, args), organism=args.organism, seed=args.seed)
+    if args.out:
+        from pathlib import Path
+        from uuid import uuid4
+
+        final = Path(args.out)
+        temporary = final.with_name(f".{uuid4().hex[:12]}.{final.name}")
+        result.table.to_csv(temporary, index=False)
+        temporary.replace(final)
+    return str(result)
+
+
+def _read(path: str, args: Namespace) -> Any:
+    from bengrn.files import read_network
+
+    return read_network(path, name=args.network_name, duplicates=args.get("duplicates", "error"))
+
+
+def _truth(args: Namespace) -> GroundTruth:
+    from pathlib import Path
+
+    from bengrn.truths import load_truth
+    from bengrn.truths.ground_truth import GroundTruth
+
+    if Path(args.truth).is_file():
+        return GroundTruth.read(args.truth, organism=args.organism)
+    options = dict(args.options) | ({"complexes": False} if args.direct_only else {})
+    return load_truth(args.truth, organism=args.organism, **options)
+
+
+def _options(args: Namespace) -> dict[str, Any]:
+    from pathlib import Path
+
+    regulators: Any = args.regulators
+    if regulators not in ("truth", "all"):
+        if not Path(regulators).is_file():
+            raise ValueError(f"--regulators is 'truth', 'all' or a file with one gene a line, and not {regulators!r}")
+        regulators = Path(regulators).read_text(encoding="utf-8").split()
+    return {"transpose": args.transpose, "absolute": args.absolute, "regulators": regulators}
 
 
 def _table(scores: Scores) -> str:
@@ -88,6 +209,7 @@ def _table(scores: Scores) -> str:
         ("AUPRC (trapezoid)", scores.auprc, chance),
         ("AUPRC (paper, above prevalence)", scores.auprc_paper, 0.0),
         ("AUROC", scores.auroc, 0.5),
+        ("AUROC up to FPR 0.1, scaled", scores.auroc_partial, 0.5),
         ("EPR (early precision / prevalence)", scores.epr, 1.0),
         ("EPR (paper, odds ratio)", scores.odds_ratio, 1.0),
     ]
@@ -102,19 +224,28 @@ def _table(scores: Scores) -> str:
             "",
             f"{'score':<36}{'network':>10}{'random':>10}",
             *[f"{name:<36}{value:>10.4g}{random:>10.4g}" for name, value, random in measured],
+            *[f"note: {note}" for note in scores.notes],
+            *[f"{scores.compat}: {name} = {value:.6g}" for name, value in scores.published.items()],
         ]
     )
 
 
-def _truths(_: Namespace) -> str:
-    from bengrn.truths import list_truths
+def _truths(args: Namespace) -> str:
+    from bengrn.truths import describe_truth, list_truths
 
-    return "\n\n".join(
-        f"{row['name']} ({row['organism']}): {row['edges']:,} edges, {row['genes']:,} genes, "
-        f"{row['version']}\n"
-        f"  cite: {row['citation']}\n  licence: {row['licence']}"
-        for row in list_truths().to_dict("records")
+    if args.name:
+        return describe_truth(args.name)
+    table = list_truths().astype(object)
+    shown = table[["name", "organism", "options", "edges", "regulators", "available", "licence"]]
+    return (
+        shown.fillna("").to_string(index=False) + "\n\n`bengrn truths NAME` tells more: citation, orientation, options"
     )
+
+
+def _fetch(args: Namespace) -> str:
+    from bengrn.truths import fetch_truths
+
+    return fetch_truths(args.names, args.organism).to_string(index=False)
 
 
 def _methods(_: Namespace) -> str:
@@ -123,7 +254,14 @@ def _methods(_: Namespace) -> str:
     return "\n".join(f"{name:<12}{value}" for name, value in list_methods().items())
 
 
-_COMMANDS = {"score": _score, "truths": _truths, "methods": _methods}
+_COMMANDS = {
+    "score": _score,
+    "compare": _compare,
+    "enrich": _enrich,
+    "truths": _truths,
+    "fetch": _fetch,
+    "methods": _methods,
+}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 import grnndata
+from bengrn.gene_names import symbols_of, without_version
 
 SYMBOL = "symbol"
 
@@ -25,15 +26,19 @@ class Network:
     matrix
         Array or CSR, (genes, genes).
     namings
-        The genes' names, one entry a naming: "var_names", and "symbol" where the network has symbols.
-        (genes,) each.
+        The genes' names, one entry a naming: "var_names" (Ensembl ids without their version), and "symbol"
+        where the network has symbols or, for human and mouse ids, where the bundled table has them. (genes,)
+        each.
     method
         What made the network, "unknown" where it does not say.
+    directed
+        False where the network says that it is undirected.
     """
 
     matrix: Any
     namings: Mapping[str, pd.Index]
     method: str = "unknown"
+    directed: bool = True
 
 
 def as_network(grn: Any) -> Network:
@@ -68,14 +73,18 @@ def _from_anndata(adata: AnnData) -> Network:
     if "GRN" not in adata.varp:
         held = ", ".join(map(repr, adata.varp)) or "nothing"
         raise ValueError(f"no network to score: varp['GRN'] is missing (varp holds {held})")
-    namings = {"var_names": pd.Index(adata.var_names.astype(str))}
+    if adata.varp["GRN"].ndim == 3:
+        raise ValueError("this is a stack of networks: score them one by one, networks[name] is one of them")
+    namings = _namings(pd.Index(adata.var_names.astype(str)))
     if SYMBOL in adata.var:
         symbols = adata.var[SYMBOL].astype(object)
         namings[SYMBOL] = pd.Index(symbols.where(symbols.notna(), "").astype(str))
     matrix = adata.varp["GRN"]
     described = adata.uns.get("grn", {})
-    method = described.get("method", "unknown") if isinstance(described, Mapping) else "unknown"
-    return Network(_stored(matrix), namings, str(method))
+    if not isinstance(described, Mapping):
+        described = {}
+    method, directed = described.get("method", "unknown"), described.get("directed", True)
+    return Network(_stored(matrix), namings, str(method), bool(directed))
 
 
 def _from_matrix(matrix: Any, names: Any) -> Network:
@@ -86,9 +95,19 @@ def _from_matrix(matrix: Any, names: Any) -> Network:
             f"the matrix has shape {stored.shape} and there are {len(genes):,} gene names: a network is "
             "square, one row and one column a gene"
         )
-    return Network(stored, {"var_names": genes})
+    return Network(stored, _namings(genes))
+
+
+def _namings(names: pd.Index) -> dict[str, pd.Index]:
+    namings = {"var_names": without_version(names)}
+    symbols = symbols_of(names)
+    return namings if symbols is None else namings | {SYMBOL: symbols}
 
 
 def _stored(matrix: Any) -> Any:
-    is_sparse: bool = sp.issparse(matrix)
-    return matrix.tocsr() if is_sparse else np.asarray(matrix)
+    return matrix.tocsr() if is_sparse(matrix) else np.asarray(matrix)
+
+
+def is_sparse(matrix: Any) -> bool:
+    """Say whether a matrix is sparse, without telling a type checker that it is nothing else."""
+    return bool(sp.issparse(matrix))

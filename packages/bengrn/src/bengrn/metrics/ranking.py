@@ -1,18 +1,22 @@
 """Average precision, the two areas under the precision-recall curve, and AUROC.
 
-All of them depend only on where the positives stand among all pairs. :func:`rank_positives` finds that out
-with one sort; the metrics then cost a few operations per distinct score of a positive. Pairs with the same
-score form one block that is taken whole, so no metric depends on the order of its input.
+All of them depend only on where the positives stand among all pairs. :func:`rank_positives` and
+:func:`rank_matrix` find that out by counting how many scores lie above those of the positives, piece by
+piece; the metrics then cost a few operations per distinct score of a positive. Pairs with the same score form
+one block that is taken whole, so no metric depends on the order of its input.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma
+
+from bengrn.metrics.pairs import PIECE, Pairs, as_pairs, as_positions, as_scores, copied_pieces
 
 # From here on the asymptotic series of the digamma function is exact to double precision, and does not
 # cancel.
@@ -78,51 +82,174 @@ def rank_positives(scores: ArrayLike, positive: ArrayLike) -> Ranking:
     Parameters
     ----------
     scores
-        One score a pair, (n,); higher is more likely an edge. Infinities rank first and last.
+        One score a pair, (n,); higher is more likely an edge. Infinities rank first and last. Compared in the
+        type they come in.
     positive
         Whether the pair is a true edge, (n,) bool.
 
     Returns
     -------
     Ranking
-        What every metric of this package takes. One sort: O(n log n) time, one copy of the scores.
+        What every metric of this package takes. Time of sorting the scores in pieces; memory beside them for
+        one piece, which grows with the number of positives, and for the positives.
 
     Raises
     ------
+    TypeError
+        If the scores are not real numbers.
     ValueError
         If shapes differ, a score is NaN, or there is no positive or no negative pair.
     """
-    values = np.asarray(scores)
+    values = as_scores(scores)
     truth = np.asarray(positive, dtype=bool)
     if values.ndim != 1 or values.shape != truth.shape:
         raise ValueError(
             f"scores {values.shape} and positive {truth.shape} must be one-dimensional and equally long: "
             "flatten the scored part of both matrices first"
         )
-    ordered = np.sort(values)
-    # NaN sorts last, so one look tells whether there is any.
-    if values.size and values.dtype.kind == "f" and np.isnan(ordered[-1]):
-        count = int(np.isnan(values).sum())
-        raise ValueError(f"{count:,} of {values.size:,} scores are NaN: give every pair a score (0 means no edge)")
-    n_positives = int(truth.sum())
-    if not 0 < n_positives < values.size:
+    _refuse_one_class(int(np.count_nonzero(truth)), values.size)
+    block, p_tied = np.unique(values[truth], return_counts=True)
+    counts = _count_around(block, copied_pieces(values, _piece_size(block)))
+    if counts.n_nan:
+        first = next(i for i, part in enumerate(copied_pieces(values)) if np.isnan(part).any()) * PIECE
+        first += int(np.isnan(values[first : first + PIECE]).argmax())
         raise ValueError(
-            f"{n_positives:,} of {values.size:,} pairs are positive: a ranking can only be scored "
+            f"{counts.n_nan:,} of {values.size:,} scores are NaN, the first at position {first:,}: "
+            "give every pair a score (0 means no edge)"
+        )
+    return _ranking(values.size, block, p_tied, counts)
+
+
+def rank_matrix(scores: Any, positives: Any, *, self_columns: ArrayLike | None = None) -> Ranking:
+    """Find where the positives stand among all pairs of a matrix, self pairs left out.
+
+    The same as :func:`rank_positives` on the flattened off-diagonal scores, without ever building them or a
+    mask.
+
+    Parameters
+    ----------
+    scores
+        Dense array or scipy sparse matrix, (regulators, targets), in any memory order; views are read in
+        place. Pairs that a sparse matrix does not store score 0: they are counted, never stored. Compared in
+        the type they come in: float32 as float32, float64 as float64, integers as integers.
+    positives
+        The true edges: flat positions ``row * targets + column``, (P,) int, or a tuple (rows, columns) of two
+        such arrays, each pair once.
+    self_columns
+        For each row the column that is the row's own gene, -1 where there is none, (regulators,) int. These
+        pairs are not ranked, whatever their score. None: no pair is a self pair.
+
+    Returns
+    -------
+    Ranking
+        Time and memory as for :func:`rank_positives`.
+
+    Raises
+    ------
+    TypeError
+        If the scores are not real numbers.
+    ValueError
+        If shapes do not fit, a positive is outside, named twice or a self pair, a score is NaN, or there is
+        no positive or no negative pair.
+
+    Examples
+    --------
+    >>> scores = [[0.0, 0.9, 0.1], [0.5, 0.0, 0.3]]
+    >>> ranking = rank_matrix(scores, ([0, 1], [1, 2]), self_columns=[0, 1])
+    >>> ranking.n_pairs, ranking.n_above.tolist()
+    (4, [0, 2])
+    """
+    pairs = as_pairs(scores, self_columns)
+    rows, columns = as_positions(positives, pairs.shape)
+    refuse_self_pairs(pairs, rows, columns)
+    return rank_pairs(pairs, rows, columns)
+
+
+def rank_pairs(pairs: Pairs, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Ranking:
+    """Rank pairs that are already checked; see :func:`rank_matrix`."""
+    _refuse_one_class(rows.size, pairs.n_pairs)
+    block, p_tied = np.unique(pairs.at(rows, columns), return_counts=True)
+    counts = _count_around(block, pairs.pieces(_piece_size(block)))
+    own = _count_around(block, copied_pieces(pairs.self_scores()))
+    if counts.n_nan > own.n_nan:
+        pairs.refuse_nan()
+    n_unstored = pairs.n_unstored
+    scored = _Counts(
+        n_above=counts.n_above - own.n_above + n_unstored * (block < 0),
+        n_from=counts.n_from - own.n_from + n_unstored * (block <= 0),
+        n_predicted=counts.n_predicted - own.n_predicted,
+        n_nan=0,
+    )
+    return _ranking(pairs.n_pairs, block, p_tied, scored)
+
+
+def refuse_self_pairs(pairs: Pairs, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+    """Raise where a true edge is a self pair, which is not scored."""
+    own = np.full(pairs.shape[0], -1)
+    own[pairs.self_rows] = pairs.self_columns
+    is_self = own[rows] == columns
+    if is_self.any():
+        raise ValueError(
+            f"{int(is_self.sum()):,} of {rows.size:,} positives are self pairs, the first at row "
+            f"{rows[is_self][0]:,}, column {columns[is_self][0]:,}: self pairs are not scored, drop them first"
+        )
+
+
+def _refuse_one_class(n_positives: int, n_pairs: int) -> None:
+    if not 0 < n_positives < n_pairs:
+        raise ValueError(
+            f"{n_positives:,} of {n_pairs:,} pairs are positive: a ranking can only be scored "
             "with at least one positive and one negative pair"
         )
-    block, p_tied = np.unique(values[truth], return_counts=True)
-    block, p_tied = block[::-1], p_tied[::-1]
-    first = np.searchsorted(ordered, block, side="left")
-    after = np.searchsorted(ordered, block, side="right")
+
+
+class _Counts(NamedTuple):
+    # Scores strictly above each block's, and at least as high; scores above 0; scores that are NaN. NaN
+    # counts as higher than everything, so the counts mean something only where there is none.
+    n_above: NDArray[np.int64]
+    n_from: NDArray[np.int64]
+    n_predicted: int
+    n_nan: int
+
+
+def _count_around(block: NDArray[Any], pieces: Iterator[NDArray[Any]]) -> _Counts:
+    # `block` holds distinct values in rising order.
+    up_to, below = np.zeros(block.size, dtype=np.int64), np.zeros(block.size, dtype=np.int64)
+    n_total = n_predicted = n_nan = 0
+    # A zero of the scores' own type: a Python 0 would turn each piece into float64.
+    zero = block.dtype.type(0)
+    for piece in pieces:
+        piece.sort()
+        n_total += piece.size
+        n_predicted += piece.size - int(np.searchsorted(piece, zero, side="right"))
+        # NaN sorts last.
+        if piece.dtype.kind == "f" and np.isnan(piece[-1]):
+            n_nan += int(np.isnan(piece).sum())
+        position = np.searchsorted(piece, block, side="left")
+        below += position
+        # Most blocks are absent from most pieces: only where one is there is its other end looked up.
+        present = np.flatnonzero(piece[np.minimum(position, piece.size - 1)] == block)
+        position[present] = np.searchsorted(piece, block[present], side="right")
+        up_to += position
+    return _Counts(n_total - up_to, n_total - below, n_predicted, n_nan)
+
+
+def _piece_size(block: NDArray[Any]) -> int:
+    # Each piece is searched for every block: with many blocks, as large as keeps that below the sorting.
+    return max(PIECE, 32 * block.size)
+
+
+def _ranking(n_pairs: int, block: NDArray[Any], p_tied: NDArray[np.int64], counts: _Counts) -> Ranking:
+    falling = p_tied[::-1]
     return Ranking(
-        n_pairs=values.size,
-        n_positives=n_positives,
-        n_predicted=int(values.size - np.searchsorted(ordered, 0, side="right")),
-        value=block,
-        n_above=values.size - after,
-        n_tied=after - first,
-        p_above=np.cumsum(p_tied) - p_tied,
-        p_tied=p_tied,
+        n_pairs=n_pairs,
+        n_positives=int(p_tied.sum()),
+        n_predicted=counts.n_predicted,
+        value=block[::-1],
+        n_above=counts.n_above[::-1],
+        n_tied=(counts.n_from - counts.n_above)[::-1],
+        p_above=np.cumsum(falling) - falling,
+        p_tied=falling,
     )
 
 

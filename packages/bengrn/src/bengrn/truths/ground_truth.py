@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
@@ -34,6 +35,8 @@ class GroundTruth:
         ways.
     citation, licence, version
         Where it comes from, on which terms, and which release.
+    orientation
+        Which orientation of a network to score against it, in words.
     """
 
     name: str
@@ -45,6 +48,7 @@ class GroundTruth:
     citation: str = ""
     licence: str = ""
     version: str = ""
+    orientation: str = ""
 
     @classmethod
     def from_edges(
@@ -59,6 +63,7 @@ class GroundTruth:
         citation: str = "",
         licence: str = "",
         version: str = "",
+        orientation: str = "",
     ) -> GroundTruth:
         """Make a ground truth of a table of edges.
 
@@ -70,7 +75,7 @@ class GroundTruth:
             counts them.
         genes, gene_ids
             Every gene the truth knows, also those without a true edge; see the class.
-        name, organism, directed, citation, licence, version
+        name, organism, directed, citation, licence, version, orientation
             See the class.
 
         Raises
@@ -116,6 +121,58 @@ class GroundTruth:
             citation=citation,
             licence=licence,
             version=version,
+            orientation=orientation,
+        )
+
+    @classmethod
+    def read(
+        cls,
+        path: str | Path,
+        *,
+        columns: Sequence[str | int] | None = None,
+        separator: str | None = None,
+        name: str | None = None,
+        genes: Iterable[str] | None = None,
+        organism: str = "human",
+        directed: bool = True,
+        citation: str = "",
+        licence: str = "",
+        version: str = "",
+        orientation: str = "",
+    ) -> GroundTruth:
+        """Read a ground truth from an edge table on disk.
+
+        Parameters
+        ----------
+        path
+            csv, tsv, white-space separated text or parquet, compressed or not, with or without a header: both
+            "TF, target" files and BEELINE's refNetwork.csv (Gene1, Gene2, Type) are understood.
+        columns, separator
+            See :func:`bengrn.truths.edge_file.read_edge_file`.
+        name
+            Default: the file's name.
+        genes, organism, directed, citation, licence, version, orientation
+            See the class.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it holds no table of edges; see :meth:`from_edges`.
+        """
+        from bengrn.truths.edge_file import read_edge_file
+
+        return cls.from_edges(
+            read_edge_file(path, columns=columns, separator=separator),
+            name=Path(path).name.split(".")[0] if name is None else name,
+            genes=genes,
+            organism=organism,
+            directed=directed,
+            citation=citation,
+            licence=licence,
+            version=version,
+            orientation=orientation,
         )
 
     def __len__(self) -> int:

@@ -1,0 +1,91 @@
+"""A network beside the baselines that it should beat, on the same pairs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bengrn.align import Regulators
+from bengrn.baselines import degree_only, network_degree, random_expectation, random_scores
+from bengrn.methods.correlation import Pearson
+from bengrn.network import Network, as_network
+from bengrn.scoring import Scores, score, score_universe
+from bengrn.truths.ground_truth import GroundTruth
+
+_MEASURED = ("ap", "ap_ratio", "auroc", "epr", "odds_ratio")
+
+
+def score_table(
+    grn: Any,
+    truth: GroundTruth,
+    *,
+    transpose: bool = False,
+    regulators: Regulators = "truth",
+    absolute: bool = False,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Score a network and, on the same pairs, its baselines.
+
+    Parameters
+    ----------
+    grn, truth, transpose, regulators, absolute
+        As for :func:`bengrn.score`.
+    seed
+        Of the random baseline.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``method, ap, ap_ratio, auroc, epr, odds_ratio``. One row each for
+
+        - the network, and its transpose;
+        - "hubs of the network": its own strengths alone (:func:`bengrn.baselines.network_degree`); a network
+          that does not beat it knows who its hubs are, and no more;
+        - absolute Pearson correlation of the cells, where `grn` holds raw counts;
+        - "degrees of the truth": how popular each target is among other regulators, which uses the truth
+          (:func:`bengrn.baselines.degree_only`, targets, leave-one-out);
+        - random weights, and their exact expectation.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`bengrn.score`.
+    """
+    options: dict[str, Any] = {"regulators": regulators, "absolute": absolute}
+    own = score(grn, truth, transpose=transpose, **options)
+    network = as_network(grn)
+    universe = own.universe
+
+    def other(name: str, weights: Any) -> Scores:
+        return score_universe(replace(universe, scores=weights), Network(None, {}, name), truth, transposed=transpose)
+
+    turned = score(grn, truth, transpose=not transpose, **options)
+    rows: list[tuple[str, Scores]] = [
+        (network.method, own),
+        (f"{network.method}, transposed", turned),
+        ("hubs of the network", other("hubs", network_degree(universe.scores, self_columns=universe.self_columns))),
+    ]
+    correlation = _correlation(grn)
+    if correlation is not None:
+        rows.append(("|Pearson correlation|", score(correlation, truth, regulators=regulators)))
+    shape = (len(universe.regulators), len(universe.targets))
+    popular = degree_only(universe.positives, shape, degrees="target", leave_one_out=True)
+    rows.append(("degrees of the truth", other("degrees", popular)))
+    rows.append(("random weights", other("random", random_scores(shape, seed))))
+    table = pd.DataFrame([{"method": name} | {key: getattr(one, key) for key in _MEASURED} for name, one in rows])
+    chance = random_expectation(own.n_pairs, own.n_positives)
+    expected = {"method": "random expectation"} | {key: chance.get(key, np.nan) for key in _MEASURED}
+    return pd.concat([table, pd.DataFrame([expected])], ignore_index=True)
+
+
+def _correlation(grn: Any) -> Any:
+    X = getattr(grn, "X", None)
+    if X is None or not getattr(grn, "n_obs", 0):
+        return None
+    try:
+        return Pearson().infer(grn)
+    except (ValueError, TypeError):
+        return None  # no raw counts: there is nothing to correlate in the way the baseline is defined

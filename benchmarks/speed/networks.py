@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +14,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 import grnndata
+from benchmarks.peer import run_peer
 from benchmarks.timing import medians
 from grnndata import GRNAnnData, tl
 
@@ -25,8 +23,6 @@ EDGES = 2_000_000
 KEPT = 2_000
 REPEATS = 3
 PEER = Path(__file__).with_name("peer_grnndata.py")
-#: What the peer needs to import today; newer versions of these broke it.
-PEER_REQUIREMENTS = ("grnndata==1.3.2", "setuptools<81", "numpy<2.4")
 
 
 def example() -> GRNAnnData:
@@ -96,23 +92,4 @@ def _networkx_times(grn: GRNAnnData, kept: list[str]) -> dict[str, float]:
 
 def _peer_times(path: Path, kept: list[str]) -> dict[str, float]:
     """Time the published package in an environment of its own, on the same file; nothing when that fails."""
-    uv = shutil.which("uv") or str(Path(".bootstrap/bin/uv").resolve())
-    requirements = [part for name in PEER_REQUIREMENTS for part in ("--with", name)]
-    command = [
-        uv,
-        "run",
-        "--no-project",
-        "--isolated",
-        "--python",
-        "3.11",
-        *requirements,
-        "python",
-        str(PEER),
-        str(path),
-    ]
-    clean = {key: value for key, value in os.environ.items() if key != "VIRTUAL_ENV"}
-    done = subprocess.run(command, input=json.dumps(kept), capture_output=True, text=True, check=False, env=clean)
-    if done.returncode:
-        print(f"grnndata 1.3.2 could not be run: {done.stderr[-500:]}")
-        return {}
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return dict(run_peer(PEER, "grnndata==1.3.2", [str(path)], stdin=json.dumps(kept)) or {})

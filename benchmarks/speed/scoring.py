@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from benchmarks.peer import run_peer
 from benchmarks.timing import medians
 from bengrn.metrics import (
     auroc,
@@ -88,8 +92,18 @@ def scoring_times() -> pd.DataFrame:
                 "metrics / sort": times["ours"] / times["sort"],
                 "scikit-learn, AP and AUROC": times["theirs"],
                 "times faster than scikit-learn": times["theirs"] / times["ours"],
+                "bengrn 1.3.2, its metrics": _published(scores, truth) if n_regulators == n_targets else "",
                 "scores of each regulator": times["rows"],
                 "200 clustered replicates": times["intervals"],
             }
         )
     return pd.DataFrame(rows)
+
+
+def _published(scores: np.ndarray, truth: np.ndarray) -> float | str:
+    """Return seconds that the published tool takes for one call; it ranks self pairs too."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pairs.npz"
+        np.savez(path, scores=scores, truth=truth)
+        found = run_peer(Path(__file__).with_name("peer_bengrn.py"), "bengrn==1.3.2", [str(path)])
+    return "" if found is None else float(found["seconds"])

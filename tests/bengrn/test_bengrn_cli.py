@@ -49,6 +49,38 @@ def test_intervals_and_baselines_are_those_of_the_library(network, edges, capsys
     assert [row["ap"] for row in printed["baselines"]] == table["ap"].tolist()
 
 
+def test_rewired_truths_and_factors_only(network, edges, capsys):
+    options = ["--truth", "omnipath", "--json", "--no-baselines", "--regulators", "tf", "--permutations", "20"]
+    assert main(["score", str(network), *options]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    scores = bengrn.score(edges, bengrn.load_truth("omnipath"), regulators="tf")
+    assert (printed["ap"], printed["n_regulators"]) == (scores.ap, scores.n_regulators)
+    assert printed["degree_preserving"]["p_value"] == scores.degree_preserving(n_permutations=20).p_value
+    factors = set(grnndata.transcription_factors("human"))
+    assert set(scores.universe.regulators) <= factors
+    everybody = set(bengrn.score(edges, bengrn.load_truth("omnipath")).universe.regulators)
+    assert set(scores.universe.regulators) == everybody & factors
+
+
+def test_enrichment_is_written_to_a_table(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("GRNNDATA_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setattr("grnndata.cell_type_markers", _offline)
+    rng = np.random.default_rng(0)
+    genes = [*grnndata.transcription_factors("human")[:30], *(f"x{i}" for i in range(120))]
+    weights = rng.random((150, 150)).astype(np.float32)
+    weights[:30] *= 3
+    grnndata.from_matrix(weights, genes).write_h5ad(tmp_path / "n.h5ad")
+    assert main(["enrich", str(tmp_path / "n.h5ad"), "--out", str(tmp_path / "e.csv")]) == 0
+    table = pd.read_csv(tmp_path / "e.csv")
+    found = table[(table["test"] == "tf") & (table["ranking"] == "out_strength")]
+    assert found["significant"].tolist() == [True]
+    assert "out_strength" in capsys.readouterr().out
+
+
+def _offline(*_, **__):
+    raise ConnectionError("no network in tests")
+
+
 def test_publications_are_followed(network, edges, capsys):
     assert main(["score", str(network), "--truth", "omnipath", "--compat", "beeline", "--no-baselines"]) == 0
     out = capsys.readouterr().out

@@ -240,7 +240,7 @@ def test_what_is_no_network_is_refused(network, error, message):
 def test_other_bad_arguments():
     with pytest.raises(TypeError, match="truth is a str: pass load_truth"):
         bengrn.score((WEIGHTS, ABC), "omnipath")
-    with pytest.raises(ValueError, match="'truth', 'all' or a list of gene names, not 'everyone'"):
+    with pytest.raises(ValueError, match="'truth', 'tf', 'all' or a list of gene names, not 'everyone'"):
         bengrn.score((WEIGHTS, ABC), truth_of(("A", "B")), regulators="everyone")
     with pytest.raises(ValueError, match=r"none of the 2 regulators \(X, Y"):
         bengrn.score((WEIGHTS, ABC), truth_of(("A", "B")), regulators=["X", "Y"])

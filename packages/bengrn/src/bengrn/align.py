@@ -17,7 +17,7 @@ from bengrn.truths.ground_truth import GroundTruth
 
 logger = logging.getLogger(__name__)
 
-type Regulators = Literal["truth", "all"] | Iterable[str]
+type Regulators = Literal["truth", "tf", "all"] | Iterable[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +84,7 @@ def align(
         Score the network's transpose: its columns as regulators.
     regulators
         Rows of the universe. "truth": genes with at least one true edge whose two genes are in the network.
+        "tf": the transcription factors among them (`grnndata.transcription_factors` of the truth's organism).
         "all": every gene that is a column. A list of names, in any naming of the network: those of them that
         are columns, with or without true edges. Columns are always the network's genes that the truth knows,
         all of them where the truth does not say what it knows.
@@ -108,7 +109,7 @@ def align(
     edges = _keep(edges, edges["source"] != edges["target"], "self", lost)
     edges = _keep(edges, edges["source"].isin(genes), "source_absent", lost)
     edges = _keep(edges, edges["target"].isin(genes), "target_absent", lost)
-    chosen = _choose_rows(network, regulators, columns, genes, edges)
+    chosen = _choose_rows(network, truth, regulators, columns, genes, edges)
     rows, row_names = columns[chosen], genes[chosen]
     edges = _keep(edges, edges["source"].isin(row_names), "regulator_not_chosen", lost)
     if edges.empty:
@@ -138,16 +139,20 @@ def align(
     )
 
 
-def _mentioned(truth: GroundTruth, naming: tuple[str, str]) -> frozenset[str]:
+def _mentioned(truth: GroundTruth, naming: tuple[str, str]) -> pd.Index:
     known = truth.known(naming)
-    return known if known is not None else frozenset(truth.edges[naming[0]]).union(truth.edges[naming[1]])
+    if known is not None:
+        return pd.Index(sorted(known), dtype="str")
+    # Distinct names only: looping over 200,000 edges would take longer than ranking them.
+    return pd.Index(pd.unique(pd.concat([truth.edges[column] for column in naming], ignore_index=True)))
 
 
 def _best_naming(network: Network, truth: GroundTruth) -> tuple[str, tuple[str, str]]:
     shared = {
-        (ours, theirs): len(_mentioned(truth, theirs).intersection(names))
-        for ours, names in network.namings.items()
+        (ours, theirs): int(names.unique().isin(mentioned).sum())
         for theirs in truth.namings
+        for mentioned in [_mentioned(truth, theirs)]
+        for ours, names in network.namings.items()
     }
     best = max(shared, key=lambda pair: shared[pair])
     ours, theirs = best
@@ -201,14 +206,21 @@ def _keep(edges: pd.DataFrame, keep: pd.Series, reason: str, lost: dict[str, int
 
 
 def _choose_rows(
-    network: Network, regulators: Regulators, columns: NDArray[np.intp], genes: pd.Index, edges: pd.DataFrame
+    network: Network,
+    truth: GroundTruth,
+    regulators: Regulators,
+    columns: NDArray[np.intp],
+    genes: pd.Index,
+    edges: pd.DataFrame,
 ) -> NDArray[np.bool_]:
     if isinstance(regulators, str):
         if regulators == "all":
             return np.ones(len(genes), dtype=bool)
         if regulators == "truth":
             return genes.isin(edges["source"])
-        raise ValueError(f"regulators must be 'truth', 'all' or a list of gene names, not {regulators!r}")
+        if regulators != "tf":
+            raise ValueError(f"regulators must be 'truth', 'tf', 'all' or a list of gene names, not {regulators!r}")
+        return genes.isin(edges["source"]) & genes.isin(_factors(network, truth))
     wanted = list(map(str, regulators))
     chosen = np.zeros(len(genes), dtype=bool)
     for names in network.namings.values():
@@ -219,6 +231,23 @@ def _choose_rows(
             f"truth knows ({_some(genes)})"
         )
     return chosen
+
+
+def _factors(network: Network, truth: GroundTruth) -> set[str]:
+    """Return the names, of every kind, of transcription factors of the truth's organism."""
+    from grnndata import transcription_factors
+
+    symbols = set(transcription_factors(truth.organism))
+    named = set(symbols)
+    # The list holds symbols; rows may be named by ids, so take every name that stands beside a listed one.
+    tables = [
+        pd.DataFrame({key: list(names) for key, names in network.namings.items()}),
+        *[truth.edges[[pair[side] for pair in truth.namings]] for side in (0, 1)],
+    ]
+    for table in tables:
+        listed = table[table.isin(symbols).any(axis=1)]
+        named.update(listed.to_numpy().ravel())
+    return named
 
 
 def _submatrix(matrix: Any, rows: NDArray[np.intp], columns: NDArray[np.intp], *, transpose: bool) -> Any:

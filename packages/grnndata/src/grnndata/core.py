@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -28,6 +28,7 @@ from .schema import (
     network_name,
     nonzero_entries,
 )
+from .sharing import without_networks
 
 if TYPE_CHECKING:
     import igraph
@@ -337,43 +338,6 @@ def adopt(adata: AnnData) -> GRNAnnData:
     adopted = cast("GRNAnnData", _adopt(adata))
     _check_networks(adopted)
     return adopted
-
-
-def without_networks(adata: AnnData, *, keep_named: bool = False) -> AnnData:
-    """Return a plain AnnData that shares every array but the networks and their description.
-
-    Of a view only what is kept is materialised.
-    """
-
-    def is_kept(key: str) -> bool:
-        return key != GRN_KEY and (keep_named or network_name(key) is None)
-
-    return _sharing(adata, is_kept, uns={key: value for key, value in adata.uns.items() if key != UNS_KEY})
-
-
-def as_anndata(adata: AnnData) -> AnnData:
-    """Return a plain AnnData that shares every array, for functions which ask for that very class."""
-    return _sharing(adata, lambda _: True, uns=dict(adata.uns))
-
-
-def _sharing(adata: AnnData, is_kept: Callable[[str], bool], *, uns: dict[str, Any]) -> AnnData:
-    X = adata.X
-    keys: list[Any] = list(adata.varp.keys())
-    layers: list[Any] = list(adata.layers.keys())
-    parts: dict[str, Any] = {
-        "obs": adata.obs,
-        "var": adata.var,
-        "uns": uns,
-        "obsm": dict(adata.obsm),
-        "varm": dict(adata.varm),
-        "obsp": dict(adata.obsp),
-        "varp": {key: adata.varp[key] for key in keys if is_kept(key)},
-        # Newer versions of anndata list X among the layers, as None.
-        "layers": {key: adata.layers[key] for key in layers if key is not None},
-        "raw": adata.raw,
-        "shape": adata.shape if X is None else None,
-    }
-    return AnnData(X, **parts)
 
 
 def single_network(grn: GRNAnnData) -> Network:

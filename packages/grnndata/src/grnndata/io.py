@@ -11,8 +11,9 @@ import h5py
 
 from .atomic import atomic_folder, atomic_path
 from .convert import Orientation, orient
-from .core import GRNAnnData, adopt, as_anndata
+from .core import GRNAnnData, adopt
 from .schema import GRN_KEY, ORIENTATION, UNS_KEY, network_name
+from .sharing import as_anndata
 
 
 def read_h5ad(

@@ -24,6 +24,7 @@ from .schema import (
     network_name,
     own_description,
 )
+from .sharing import without_networks
 
 if TYPE_CHECKING:
     from .core import GRNAnnData
@@ -46,7 +47,7 @@ class Networks(MutableMapping[str, "GRNAnnData"]):
         self._adata = adata
 
     def __getitem__(self, name: str) -> GRNAnnData:
-        from .core import GRNAnnData, without_networks
+        from .core import GRNAnnData
 
         info = self._info
         if name in self._planes:

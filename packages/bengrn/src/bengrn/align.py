@@ -148,11 +148,11 @@ def _mentioned(truth: GroundTruth, naming: tuple[str, str]) -> pd.Index:
 
 
 def _best_naming(network: Network, truth: GroundTruth) -> tuple[str, tuple[str, str]]:
+    mentioned = {naming: _mentioned(truth, naming) for naming in truth.namings}
     shared = {
-        (ours, theirs): int(names.unique().isin(mentioned).sum())
-        for theirs in truth.namings
-        for mentioned in [_mentioned(truth, theirs)]
+        (ours, theirs): int(names.unique().isin(known).sum())
         for ours, names in network.namings.items()
+        for theirs, known in mentioned.items()
     }
     best = max(shared, key=lambda pair: shared[pair])
     ours, theirs = best

@@ -1,10 +1,15 @@
 """The page for a browser: what the file holds, and what a person sees and does in headless Chromium."""
 
+import base64
+import hashlib
 import io
 import json
 import re
 import shutil
+import time
+from itertools import combinations
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +17,7 @@ from scipy import sparse
 
 import grnndata
 from grnndata import pl
+from grnndata.plotting.stress import packed_positions, stress_positions
 
 NAMES = ["ENSG1", "ENSG2", "ENSG3", "ENSG4", "ENSG5", "ENSG6"]
 SYMBOLS = ["CRX", "RHO", "<b>bold</b>", "NRL", 'q"uote', "lone"]
@@ -54,9 +60,18 @@ def test_the_page_holds_the_edges(tmp_path, kind):
     text = path.read_text(encoding="utf-8")
     assert "<b>bold" not in text
     assert "<title>My &lt;network&gt;</title>" in text
-    assert "default-src 'none'" in text
-    assert not re.findall(r"(?:src|href)=|https?://(?!www\.w3\.org/2000/svg)", text)  # nothing to load
+    assert re.findall(r"(?:src|href)=\S*|https?://\S*|@import|url\(", text) == ['href="data:,">']  # nothing to load
     assert [p.name for p in tmp_path.iterdir()] == ["n.html"]
+
+
+def test_only_the_pages_own_script_and_style_may_run(tmp_path):
+    text = pl.network_html(network(), tmp_path / "n.html").read_text(encoding="utf-8")
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    for rule, tag in (("script-src", "script"), ("style-src", "style")):
+        (inner,) = re.findall(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        assert rules[rule] == f"'sha256-{base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()}'"
 
 
 def test_genes_neighbours_and_top_edges_choose_what_is_drawn(tmp_path):
@@ -68,6 +83,8 @@ def test_genes_neighbours_and_top_edges_choose_what_is_drawn(tmp_path):
     undirected = data_of(pl.network_html(network(directed=False), tmp_path / "n.html"))
     assert not undirected["directed"]
     assert len(undirected["edges"]) == 4  # CRX - RHO once, with both weights added by the example
+    lonely = data_of(pl.network_html(network(), tmp_path / "n.html", genes=["ENSG6", "ENSG3"], neighbours=0))
+    assert ([node["label"] for node in lonely["nodes"]], lonely["edges"]) == (["lone", "<b>bold</b>"], [])
 
 
 def test_communities_have_colours_and_a_legend(tmp_path):
@@ -78,14 +95,68 @@ def test_communities_have_colours_and_a_legend(tmp_path):
     assert data["legend"] == {"community 0": colours[0], "community 1": colours[2]}
 
 
-def test_the_layout_keeps_nodes_apart_and_is_the_same_every_time(tmp_path):
+def test_weights_are_those_of_the_network_to_the_last_digit(tmp_path):
+    weights = np.array([0.1, 1 / 3, -1e-7, 123456.789], dtype=np.float32)
+    matrix = np.zeros((5, 5), dtype=np.float32)
+    matrix[0, 1:] = weights
+    data = data_of(pl.network_html(grnndata.from_matrix(matrix, list("abcde")), tmp_path / "n.html"))
+    assert {np.float32(weight) for *_, weight in data["edges"]} == set(weights)
+    assert "0.1]" in (tmp_path / "n.html").read_text()
+
+
+# --------------------------------------------------------------------------------------------------- places
+
+
+def test_the_same_network_gives_the_same_page(tmp_path):
     rng = np.random.default_rng(0)
     grn = grnndata.from_matrix(rng.random((300, 300)) * (rng.random((300, 300)) < 0.004), [f"g{i}" for i in range(300)])
-    one, two = (data_of(pl.network_html(grn, tmp_path / name)) for name in ("a.html", "b.html"))
+    one, two = (pl.network_html(grn, tmp_path / name).read_bytes() for name in ("a.html", "b.html"))
     assert one == two
-    places = np.array([[node["x"], node["y"]] for node in one["nodes"]])
-    gap = np.linalg.norm(places[:, None] - places[None], axis=-1)[~np.eye(len(places), dtype=bool)]
-    assert (gap > 14).mean() > 0.995  # more than a node's width
+
+
+def test_five_hundred_nodes_are_apart_near_their_neighbours_and_placed_quickly():
+    graph = nx.barabasi_albert_graph(500, 2, seed=1)
+    ends = np.array(graph.edges)
+    began = time.perf_counter()
+    places = packed_positions(500, ends)
+    assert time.perf_counter() - began < 5
+    gap = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    assert gap[~np.eye(500, dtype=bool)].min() > 20  # nodes are 10 to 30 wide
+    assert np.median(gap[ends[:, 0], ends[:, 1]]) < 0.5 * np.median(gap)
+
+
+def test_a_mesh_is_drawn_as_a_mesh():
+    graph = nx.convert_node_labels_to_integers(nx.grid_2d_graph(20, 25))
+    places = packed_positions(500, np.array(graph.edges))
+    distance = dict(nx.all_pairs_shortest_path_length(graph))
+    upper = np.triu_indices(500, 1)
+    steps = np.array([distance[i][j] for i, j in zip(*upper, strict=True)])
+    gap = np.linalg.norm(places[upper[0]] - places[upper[1]], axis=1)
+    assert np.corrcoef(gap, steps)[0, 1] > 0.95
+
+
+def test_stress_finds_a_drawing_whose_distances_are_those_of_the_graph():
+    path = np.diag(np.ones(5), 1)
+    placed = stress_positions(sparse.csr_matrix(path + path.T))
+    gap = np.linalg.norm(placed[:, None] - placed[None], axis=-1)
+    # Of a path, every edge is as long as the numbers of neighbours its ends do not share say: 3, 4, 4, 4, 3, rooted.
+    along = np.concatenate([[0], np.cumsum(np.sqrt([3, 4, 4, 4, 3]))])
+    expected = np.abs(along[:, None] - along[None])
+    np.testing.assert_allclose(gap / gap[0, 5], expected / expected[0, 5], atol=0.02)
+
+
+def test_separate_parts_do_not_overlap_and_stand_close_together():
+    parts = [nx.star_graph(12), nx.cycle_graph(9), nx.path_graph(5), *(nx.path_graph(2) for _ in range(20))]
+    graph = nx.disjoint_union_all(parts)
+    places = packed_positions(len(graph), np.array(graph.edges))
+    part = np.repeat(np.arange(len(parts)), [len(one) for one in parts])
+    gap = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    assert gap[part[:, None] != part[None]].min() > 25
+    width, height = np.ptp(places, axis=0)
+    assert width * height < 4 * len(graph) * 60**2
+    assert 0.7 < width / height < 2.5
+    np.testing.assert_array_equal(packed_positions(1, np.zeros((0, 2), int)).shape, (1, 2))
+    assert packed_positions(0, np.zeros((0, 2), int)).shape == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -125,18 +196,25 @@ def browser():
         opened.close()
 
 
-@pytest.fixture
-def page(browser, tmp_path):
-    communities = pd.Series([0, 0, 1, 1, 1, 2], index=NAMES)
-    path = pl.network_html(network(), tmp_path / "n.html", regulators=["NRL"], communities=communities)
-    opened = browser.new_page(viewport={"width": 1000, "height": 700}, color_scheme="light")
+def watched(browser, path, **options):
+    """Open a page; returns it, what it requested and what went wrong."""
+    opened = browser.new_page(**({"viewport": {"width": 1000, "height": 700}, "reduced_motion": "reduce"} | options))
     requests, problems = [], []
     opened.on("request", lambda request: requests.append(request.url))
     opened.on("console", lambda message: problems.append(message.text))
     opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("dialog", lambda dialog: problems.append(dialog.message))
     opened.goto(path.as_uri())
+    return opened, requests, problems
+
+
+@pytest.fixture
+def page(browser, tmp_path):
+    communities = pd.Series([0, 0, 1, 1, 1, 2], index=NAMES)
+    path = pl.network_html(network(), tmp_path / "n.html", regulators=["NRL"], communities=communities)
+    opened, requests, problems = watched(browser, path)
     yield opened
-    assert requests == [path.as_uri()]
+    assert [url for url in requests if url != "data:,"] == [path.as_uri()]
     assert problems == []
     opened.close()
 
@@ -156,128 +234,320 @@ def colour_at(page, place):
     return "#{:02x}{:02x}{:02x}".format(*pixels(page)[place[1], place[0]])
 
 
-def panel(page):
-    return page.locator("#panel").inner_text()
+def words(page, selector):
+    return " ".join(page.locator(selector).inner_text().split())
+
+
+def selected(page):
+    return page.locator("#network").get_attribute("data-selected")
+
+
+def scale(page):
+    return float(page.locator("#network").get_attribute("data-scale"))
+
+
+def centre_of(page, selector="#network"):
+    box = page.locator(selector).bounding_box()
+    return np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+
+
+def search(page, text, *keys):
+    page.locator("#search").fill(text)
+    for key in keys or ["Enter"]:
+        page.locator("#search").press(key)
 
 
 def test_nodes_are_drawn_in_their_colours_and_gone_when_filtered(page):
     x, y = middle(page, "ENSG5")
+    orange = np.array([0xE6, 0x9F, 0x00])
     assert colour_at(page, (x, y)) == "#e69f00"  # the second community
     assert colour_at(page, middle(page, "ENSG1")) == "#0072b2"
-    page.locator("#threshold").fill("300")  # weights from 1.55: q"uote's only edge of 0.5 goes, and it with that
+
+    def orange_places():
+        found = np.argwhere((pixels(page) == orange).all(axis=-1))[:, ::-1]
+        box = page.locator("#network").bounding_box()
+        return found[
+            (found < [box["x"] + box["width"], box["y"] + box["height"]]).all(axis=1) & (found[:, 1] > box["y"])
+        ]
+
+    # Of its colour there are the three nodes of its community, and nothing else.
+    of_group = np.array([middle(page, gene) for gene in NAMES[2:5]])
+    away = np.linalg.norm(orange_places()[:, None] - of_group[None], axis=-1)
+    assert set(away.argmin(axis=1)) == {0, 1, 2}
+    assert away.min(axis=1).max() < 16
+    page.locator("#weight").press("ArrowRight")  # q"uote's only edge of 0.5 goes, and it with that
     assert not page.locator('.node[data-gene="ENSG5"]').is_visible()
-    assert colour_at(page, (x, y)) == "#fbfbfa"  # paper
+    assert colour_at(page, (x, y)) == "#fafaf8"  # paper
+    assert (np.linalg.norm(orange_places() - np.array([x, y]), axis=1) > 16).all()
 
 
-def test_the_slider_filters_by_weight(page):
-    count = page.locator("#count")
-    assert count.inner_text() == "5 of 5 edges"
-    weights = np.abs([weight for *_, weight in EDGES])
-    for share in (100, 300, 600, 1000):
-        page.locator("#threshold").fill(str(share))
-        cut = weights.min() + share / 1000 * (weights.max() - weights.min())
-        assert count.inner_text() == f"{(weights >= cut).sum()} of 5 edges"
-        assert page.locator(".edge:not(.hidden)").count() == (weights >= cut).sum()
+def test_edges_run_from_regulator_to_target_with_their_head_at_the_target(page):
+    head = page.locator('.edge[data-source="ENSG1"][data-target="ENSG3"] .head').bounding_box()
+    at = np.array([head["x"] + head["width"] / 2, head["y"] + head["height"] / 2])
+    source, target = (np.array(middle(page, gene)) for gene in ("ENSG1", "ENSG3"))
+    assert np.linalg.norm(at - target) < 25 < np.linalg.norm(at - source)
+    widths = {
+        (edge.get_attribute("data-source"), edge.get_attribute("data-target")): float(
+            edge.locator(".line").get_attribute("stroke-width")
+        )
+        for edge in page.locator(".edge").all()
+    }
+    by_weight = sorted(EDGES, key=lambda edge: abs(edge[2]))
+    assert sorted(widths, key=widths.get) == [(NAMES[i], NAMES[j]) for i, j, _ in by_weight]
+
+
+def test_a_step_of_the_slider_is_a_weight(page):
+    assert words(page, "#count") == "5 of 5 edges"
+    for i, cut in enumerate([0.5, 1, 2, 3, 4]):
+        page.locator("#weight").fill(str(i))
+        left = [abs(weight) for *_, weight in EDGES if abs(weight) >= cut]
+        assert words(page, "#count") == f"{len(left)} of 5 edges"
+        assert float(words(page, "#cut")) == cut
+        assert page.locator(".edge:visible").count() == len(left)
+    assert page.locator("#weight").get_attribute("aria-valuetext") == "from 4.00: 1 of 5 edges"
+    page.mouse.click(*middle(page, "ENSG2"))
+    assert words(page, "#panel h3") == "Regulators (1) weight"  # of those that the slider leaves
 
 
 @pytest.mark.parametrize("text", ["RHO", "rho", "ENSG2", "RH"])
 def test_a_search_selects_centres_and_lists_the_neighbours(page, text):
-    page.locator("#search").fill(text)
-    page.locator("#search").press("Enter")
+    search(page, text)
+    assert selected(page) == "ENSG2"
     assert page.locator(".node.selected").get_attribute("data-gene") == "ENSG2"
-    assert {node.get_attribute("data-gene") for node in page.locator(".node.near").all()} == {"ENSG1", "ENSG2", "ENSG4"}
-    drawing = page.locator("#drawing").bounding_box()
-    x, y = middle(page, "ENSG2")
-    assert abs(x - (drawing["x"] + drawing["width"] / 2)) <= 2
-    assert abs(y - (drawing["y"] + drawing["height"] / 2)) <= 2
-    assert " ".join(panel(page).split()) == "RHO ENSG2 Regulates (1) CRX 1.00 Regulated by (2) CRX 4.00 NRL -3.00"
+    assert {node.get_attribute("data-gene") for node in page.locator(".node.near").all()} == {"ENSG1", "ENSG4"}
+    assert {edge.get_attribute("data-weight") for edge in page.locator(".edge.near").all()} == {"4", "-3", "1"}
+    assert np.abs(middle(page, "ENSG2") - centre_of(page)).max() <= 2
+    assert words(page, "#panel").split(" ", 1)[1] == (
+        "× ENSG2 community 0 · 3 edges Targets (1) weight CRX 1.00 Regulators (2) weight CRX 4.00 NRL −3.00"
+    )
+    assert words(page, "#said") == "RHO selected, 3 edges"
+    # What has nothing to do with it is faint.
+    opacity = "node => getComputedStyle(node).opacity"
+    assert float(page.locator('.node[data-gene="ENSG5"]').evaluate(opacity)) < 0.3
+    assert float(page.locator('.node[data-gene="ENSG1"]').evaluate(opacity)) == 1
 
 
-def test_an_unknown_gene_selects_nothing(page):
-    page.locator("#search").fill("nobody")
-    page.locator("#search").press("Enter")
-    assert page.locator(".node.selected").count() == 0
-    assert page.locator("#search").evaluate("field => field.validationMessage") == "no such gene in this drawing"
+def test_suggestions_are_walked_through_with_the_keys(page):
+    page.keyboard.press("/")
+    page.keyboard.type("r")
+    options = page.locator("#suggestions [role=option]")
+    assert [words(page, f"#{option.get_attribute('id')}") for option in options.all()] == [
+        "RHO ENSG2",
+        "CRX ENSG1",
+        "NRL ENSG4",
+    ]
+    page.keyboard.press("ArrowDown")
+    assert page.locator("[aria-selected=true]").get_attribute("data-gene") == "ENSG1"
+    assert page.locator("#search").get_attribute("aria-activedescendant") == "suggestion-1"
+    page.keyboard.press("Enter")
+    assert selected(page) == "ENSG1"
+    assert not page.locator("#suggestions").is_visible()
+    search(page, "nobody")
+    assert words(page, "#suggestions") == "No such gene in this drawing"
+    assert selected(page) == "ENSG1"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    assert selected(page) == ""
+    page.locator("#search").fill("NR")
+    page.locator("#suggestions li").click()
+    assert selected(page) == "ENSG4"
 
 
 def test_a_click_opens_the_neighbours_and_a_neighbour_leads_on(page):
+    assert words(page, "#panel h3") == "Most connected edges"
     page.mouse.click(*middle(page, "ENSG1"))
-    assert " ".join(panel(page).split()).startswith(
-        "CRX ENSG1 Regulates (2) RHO 4.00 <b>bold</b> 2.00 Regulated by (1)"
-    )
-    page.locator("#panel li button", has_text="RHO").first.click()
-    assert page.locator(".node.selected").get_attribute("data-gene") == "ENSG2"
-    drawing = page.locator("#drawing").bounding_box()
-    page.mouse.click(drawing["x"] + 3, drawing["y"] + 3)  # on nothing
-    assert page.locator(".node.selected").count() == 0
-
-
-def test_names_stay_text(page):
+    assert selected(page) == "ENSG1"
+    assert "Targets (2) weight RHO 4.00 <b>bold</b> 2.00 Regulators (1) weight RHO 1.00" in words(page, "#panel")
+    page.locator("#panel button", has_text="<b>bold</b>").focus()
+    page.keyboard.press("Enter")
+    assert selected(page) == "ENSG3"
+    assert np.abs(middle(page, "ENSG3") - centre_of(page)).max() <= 2
+    assert page.evaluate("document.activeElement.id") == "panel"
+    page.locator("#panel .close").click()
+    assert selected(page) == ""
     page.mouse.click(*middle(page, "ENSG3"))
-    assert page.locator("#panel h2").inner_text() == "<b>bold</b>"
-    assert page.locator("#panel h2 b").count() == 0
-    assert page.locator('.node[data-gene="ENSG3"] text').text_content() == "<b>bold</b>"
+    box = page.locator("#network").bounding_box()
+    page.mouse.click(box["x"] + 3, box["y"] + 3)  # on nothing
+    assert selected(page) == ""
+
+
+def test_labels_can_be_names_ids_or_none(page):
+    def written():
+        return {node.text_content() for node in page.locator(".node text").all()}
+
+    assert written() == set(SYMBOLS[:5])
+    page.locator("#labels").select_option(label="Ids")
+    assert written() == set(NAMES[:5])
+    page.locator("#labels").select_option(label="None")
+    assert written() == {""}
+
+
+def test_names_stay_text(browser, tmp_path):
+    names = ["<b>bold</b>", "</script><script>alert(1)</script>", "<img src=x onerror=alert(2)>", "a&amp;b", "$x"]
+    matrix = np.triu(np.ones((5, 5)), 1)
+    path = pl.network_html(grnndata.from_matrix(matrix, names), tmp_path / "n.html", title="<i>&amp; $$data")
+    page, requests, problems = watched(browser, path)
+    assert [url for url in requests if url != "data:,"] == [path.as_uri()]
+    for name in names:
+        search(page, name)
+        assert selected(page) == name
+        assert page.locator("#panel h2").inner_text() == name
+        assert page.locator("#panel").locator("b, script, img").count() == 0
+    assert {node.text_content() for node in page.locator(".node text").all()} == set(names)
+    assert page.locator("h1").inner_text() == page.title() == "<i>&amp; $$data"
+    assert page.locator("script").count() == 2
+    assert problems == []
+    page.close()
 
 
 def test_wheel_buttons_and_keys_zoom_around_their_place(page):
-    def scale():
-        return float(page.locator("#drawing").get_attribute("data-scale"))
-
-    before = scale()
+    before = scale(page)
     x, y = middle(page, "ENSG1")
     page.mouse.move(x, y)
-    page.mouse.wheel(0, -400)
-    page.wait_for_function("before => Number(document.getElementById('drawing').dataset.scale) > before", arg=before)
+    page.mouse.wheel(0, -100)
+    page.wait_for_function("before => Number(document.getElementById('network').dataset.scale) > before", arg=before)
     assert np.hypot(*np.subtract(middle(page, "ENSG1"), (x, y))) <= 2
-    grown = scale()
-    page.locator("#out").click()
-    assert scale() == pytest.approx(grown / 1.3, rel=1e-3)
-    page.locator("#fit").click()
-    assert scale() == pytest.approx(before, rel=1e-3)
-    page.locator('.node[data-gene="ENSG1"]').focus()
+    grown, apart = scale(page), np.subtract(middle(page, "ENSG2"), middle(page, "ENSG1"))
+    page.locator("#zoom-out").click()
+    assert scale(page) == pytest.approx(grown / 1.4, rel=1e-3)
+    np.testing.assert_allclose(np.subtract(middle(page, "ENSG2"), middle(page, "ENSG1")), apart / 1.4, atol=2)
+    page.locator("#zoom-fit").click()
+    assert scale(page) == pytest.approx(before, rel=1e-3)
+    page.locator("#network").focus()
     page.keyboard.press("+")
-    assert scale() == pytest.approx(before * 1.3, rel=1e-3)
-    page.keyboard.press("Enter")
-    assert page.locator(".node.selected").get_attribute("data-gene") == "ENSG1"
-    page.keyboard.press("Escape")
-    assert page.locator(".node.selected").count() == 0
+    assert scale(page) == pytest.approx(before * 1.4, rel=1e-3)
+    x, y = middle(page, "ENSG1")
+    page.keyboard.press("ArrowLeft")
+    assert middle(page, "ENSG1") == (x + 60, y)
+    page.keyboard.press("0")
+    assert scale(page) == pytest.approx(before, rel=1e-3)
 
 
 def test_nodes_and_paper_can_be_dragged(page):
     x, y = middle(page, "ENSG1")
     other = middle(page, "ENSG4")
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 60, y + 30, steps=5)
-    page.mouse.up()
-    assert np.hypot(*np.subtract(middle(page, "ENSG1"), (x + 60, y + 30))) <= 8
+
+    def drag(start, dx, dy):
+        page.mouse.move(*start)
+        page.mouse.down()
+        page.mouse.move(start[0] + dx, start[1] + dy, steps=5)
+        page.mouse.up()
+
+    drag((x, y), 60, 30)
+    assert np.hypot(*np.subtract(middle(page, "ENSG1"), (x + 60, y + 30))) <= 10
     assert middle(page, "ENSG4") == other
-    assert page.locator(".node.selected").count() == 0  # a drag is no click
+    assert selected(page) == ""  # a drag is no click
+    assert colour_at(page, middle(page, "ENSG1")) == "#0072b2"
+    box = page.locator("#network").bounding_box()
+    drag((box["x"] + 5, box["y"] + 5), 40, 20)
+    assert np.hypot(*np.subtract(middle(page, "ENSG4"), np.add(other, (40, 20)))) <= 10
 
 
 def test_negative_edges_and_regulators_look_different(page):
-    minus = page.locator(".edge.minus")
-    assert (minus.count(), minus.get_attribute("data-source"), minus.get_attribute("data-target")) == (
-        1,
-        "ENSG4",
-        "ENSG2",
-    )
-    assert minus.evaluate("edge => getComputedStyle(edge).strokeDasharray") != "none"
+    minus = page.locator(".edge.negative")
+    assert minus.count() == 1
+    assert (minus.get_attribute("data-source"), minus.get_attribute("data-target")) == ("ENSG4", "ENSG2")
+    line = minus.locator(".line")
+    assert line.evaluate("line => getComputedStyle(line).strokeDasharray") != "none"
+    assert line.evaluate("line => getComputedStyle(line).stroke") == "rgb(178, 24, 43)"
     shapes = {gene: page.locator(f'.node[data-gene="{gene}"] .shape').evaluate("s => s.tagName") for gene in NAMES[:5]}
     assert shapes == {"ENSG1": "circle", "ENSG2": "circle", "ENSG3": "circle", "ENSG4": "path", "ENSG5": "circle"}
-    legend = page.locator("#legend").inner_text()
-    assert legend.split("\n") == ["community 0", "community 1", "regulator", "negative weight: dashed"]
+    assert page.locator("#legend").inner_text().split("\n")[1:7] == [
+        "community 0",
+        "community 1",
+        "regulator",
+        "other gene",
+        "regulator to target",
+        "negative weight",
+    ]
+
+
+def test_an_undirected_network_has_neighbours_and_no_heads(browser, tmp_path):
+    page, _, problems = watched(browser, pl.network_html(network(directed=False), tmp_path / "n.html"))
+    assert page.locator(".head").count() == 0
+    search(page, "RHO")
+    assert words(page, "#panel h3") == "Neighbours (2) weight"
+    assert problems == []
+    page.close()
+
+
+def test_one_gene_and_equal_weights_make_a_page(browser, tmp_path):
+    path = pl.network_html(network(), tmp_path / "n.html", genes=["ENSG6"], neighbours=0)
+    page, _, problems = watched(browser, path)
+    assert np.abs(middle(page, "ENSG6") - centre_of(page)).max() <= 2
+    assert words(page, "#count") == "0 of 0 edges"
+    assert page.locator("#weight").is_disabled()
+    assert problems == []
+    page.goto(pl.network_html(grnndata.from_matrix(np.eye(3, k=1), list("abc")), tmp_path / "m.html").as_uri())
+    assert words(page, "#cut") == "1"
+    assert page.locator("#weight").is_disabled()
+    assert page.locator("#labels option").all_inner_texts() == ["Names", "None"]  # names are the ids
+    assert problems == []
+    page.close()
+
+
+def crowded(tmp_path):
+    graph = nx.barabasi_albert_graph(150, 2, seed=3)
+    grn = grnndata.from_matrix(np.triu(nx.to_numpy_array(graph)), [f"GENE{i}" for i in range(150)])
+    return pl.network_html(grn, tmp_path / "n.html", regulators=[f"GENE{i}" for i in range(9)])
+
+
+@pytest.mark.parametrize("zooms", [0, 3])
+def test_labels_lie_neither_on_each_other_nor_beyond_the_edge(browser, tmp_path, zooms):
+    page, _, problems = watched(browser, crowded(tmp_path))
+    for _ in range(zooms):
+        page.locator("#zoom-in").click()
+    found = page.locator(".node text:not(.quiet)").evaluate_all(
+        "texts => texts.map(text => [text.textContent, ...Object.values(text.getBoundingClientRect().toJSON())])"
+    )
+    boxes = {name: (x, y, x + width, y + height) for name, x, y, width, height, *_ in found}
+    assert len(boxes) > 30
+    assert zooms or {"GENE0", "GENE1", "GENE2", "GENE3"} <= set(boxes)  # hubs come first
+    # The letters are smaller than their line box: two pixels of it may touch.
+    overlapping = [
+        (a, b)
+        for (a, one), (b, two) in combinations(boxes.items(), 2)
+        if min(one[2], two[2]) - max(one[0], two[0]) > 2 and min(one[3], two[3]) - max(one[1], two[1]) > 2
+    ]
+    assert overlapping == []
+    frame = page.locator("#network").bounding_box()
+    seen = [box for box in boxes.values() if 0 < box[3] < frame["y"] + frame["height"]]
+    assert all(frame["x"] <= box[0] and box[2] <= frame["x"] + frame["width"] for box in seen)
+    assert problems == []
+    page.close()
 
 
 def test_dark_and_narrow_screens_show_everything(browser, tmp_path):
-    path = pl.network_html(network(), tmp_path / "n.html")
-    narrow = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
-    narrow.goto(path.as_uri())
-    assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
-    assert narrow.locator("#panel").is_visible()
-    assert colour_at(narrow, (5, 790)) == "#1d2229"  # the panel, below the drawing
+    options = {"viewport": {"width": 390, "height": 800}, "color_scheme": "dark", "has_touch": True}
+    page, _, problems = watched(browser, pl.network_html(network(), tmp_path / "n.html"), **options)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert colour_at(page, (5, 790)) == "#1a1e25"  # the panel, below the drawing
     for gene in NAMES[:5]:
-        x, y = middle(narrow, gene)
+        x, y = middle(page, gene)
         assert 0 < x < 390
-        assert colour_at(narrow, (x, y)) == "#0072b2"
-    narrow.close()
+        assert colour_at(page, (x, y)) == "#0072b2"
+    for control in ("#search", "#weight", "#count", "#labels", "#zoom-in", "#panel"):
+        box = page.locator(control).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+    page.touchscreen.tap(*middle(page, "ENSG1"))
+    assert selected(page) == "ENSG1"
+    assert problems == []
+    page.close()
+
+
+def test_two_fingers_zoom(browser, tmp_path):
+    page, _, problems = watched(browser, pl.network_html(network(), tmp_path / "n.html"), has_touch=True)
+    before = scale(page)
+    x, y = centre_of(page)
+    fingers = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": a, "y": b} for a, b in points]})
+
+    touch("touchStart", (x - 40, y), (x + 40, y))
+    touch("touchMove", (x - 80, y), (x + 80, y))
+    touch("touchEnd")
+    assert scale(page) == pytest.approx(2 * before, rel=0.02)
+    assert problems == []
+    page.close()

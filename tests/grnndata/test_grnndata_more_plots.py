@@ -58,6 +58,9 @@ def test_zero_is_white_when_there_are_negative_weights():
     image = pl.matrix(grn).images[0]
     assert image.get_clim() == (-2, 2)
     np.testing.assert_allclose(image.cmap(image.norm(0.0))[:3], 1, atol=0.04)
+    (red, _, blue), (other_red, _, other_blue) = (image.cmap(image.norm(weight))[:3] for weight in (-2.0, 2.0))
+    assert red > blue
+    assert other_red < other_blue
 
 
 def test_the_heat_map_takes_the_strongest_genes_or_those_asked_for():

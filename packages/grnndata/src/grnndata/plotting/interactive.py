@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import html
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
+from string import Template
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
-from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from ..atomic import atomic_path
 from ..core import GRNAnnData, single_network
@@ -23,10 +22,10 @@ from ..edges import check_unique
 from ..ranking import check_count
 from .axes import community_colours, gene_labels, is_regulator
 from .choice import choose_edges, strongest_edges
-from .layout import node_positions
+from .stress import packed_positions
 
-# Kamada and Kawai's layout is the clearer one, and takes a second from about here on.
-_SMALL = 120
+# In this order they are one script.
+_SCRIPTS = ("graph.js", "panel.js", "gestures.js")
 
 
 def network_html(
@@ -43,7 +42,9 @@ def network_html(
 ) -> Path:
     """Write a part of a network as one page for a browser: zoom, search, filter by weight, click for neighbours.
 
-    The page holds all it needs and makes no request. Arrows point from regulator to target.
+    The page holds all it needs and makes no request. Arrows point from regulator to target (plain lines in an
+    undirected network), wider for larger absolute weights; negative weights are red and dashed; nodes with more
+    edges are larger.
 
     Parameters
     ----------
@@ -55,10 +56,10 @@ def network_html(
         Names from ``var_names`` to draw with their `neighbours`; the strongest edges of the whole network when
         None.
     neighbours
-        How many of the strongest targets of each of `genes` are drawn too; 0 for none. Without `genes` it has
-        no meaning.
+        How many targets of each of `genes` are drawn too, those of largest absolute weight; 0 for none.
     top_edges
-        Number of edges, those of largest absolute weight; self-edges are not drawn.
+        Number of edges, those of largest absolute weight; with `genes`, the edges to their neighbours come
+        first. Self-edges are not drawn.
     label
         Column of ``var`` to name genes by; their names when there is no ``"symbol"``.
     regulators
@@ -81,7 +82,7 @@ def network_html(
     KeyError
         When `label` is no column of ``var``.
     ValueError
-        When genes are unknown, repeated or none, a gene has no community, or there are no edges.
+        When genes are unknown, repeated or none, a gene has no community, or there are no edges to choose.
     """
     check_count(top_edges, "top_edges")
     network, names = single_network(grn), check_unique(grn.var_names)
@@ -92,59 +93,50 @@ def network_html(
             network, names, genes, neighbours=neighbours, top_edges=top_edges, directed=grn.directed
         )
     labels = gene_labels(grn, label).loc[drawn]
-    colours, legend = community_colours(drawn, communities)
-    ends = [drawn.get_indexer(pd.Index(edges[column])) for column in ("source", "target")]
-    places = _places(len(drawn), *ends)
-    method = grn.uns["grn"]["method"]
-    data: dict[str, Any] = {
+    colours, named_colours = community_colours(drawn, communities)
+    groups = [None] * len(drawn) if communities is None else [str(name) for name in communities.loc[drawn]]
+    ends = np.column_stack([drawn.get_indexer(pd.Index(edges[column])) for column in ("source", "target")])
+    columns = (drawn, labels, packed_positions(len(drawn), ends).round(1).tolist(), colours, groups)
+    data = {
         "directed": grn.directed,
         "nodes": [
-            {"id": name, "label": text, "x": round(x, 1), "y": round(y, 1), "colour": colour, "regulator": bool(marked)}
-            for name, text, (x, y), colour, marked in zip(
-                drawn, labels, places.tolist(), colours, is_regulator(labels, regulators), strict=True
-            )
+            {"id": name, "label": text, "x": x, "y": y, "colour": colour, "community": group, "regulator": bool(mark)}
+            for name, text, (x, y), colour, group, mark in zip(*columns, is_regulator(labels, regulators), strict=True)
         ],
-        "edges": [
-            [int(i), int(j), float(f"{weight:.6g}")] for i, j, weight in zip(*ends, edges["weight"], strict=True)
-        ],
-        "legend": legend,
+        # The shortest decimals that give the same float32 again.
+        "edges": [[*pair, float(str(w))] for pair, w in zip(ends.tolist(), np.asarray(edges["weight"]), strict=True)],
+        "legend": named_colours,
     }
-    heading = f"Gene network: {method}" if title is None else title
-    # JSON inside a script element ends at the first "</script>", whatever it stands in.
-    text = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    page = (files(__package__) / "interactive.html").read_text(encoding="utf-8")
-    before, _, after = page.partition("__DATA__")
+    heading = f"Gene network: {grn.uns['grn']['method']}" if title is None else title
     with atomic_path(path) as temporary:
-        temporary.write_text(before.replace("__TITLE__", html.escape(heading)) + text + after, encoding="utf-8")
+        temporary.write_text(_page(heading, data), encoding="utf-8", newline="\n")
     return Path(path)
 
 
-def _places(n: int, sources: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
-    """Return a place for every node in pixels, shape (nodes, 2): parts that hang together side by side."""
-    ones = np.ones(len(sources), dtype=np.float32)
-    graph: Any = sp.csr_matrix((ones, (sources, targets)), shape=(n, n))
-    graph = (graph + graph.T).astype(bool).astype(np.float32).tocsr()
-    _, part = connected_components(graph, directed=False)
-    members = sorted(
-        (np.flatnonzero(part == i) for i in range(part.max(initial=-1) + 1)), key=lambda at: (-len(at), at[0])
+def _page(title: str, data: dict[str, Any]) -> str:
+    """Return the page as text."""
+    folder = files(__package__) / "page"
+    page, style = ((folder / name).read_text("utf-8") for name in ("page.html", "page.css"))
+    script = "".join((folder / name).read_text("utf-8") for name in _SCRIPTS)
+    # Only this very script may run, whatever else the page holds.
+    policy = {
+        "default-src": "'none'",
+        "script-src": _digest(script),
+        "style-src": _digest(style),
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    # The first "</script>" ends a script element, even within a string of JSON.
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return Template(page).substitute(
+        policy="; ".join(f"{name} {source}" for name, source in policy.items()),
+        title=html.escape(title),
+        style=style,
+        script=script,
+        data=text,
     )
-    places = np.zeros((n, 2))
-    sides = [95 * np.sqrt(len(at)) + 60 for at in members]
-    width = max(sides, default=0) + np.sqrt(sum(side**2 for side in sides[1:]))
-    x = y = height = 0.0
-    for at, side in zip(members, sides, strict=True):
-        if x and x + side > width:
-            x, y, height = 0.0, y + height, 0.0
-        inner = _places_of_part(sp.csr_matrix(graph[at][:, at]))
-        places[at] = (x, y) + (0.1 + 0.8 * inner) * side
-        x, height = x + side, max(height, side)
-    return places
 
 
-def _places_of_part(graph: sp.csr_matrix) -> NDArray[np.float64]:
-    if graph.shape[0] <= _SMALL:
-        return node_positions(graph)
-    placed = nx.spring_layout(nx.from_scipy_sparse_array(graph), iterations=150, seed=0)
-    positions = np.array([placed[i] for i in range(graph.shape[0])])
-    low, high = positions.min(axis=0), positions.max(axis=0)
-    return (positions - low) / np.maximum(high - low, 1e-12)
+def _digest(text: str) -> str:
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"

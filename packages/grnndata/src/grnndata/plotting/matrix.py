@@ -53,7 +53,7 @@ def matrix(
     Returns
     -------
     matplotlib.axes.Axes
-        White is 0; blue to red when there are negative weights.
+        White is 0, blue positive; negative weights are red, as in the other drawings.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def matrix(
     has_negative = bool((values < 0).any())
     image = ax.imshow(
         values,
-        cmap="RdBu_r" if has_negative else "Blues",
+        cmap="RdBu" if has_negative else "Blues",
         vmin=-largest if has_negative else 0,
         vmax=largest,
         interpolation="nearest",

@@ -14,6 +14,7 @@ import pandas as pd
 from benchmarks.grn.retina import network_scores
 from benchmarks.speed.model import model_times
 from benchmarks.speed.networks import network_times
+from benchmarks.speed.preprocess import preprocess_times
 from benchmarks.speed.scoring import scoring_times
 
 RESULTS = Path(__file__).parent / "results"
@@ -26,6 +27,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
     "speed_networks": (
         "A network of 20,000 genes and 2 million edges: seconds, median of 3 runs (1 for networkx)",
         network_times,
+    ),
+    "speed_preprocess": (
+        "Preprocessing a file of 500,000 cells: one run, one process",
+        preprocess_times,
     ),
     "grn_retina": ("Networks of retina cell types against the bundled OmniPath edges", network_scores),
 }

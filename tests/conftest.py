@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import settings
 # How long an example takes says something of the machine's load only.
 settings.register_profile("no deadlines", deadline=None)
 settings.load_profile("no deadlines")
+
+# What a user has fetched must not change what a test sees; before anything is imported, for child processes too.
+os.environ["SCDATALOADER_CACHE"] = tempfile.mkdtemp(prefix="scdataloader-tests-")
 
 
 @pytest.fixture(scope="session")

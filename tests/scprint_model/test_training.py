@@ -175,7 +175,11 @@ def test_fit_saves_a_model_that_opens(data, tmp_path, half):
     assert card["data_sets"] == ["retina"]
     assert card["steps"] == len(data.train_dataloader())
     assert 0 <= card["validation"]["val/accuracy_cell_type"] <= 1
-    assert set(np.load(tmp_path / "model/training_cells.npy")) == set(data.cells.fingerprints)
+    seen = set(np.load(tmp_path / "model/training_cells.npy"))
+    assert seen == set(data.cells.fingerprints[data.train_cells])
+    assert not seen & set(data.cells.fingerprints[data.val_cells])
+    assert card["held_out_cells"] == len(data.val_cells)
+    assert card["held_out_data_sets"] == []
 
 
 def test_decay_spares_biases_norms_and_embeddings(data):

@@ -138,7 +138,7 @@ def write_edges(edges: pd.DataFrame | GRNAnnData, path: PathLike[str] | str) -> 
 
 def _write_text(table: pd.DataFrame, path: Path, *, sep: str, compressed: bool) -> None:
     # Arrow writes the same digits as pandas, ten times faster.
-    import pyarrow as pa  # type: ignore[import-untyped]  # no stubs
+    import pyarrow as pa
     from pyarrow import csv
 
     columns = pa.Table.from_pandas(table, preserve_index=False)

@@ -9,36 +9,58 @@ if TYPE_CHECKING:
     from scdataloader import datasets
     from scdataloader.batch import CellBatch
     from scdataloader.cells import CellDataset
+    from scdataloader.collate import Collator
     from scdataloader.datamodule import CellDataModule
     from scdataloader.genes import GeneVocabulary, gene_table
-    from scdataloader.ontology import LabelSpace
-    from scdataloader.preprocess import Preprocessor, Report
+    from scdataloader.labels import LabelSpace
+    from scdataloader.preprocess import CorpusReport, Preprocessor, RefusedError, Report, preprocess_files
     from scdataloader.sampling import WeightedSampler
+    from scdataloader.scvi import scvi_ready
+    from scdataloader.sources import find_sources, open_source
+    from scdataloader.splits import Split, make_split
 
 __all__ = [
     "CellBatch",
     "CellDataModule",
     "CellDataset",
+    "Collator",
+    "CorpusReport",
     "GeneVocabulary",
     "LabelSpace",
     "Preprocessor",
+    "RefusedError",
     "Report",
+    "Split",
     "WeightedSampler",
     "__version__",
     "datasets",
+    "find_sources",
     "gene_table",
+    "make_split",
+    "open_source",
+    "preprocess_files",
+    "scvi_ready",
 ]
 
 _HOME = {
     "CellBatch": "batch",
     "CellDataModule": "datamodule",
     "CellDataset": "cells",
+    "Collator": "collate",
+    "CorpusReport": "preprocess",
     "GeneVocabulary": "genes",
-    "LabelSpace": "ontology",
+    "LabelSpace": "labels",
     "Preprocessor": "preprocess",
+    "RefusedError": "preprocess",
     "Report": "preprocess",
+    "Split": "splits",
     "WeightedSampler": "sampling",
+    "find_sources": "sources",
     "gene_table": "genes",
+    "make_split": "splits",
+    "open_source": "sources",
+    "preprocess_files": "preprocess",
+    "scvi_ready": "scvi",
 }
 
 

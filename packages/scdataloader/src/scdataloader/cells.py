@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import anndata
 import numpy as np
@@ -13,26 +14,32 @@ import torch
 from scipy import sparse
 
 from scdataloader.batch import CellBatch
-from scdataloader.collate import most_expressed, random_expressed
+from scdataloader.collate import CellRow, Collator, Panel, variance_ranking
 from scdataloader.counts import csr_counts, obs_table, total_counts
 from scdataloader.fingerprint import cell_fingerprints
 from scdataloader.genes import GeneVocabulary
-from scdataloader.ontology import LabelSpace
-
-#: How the genes of a context may be chosen.
-CHOICES = ("random_expressed", "most_expressed")
+from scdataloader.labels import LabelSpace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Source:
     """One data set, its columns turned to vocabulary indices.
 
-    `counts` is CSR over the known genes, whose vocabulary indices are `genes`.
+    `counts` is CSR over the known genes, whose vocabulary indices are `genes`, rising; `index` is that of all its
+    genes, -1 for unknown ones.
     """
 
     name: str
     counts: sparse.csr_matrix
     genes: np.ndarray
+    index: np.ndarray
+    total_counts: np.ndarray
+
+    @cached_property
+    def ranking(self) -> np.ndarray:
+        """Vocabulary indices, most variable first."""
+        # the ties it breaks belong to the data set, not to one collator's draws
+        return self.genes[variance_ranking(self.counts, self.total_counts, np.random.default_rng(0))]
 
 
 class CellDataset(torch.utils.data.Dataset[CellBatch]):
@@ -41,24 +48,36 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
     Parameters
     ----------
     sources
-        Named, preprocessed data sets (see `scdataloader.Preprocessor`).
+        Named, preprocessed data sets (see `scdataloader.Preprocessor`). Genes that ``var["measured"]`` says were not
+        measured are left out.
     vocabulary
         The genes that count; others stay in ``total_counts`` only.
     label_space
         Which labels to encode.
-    context
-        Genes per cell.
-    choice
-        ``"random_expressed"`` or ``"most_expressed"``; see `scdataloader.collate`.
-    seed
-        Of the genes drawn: with the indices of the batch for random genes, so that a cell shows others the next time it
-        is drawn; with the cell's own index for the most expressed, where chance only breaks ties. No worker, rank or
-        order of calls changes them.
+    context, choice, seed
+        Shorthand for a collator with these: genes per cell, how they are chosen, and the seed of that.
+    collator
+        How cells become a batch, instead of the three above. With another format than scPRINT's, batches are what that
+        format says.
 
     Raises
     ------
     ValueError
-        When a data set measures fewer known genes than the context asks for.
+        When a data set measures fewer known genes than the context asks for, or there is none.
+
+    Examples
+    --------
+    Without Lightning:
+
+    >>> from scdataloader import CellDataset, GeneVocabulary, LabelSpace, Preprocessor, WeightedSampler, datasets
+    >>> from scdataloader.cells import loader
+    >>> retina, _ = Preprocessor()(datasets.retina_1k())
+    >>> space = LabelSpace.from_obs([retina.obs], ["cell_type"])
+    >>> cells = CellDataset([("retina", retina)], GeneVocabulary.for_organisms(["human"]), space, context=500)
+    >>> sampler = WeightedSampler(cells.labels, n_draws=len(cells))
+    >>> batch = next(iter(loader(cells, sampler, batch_size=32)))
+    >>> batch["counts"].shape
+    torch.Size([32, 500])
     """
 
     def __init__(
@@ -67,23 +86,41 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         vocabulary: GeneVocabulary,
         label_space: LabelSpace,
         *,
-        context: int,
-        choice: str = "random_expressed",
-        seed: int = 0,
+        context: int | None = None,
+        choice: str | None = None,
+        seed: int | None = None,
+        collator: Collator | None = None,
     ) -> None:
-        if choice not in CHOICES:
-            raise ValueError(f"choice={choice!r} is not one of {CHOICES}")
+        if not sources:
+            raise ValueError("there are no data sets: pass one at least")
+        if collator is None:
+            collator = Collator(vocabulary=vocabulary, context=context, choice=choice, seed=seed or 0)
+        elif (context, choice, seed) != (None, None, None):
+            raise ValueError("context, choice and seed are the collator's: give them to it")
         self.vocabulary = vocabulary
         self.label_space = label_space
-        self.context = context
-        self.choice = choice
-        self.seed = seed
-        self._sources = [_to_source(name, adata, vocabulary, context) for name, adata in sources]
+        self._sources = [_to_source(name, adata, vocabulary) for name, adata in sources]
         sizes = [source.counts.shape[0] for source in self._sources]
         self._offsets = np.concatenate([[0], np.cumsum(sizes)])
         self.labels = np.concatenate([label_space.encode(obs_table(adata)) for _, adata in sources])
         self.dataset = np.repeat(np.arange(len(sizes)), sizes)
-        self.total_counts = np.concatenate([total_counts(adata) for _, adata in sources])
+        self.total_counts = np.concatenate([source.total_counts for source in self._sources])
+        self._use(collator)
+
+    def _use(self, collator: Collator) -> None:
+        if collator.vocabulary != self.vocabulary:
+            raise ValueError("the collator was made for another vocabulary: make it with that of the data set")
+        self.collator = collator
+        self._panels: list[Panel] = [
+            collator.panel(source.name, source.index, source.ranking if collator.needs_ranking else None)
+            for source in self._sources
+        ]
+
+    def with_collator(self, collator: Collator) -> CellDataset:
+        """Return the same cells, batched by another collator; the counts are not copied."""
+        other = copy.copy(self)
+        other._use(collator)
+        return other
 
     def __len__(self) -> int:
         return int(self._offsets[-1])
@@ -93,57 +130,62 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         """Names of the data sets, in order."""
         return [source.name for source in self._sources]
 
+    @property
+    def sizes(self) -> list[int]:
+        """Number of cells of each data set."""
+        return [int(size) for size in np.diff(self._offsets)]
+
     @cached_property
     def fingerprints(self) -> np.ndarray:
         """One 64-bit hash a cell; see `scdataloader.fingerprint`."""
         return np.concatenate([cell_fingerprints(s.counts, s.genes) for s in self._sources])
 
+    def rows(self, indices: Sequence[int]) -> list[CellRow]:
+        """Return the given cells, each as its expressed genes and counts: what a collator takes.
+
+        Raises
+        ------
+        IndexError
+            When there is no such cell.
+        """
+        at = np.asarray(indices, dtype=np.int64)
+        outside = at[(at < 0) | (at >= len(self))]
+        if len(outside):
+            raise IndexError(f"there is no cell {outside[0]}: the {len(self)} cells have the indices from 0")
+        return [self._row(int(cell)) for cell in at]
+
+    def _row(self, cell: int) -> CellRow:
+        i = int(self.dataset[cell])
+        source, row = self._sources[i], cell - int(self._offsets[i])
+        part = slice(source.counts.indptr[row], source.counts.indptr[row + 1])
+        return CellRow(
+            genes=source.genes[source.counts.indices[part]],
+            counts=source.counts.data[part],
+            total_count=float(self.total_counts[cell]),
+            labels=self.labels[cell],
+            dataset=i,
+            index=cell,
+            panel=self._panels[i],
+        )
+
     def __getitem__(self, index: int) -> CellBatch:
         return self.__getitems__([index])
 
-    def __getitems__(self, indices: list[int]) -> CellBatch:
+    def __getitems__(self, indices: Sequence[int]) -> CellBatch:
         """Return the batch of the given cells; PyTorch's DataLoader calls this once a batch."""
-        at_random = self.choice == "random_expressed"
-        shared_rng = np.random.default_rng([self.seed, *indices])
-        at = np.asarray(indices)
-        genes = np.empty((len(at), self.context), dtype=np.int64)
-        counts = np.zeros((len(at), self.context), dtype=np.float32)
-        for row, cell in enumerate(at):
-            source = self._sources[self.dataset[cell]]
-            rng = shared_rng if at_random else np.random.default_rng([self.seed, int(cell)])
-            genes[row], counts[row] = self._context(source, int(cell - self._offsets[self.dataset[cell]]), rng)
-        return CellBatch(
-            genes=torch.from_numpy(genes),
-            counts=torch.from_numpy(counts),
-            total_counts=torch.from_numpy(self.total_counts[at]),
-            labels=torch.from_numpy(self.labels[at]),
-            dataset=torch.from_numpy(self.dataset[at]),
-        )
-
-    def _context(self, source: _Source, row: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        part = slice(source.counts.indptr[row], source.counts.indptr[row + 1])
-        columns, values = source.counts.indices[part], source.counts.data[part]
-        measured = np.arange(len(source.genes))
-        if self.choice == "most_expressed":
-            chosen = most_expressed(columns, values, measured, self.context, rng)
-        else:
-            chosen = random_expressed(columns, measured, self.context, rng)
-        dense = np.zeros(len(source.genes), dtype=np.float32)
-        dense[columns] = values
-        return source.genes[chosen], dense[chosen]
+        return cast("CellBatch", self.collator(self.rows(indices)))
 
 
-def _to_source(name: str, adata: anndata.AnnData, vocabulary: GeneVocabulary, context: int) -> _Source:
-    index = vocabulary.index(adata.var_names)
+def _to_source(name: str, adata: anndata.AnnData, vocabulary: GeneVocabulary) -> _Source:
+    index = vocabulary.index(adata.var_names.tolist())
+    if "measured" in adata.var:  # columns that were only added, so that all data sets have the same genes
+        index[~np.asarray(adata.var["measured"], dtype=bool)] = -1
     known = np.flatnonzero(index >= 0)
-    if len(known) < context:
-        raise ValueError(
-            f"{name}: {len(known)} of its {adata.n_vars} genes are in the vocabulary, fewer than the context of "
-            f"{context}: use a smaller context, or leave this data set out"
-        )
+    known = known[np.argsort(index[known], kind="stable")]
     counts = csr_counts(adata)[:, known]
+    counts.eliminate_zeros()
     counts.sort_indices()
-    return _Source(name, counts, index[known])
+    return _Source(name, counts, index[known], index, total_counts(adata))
 
 
 def keep_batch(batch: Any) -> Any:

@@ -1,73 +1,336 @@
-"""The command ``scdataloader``."""
+"""The command ``scdataloader``: thin over the Python API, one function a command."""
 
 from __future__ import annotations
 
+import inspect
+import logging
 import sys
-from dataclasses import fields
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any, Literal
 
+import docstring_parser
 import jsonargparse
-import pandas as pd
 
 from scdataloader.preprocess import Preprocessor
-from scdataloader.write import atomic, write_h5ad
+
+PRESETS = ("paper", "published", "inference")
+#: What each command takes without a flag.
+HELP = {
+    "file": "a file or address",
+    "files": "files, folders, globs, addresses, census:ID, lamin:NAME",
+    "ids": "data set ids",
+    "action": "list, fetch or register; default: list",
+    "organism": "whose table: danio_rerio, zebrafish, NCBITaxon:7955",
+}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0, or 2 when the input cannot be used."""
-    parser = _parser()
-    options = parser.parse_args(argv)
-    command = options[options.subcommand]
+    """Run the command line; returns the exit status: 0, 1 when some files failed, 2 when nothing could be done."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    arguments = [_underscored(word) for word in (sys.argv[1:] if argv is None else argv)]
+    options = _parser(_preset(arguments)).parse_args(arguments)
+    command = options.subcommand
+    chosen = options[command].as_dict()
+    chosen.pop("config", None)
     try:
-        preprocess = Preprocessor(**{field.name: command[field.name] for field in fields(Preprocessor)})
-        if options.subcommand == "check":
-            _, report = preprocess(command.file)
-            sys.stdout.write(f"{report}\nready to use\n")
-        else:
-            _preprocess(preprocess, [Path(name) for name in command.files], Path(command.out))
-    except (ValueError, OSError) as error:
+        if "preset" in chosen:
+            chosen.pop("preset")
+            settings = {field.name: chosen.pop(field.name) for field in fields(Preprocessor)}
+            lists = {name: tuple(settings[name]) for name in ("drop_assays", "labels")}
+            chosen["preprocessor"] = Preprocessor(**settings | lists)
+        return COMMANDS[command][1](**chosen)
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
         sys.stderr.write(f"scdataloader: {error}\n")
         return 2
+
+
+def check(file: str, preprocessor: Preprocessor, lost: Path | None = None) -> int:
+    """Say whether a file can be used, and what cleaning would remove.
+
+    Parameters
+    ----------
+    file
+        A file or address; see `scdataloader.sources.open_source`.
+    preprocessor
+        The settings.
+    lost
+        Table to write, of the gene names that would be lost and why (csv).
+    """
+    clean, report = preprocessor(file)
+    sys.stdout.write(f"{report}\n")
+    if lost is not None:
+        _write_lost(file, preprocessor, str(clean.obs["organism_ontology_term_id"].iloc[0]), lost)
+        sys.stdout.write(f"lost gene names written to {lost}\n")
+    sys.stdout.write("ready to use\n")
     return 0
 
 
-def _parser() -> jsonargparse.ArgumentParser:
+def _write_lost(file: str, preprocessor: Preprocessor, organism: str, path: Path) -> None:
+    from scdataloader.genes import gene_table
+    from scdataloader.preprocess.find_counts import find_counts
+    from scdataloader.preprocess.gene_names import gene_columns
+    from scdataloader.sources import open_source
+    from scdataloader.write import atomic
+
+    with open_source(file) as source:
+        counts = find_counts(source, preprocessor.counts, undo_log=preprocessor.undo_log)
+        mapping = gene_columns(
+            counts.matrix.var, gene_table(organism, release=preprocessor.gene_release), organism=organism
+        ).mapping
+    table = mapping.to_frame()
+    with atomic(path) as temporary:
+        table[table["gene_id"].isna()].to_csv(temporary, index=False)
+
+
+def preprocess(
+    files: list[str],
+    out: Path,
+    preprocessor: Preprocessor,
+    workers: int = 1,
+    dask: str | None = None,
+    keep_going: bool = False,
+    overwrite: bool = False,
+    register: str | None = None,
+) -> int:
+    """Write a clean copy of each file, tables and a page of what was removed. A run that was stopped goes on.
+
+    Parameters
+    ----------
+    files
+        Files, folders, globs, addresses, census:ID, lamin:NAME.
+    out
+        Folder for the clean copies, report.csv, summary.csv and report.html.
+    preprocessor
+        The settings.
+    workers
+        Processes.
+    dask
+        Address of a Dask scheduler to work on instead.
+    keep_going
+        Go on after a file that fails; the exit status is then 1.
+    overwrite
+        Make every file anew, also those that a former run has made.
+    register
+        Register the outputs in the connected lamindb instance, as a version of the collection of this name.
+    """
+    from scdataloader.preprocess import preprocess_files
+    from scdataloader.sources import find_sources, unique_names
+
+    uris = find_sources(files)
+    corpus = preprocess_files(
+        uris,
+        out,
+        preprocessor,
+        names=unique_names(uris),
+        workers=workers,
+        client=dask,
+        keep_going=keep_going,
+        overwrite=overwrite,
+    )
+    corpus.write(out)
+    for file in corpus.files:
+        if file.report is not None:
+            sys.stdout.write(f"{file.report}\n")
+    sys.stdout.write(f"{corpus}\nwritten to {out}: see report.html\n")
+    if register is not None:
+        from scdataloader.lamin import register as register_files
+
+        made = [out / f"{file.name}.h5ad" for file in corpus.files if file.status != "failed"]
+        sys.stdout.write(f"registered as {register_files(made, collection=register)}\n")
+    return 0 if corpus.ok else 1
+
+
+def labels(
+    files: list[str],
+    classes: list[str] | None = None,
+    json: Path | None = None,
+    plot: Path | None = None,
+) -> int:
+    """Print the labels of files as trees, with counts of cells.
+
+    Parameters
+    ----------
+    files
+        Files, folders, globs, addresses; only their tables of cells are read.
+    classes
+        Label classes such as cell_type or disease; by default all the usual ones that the files have.
+    json
+        Write the label space there, to train on.
+    plot
+        Draw each tree: to this picture, with the class added to the name where there are several.
+    """
+    from scdataloader.label_tree import draw_tree, label_counts, tree_text
+    from scdataloader.labels import CLASSES, LabelSpace
+    from scdataloader.sources import open_source
+    from scdataloader.sources.find import find_sources
+    from scdataloader.write import atomic
+
+    tables = []
+    for uri in find_sources(files):
+        with open_source(uri) as source:
+            tables.append(source.obs)
+    chosen = classes or [name for name in CLASSES if any(_has_class(table, name) for table in tables)]
+    if not chosen:
+        raise ValueError(f"the files have labels of none of {list(CLASSES)}: name the columns with --classes")
+    space = LabelSpace.from_obs(tables, chosen, min_leaves=0)
+    for name, label_class in space.classes.items():
+        counts = label_counts(tables, name, label_class)
+        sys.stdout.write(f"{name}\n{tree_text(label_class, counts)}\n")
+        if plot is not None and label_class.leaves:
+            path = plot if len(chosen) == 1 else plot.with_stem(f"{plot.stem}-{name}")
+            draw_tree(label_class, counts, path)
+            sys.stdout.write(f"drawn to {path}\n")
+    if json is not None:
+        with atomic(json) as temporary:
+            space.save(temporary)
+        sys.stdout.write(f"label space written to {json}\n")
+    return 0
+
+
+def _has_class(table: Any, name: str) -> bool:
+    return name in table or f"{name}_ontology_term_id" in table
+
+
+def genes(
+    action: Literal["list", "fetch", "register"] = "list",
+    organism: str | None = None,
+    release: int | None = None,
+    table: Path | None = None,
+) -> int:
+    """List the gene tables there are, fetch one from Ensembl, or register one of your own.
+
+    Parameters
+    ----------
+    action
+        What to do.
+    organism
+        Whose table: Ensembl's name such as danio_rerio, or any other usual one.
+    release
+        Ensembl release to fetch.
+    table
+        File to register: csv, tsv or parquet with gene_id, symbol, biotype, chromosome, start.
+    """
+    from scdataloader.gene_tables import list_tables, register_gene_table
+
+    if action == "list":
+        sys.stdout.write(f"{list_tables().to_string(index=False)}\n")
+        return 0
+    if organism is None:
+        raise ValueError(f"say whose table, as in: scdataloader genes {action} danio_rerio")
+    if action == "register":
+        if table is None:
+            raise ValueError("say which file to register: --table FILE")
+        sys.stdout.write(f"registered as {register_gene_table(table, organism)}\n")
+        return 0
+    from scdataloader.ensembl import fetch_gene_table
+
+    found = fetch_gene_table(organism, release)
+    sys.stdout.write(f"{len(found):,} genes of {organism}\n")
+    return 0
+
+
+def download(ids: list[str], release: str = "stable") -> int:
+    """Fetch data sets of the CELLxGENE census, and print where they are.
+
+    Parameters
+    ----------
+    ids
+        Data set ids.
+    release
+        Census release: stable, latest, or a date such as 2025-01-30.
+    """
+    from scdataloader.census import download_dataset
+
+    for dataset in ids:
+        sys.stdout.write(f"{download_dataset(dataset, release=release)}\n")
+    return 0
+
+
+#: Name of each command: its help, what runs it, and whether it takes the settings of `Preprocessor`.
+COMMANDS: dict[str, tuple[str, Callable[..., int], bool]] = {
+    "check": ("say whether a file can be used, and what cleaning would remove", check, True),
+    "preprocess": ("write clean copies of files, with tables and a page of what was removed", preprocess, True),
+    "labels": ("print and draw the labels of files", labels, False),
+    "genes": ("list organisms, fetch a gene table from Ensembl", genes, False),
+    "download": ("fetch data sets of the CELLxGENE census", download, False),
+}
+
+
+def _preset(arguments: Sequence[str]) -> Literal["paper", "published", "inference"]:
+    """Return the preset that is named: it decides the defaults of the other options."""
+    first = jsonargparse.ArgumentParser(add_help=False, exit_on_error=False)
+    first.add_argument("--preset", choices=PRESETS, default="paper")
+    given = [i for i, word in enumerate(arguments) if word == "--preset" or word.startswith("--preset=")]
+    if not given:
+        return "paper"
+    words = list(arguments[given[-1] : given[-1] + (1 if "=" in arguments[given[-1]] else 2)])
+    return first.parse_args(words).preset
+
+
+def _parser(preset: Literal["paper", "published", "inference"]) -> jsonargparse.ArgumentParser:
     parser = jsonargparse.ArgumentParser(
         prog="scdataloader", description="Clean single-cell data for training and inference."
     )
     commands = parser.add_subcommands()
-    check = jsonargparse.ArgumentParser(description="Say whether a file can be used, and what cleaning would remove.")
-    check.add_argument("file", help="h5ad file of raw counts")
-    preprocess = jsonargparse.ArgumentParser(
-        description="Write a clean copy of each file, and a table of what was removed."
-    )
-    preprocess.add_argument("files", nargs="+", help="h5ad files of raw counts")
-    preprocess.add_argument("--out", required=True, help="folder for the clean copies and report.csv")
-    for name, sub in (("check", check), ("preprocess", preprocess)):
-        sub.add_class_arguments(Preprocessor)
-        commands.add_subcommand(name, sub)
+    for name, (summary, run, cleans) in COMMANDS.items():
+        command = jsonargparse.ArgumentParser(description=summary)
+        positional = [name for name in inspect.signature(run).parameters if name in HELP]
+        for word in positional:
+            _add_positional(command, run, word)
+        skip: set[str | int] = {*positional, "preprocessor"}
+        command.add_function_arguments(run, skip=skip | _add_plain(command, run, skip))
+        if cleans:
+            command.add_argument("--preset", choices=PRESETS, default="paper", help="defaults of the settings below")
+            command.add_class_arguments(Preprocessor, skip=_add_plain(command, Preprocessor))
+            command.set_defaults(asdict(Preprocessor.preset(preset)))
+        commands.add_subcommand(name, command, help=summary)
     return parser
 
 
-def _preprocess(preprocess: Preprocessor, files: list[Path], out: Path) -> None:
-    missing = [str(path) for path in files if not path.is_file()]
-    if missing:
-        raise FileNotFoundError(f"{len(missing)} of {len(files)} files do not exist: {missing[:5]}")
-    targets = [out / path.name for path in files]
-    if len(set(targets)) < len(targets):
-        raise ValueError("two input files have the same name: their clean copies would overwrite each other")
-    for path, target in zip(files, targets, strict=True):
-        if target.exists() and target.samefile(path):
-            raise ValueError(f"{target} is an input file: choose another --out, input is never overwritten")
-    tables = []
-    for path, target in zip(files, targets, strict=True):
-        clean, report = preprocess(path)
-        write_h5ad(clean, target)
-        tables.append(report.to_frame().assign(file=path.name))
-        sys.stdout.write(f"{report}\n  written to {target}\n")
-    with atomic(out / "report.csv") as temporary:
-        pd.concat(tables).to_csv(temporary, index=False)
+def _add_positional(command: jsonargparse.ArgumentParser, run: Callable[..., int], name: str) -> None:
+    """Add a command's first parameter as what comes without a flag; several where it is a list."""
+    parameter = inspect.signature(run, eval_str=True).parameters[name]
+    several = parameter.annotation == list[str]
+    optional = parameter.default is not inspect.Parameter.empty
+    kind = str if several else parameter.annotation
+    default = {"default": parameter.default} if optional else {}
+    command.add_argument(
+        name, type=kind, nargs="+" if several else "?" if optional else None, help=HELP[name], **default
+    )
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _add_plain(
+    command: jsonargparse.ArgumentParser, what: Callable[..., object], skip: Collection[str | int] = ()
+) -> set[str | int]:
+    """Add the switches and lists of a signature as one writes them on a command line, and return their names.
+
+    Switches are ``--name``, ``--name false`` or ``--no_name``; a list's entries stand after its name. jsonargparse by
+    itself would ask for ``--name true`` and ``--name [one,two]``.
+    """
+    added: set[str | int] = set()
+    texts = {entry.arg_name: entry.description for entry in docstring_parser.parse(inspect.getdoc(what) or "").params}
+    texts = {name: text for names, text in texts.items() for name in names.split(", ")}
+    for name, parameter in inspect.signature(what, eval_str=True).parameters.items():
+        if name in skip:
+            continue
+        kind = parameter.annotation
+        text = " ".join((texts.get(name) or "").split())
+        if kind is bool:
+            action = jsonargparse.ActionYesNo(no_prefix="no_")
+            command.add_argument(f"--{name}", action=action, nargs="?", default=parameter.default, help=text)
+        elif kind in (list[str], list[str] | None, tuple[str, ...]):
+            command.add_argument(f"--{name}", type=str, nargs="+", default=parameter.default, help=text)
+        else:
+            continue
+        added.add(name)
+    return added
+
+
+def _underscored(word: str) -> str:
+    """Return an option with underscores: ``--keep-going`` and ``--keep_going`` are the same."""
+    if not word.startswith("--"):
+        return word
+    name, *value = word.split("=", 1)
+    return "=".join(["--" + name[2:].replace("-", "_"), *value])

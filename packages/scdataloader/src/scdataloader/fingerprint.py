@@ -28,6 +28,7 @@ def cell_fingerprints(counts: sparse.csr_matrix, gene_index: np.ndarray) -> np.n
     known = np.flatnonzero(gene_index >= 0)
     order = known[np.argsort(gene_index[known])]
     ordered = sparse.csr_matrix(counts)[:, order]
+    ordered.eliminate_zeros()
     ordered.sort_indices()
     genes = gene_index[order].astype("<i4")
     out = np.empty(ordered.shape[0], dtype=np.uint64)

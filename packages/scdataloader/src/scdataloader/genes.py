@@ -1,111 +1,20 @@
-"""Gene tables, genome locations, and the ordered gene vocabulary that a model is trained on."""
+"""The ordered gene vocabulary that a model is trained on; the tables it is made of are in `gene_tables`."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from importlib.resources import as_file, files
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-#: NCBI taxon ids of the organisms whose gene tables are packaged, and the names people write for them.
-ORGANISMS = {"NCBITaxon:9606": "human", "NCBITaxon:10090": "mouse"}
-_ALIASES = {
-    "human": "NCBITaxon:9606",
-    "homo sapiens": "NCBITaxon:9606",
-    "ncbitaxon:9606": "NCBITaxon:9606",
-    "mouse": "NCBITaxon:10090",
-    "mus musculus": "NCBITaxon:10090",
-    "ncbitaxon:10090": "NCBITaxon:10090",
-}
-_CHROMOSOME = re.compile(r"^(\d+|X|Y|MT?)$")
-
-
-def organism_id(name: str) -> str:
-    """Return the NCBI taxon id of an organism given by any usual name.
-
-    Parameters
-    ----------
-    name
-        ``"human"``, ``"Homo sapiens"``, ``"NCBITaxon:9606"`` and the same for mouse; case does not matter.
-
-    Raises
-    ------
-    ValueError
-        When there is no gene table for the organism.
-    """
-    try:
-        return _ALIASES[str(name).strip().lower()]
-    except KeyError:
-        known = ", ".join(f"{label} ({taxon})" for taxon, label in ORGANISMS.items())
-        raise ValueError(f"unknown organism {name!r}: there are gene tables for {known}") from None
-
-
-@lru_cache(maxsize=4)
-def gene_table(organism: str) -> pd.DataFrame:
-    """Return the packaged gene table of an organism.
-
-    Parameters
-    ----------
-    organism
-        See `organism_id`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index ``gene_id`` (Ensembl, no version, sorted); columns ``symbol, biotype, chromosome, start`` (base pairs,
-        1-based) and ``location`` (see `location_index`). GENCODE 48 (human) and M37 (mouse). Treat it as read-only:
-        it is cached.
-    """
-    name = f"genes_{ORGANISMS[organism_id(organism)]}.parquet"
-    with as_file(files("scdataloader") / "resources" / name) as path:
-        return pd.read_parquet(path).set_index("gene_id")
-
-
-def location_index(chromosomes: np.ndarray, starts: np.ndarray, *, gap: int = 10_000) -> np.ndarray:
-    """Return a number for each gene's place along the genome: genes whose starts are close share one.
-
-    Walking along each chromosome, a gene that starts less than `gap` base pairs after the one before it has the same
-    location; otherwise the number goes up by one, as it does at each new chromosome. Numbers start at 1.
-
-    Parameters
-    ----------
-    chromosomes
-        Names, shape (n_genes,). 1, 2, ... X, Y, MT come first, in that order, then all others by name.
-    starts
-        Start of each gene in base pairs, shape (n_genes,).
-    gap
-        Smallest distance in base pairs that starts a new location.
-
-    Returns
-    -------
-    numpy.ndarray
-        int32, shape (n_genes,), in the order of the input.
-
-    References
-    ----------
-    Kalfon et al. 2025, Methods, "Expression encoder", 2.
-    """
-
-    def rank(name: str) -> tuple[int, int, str]:
-        if not _CHROMOSOME.match(name):
-            return (2, 0, name)
-        return (0, int(name), "") if name.isdigit() else (1, "XYM".index(name[0]), "")
-
-    names = np.asarray(chromosomes).astype(str)
-    ordered = {name: i for i, name in enumerate(sorted(set(names), key=rank))}
-    chromosome = np.array([ordered[name] for name in names])
-    start = np.asarray(starts, dtype=np.int64)
-    order = np.lexsort((start, chromosome))
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (np.diff(chromosome[order]) != 0) | (np.diff(start[order]) >= gap)
-    out = np.empty(len(order), dtype=np.int32)
-    out[order] = np.cumsum(new)
-    return out
+from scdataloader.gene_tables import ORGANISMS as ORGANISMS
+from scdataloader.gene_tables import gene_table as gene_table
+from scdataloader.gene_tables import location_index as location_index
+from scdataloader.gene_tables import organism_id as organism_id
+from scdataloader.write import atomic
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,11 +78,28 @@ class GeneVocabulary:
 
     @classmethod
     def for_organisms(cls, organisms: Sequence[str], *, biotype: str = "protein_coding") -> GeneVocabulary:
-        """Build a vocabulary from the packaged tables: organisms in the given order, genes by Ensembl id inside."""
+        """Build a vocabulary from gene tables: organisms in the given order, genes by Ensembl id inside.
+
+        Parameters
+        ----------
+        organisms
+            Names or taxon ids; see `gene_table` for those that are not packaged.
+        biotype
+            The genes that are taken.
+
+        Raises
+        ------
+        ValueError
+            When there is no table of an organism, or it has no gene of the biotype.
+        """
         tables = []
         for name in organisms:
             table = gene_table(name)
-            tables.append(table[table["biotype"] == biotype].assign(organism=organism_id(name)))
+            chosen = table[table["biotype"] == biotype]
+            if chosen.empty:
+                kinds = table["biotype"].value_counts().head(5).index.tolist()
+                raise ValueError(f"the gene table of {name} has no gene of biotype {biotype!r}: most are {kinds}")
+            tables.append(chosen.assign(organism=organism_id(name)))
         joined = pd.concat(tables)
         return cls(
             ids=tuple(joined.index),
@@ -191,7 +117,8 @@ class GeneVocabulary:
             "location": self.locations,
         }
         frame = pd.DataFrame(columns).astype({"organism": "category"})
-        frame.to_parquet(path, compression="zstd", index=False)
+        with atomic(path) as temporary:
+            frame.to_parquet(temporary, compression="zstd", index=False)
 
     @classmethod
     def load(cls, path: Path | str) -> GeneVocabulary:

@@ -1,59 +1,146 @@
-"""Ontology terms, and the label space that a classifier is trained on. Offline: the ontologies come with a package."""
+"""Terms of the ontologies that label cells: their names, what lies above them, what replaced them. All offline."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-import pandas as pd
+import difflib
+import re
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cellxgene_ontology_guide.ontology_parser import OntologyParser
+    from scdataloader.labels import LabelClass as LabelClass
+    from scdataloader.labels import LabelSpace as LabelSpace
 
-#: What stands for "no label" in CELLxGENE-style columns.
-UNKNOWN = frozenset({"unknown", "na", "nan", "none", ""})
-#: Ontologies whose hierarchy is used. Taxa are not among them: their first look-up would cost seconds and gigabytes.
-_HIERARCHIES = ("CL", "MONDO", "EFO", "HANCESTRO", "UBERON")
-_TAXA = {"NCBITaxon:9606": "Homo sapiens", "NCBITaxon:10090": "Mus musculus"}
+#: What stands for "no label", in lower case. CELLxGENE wrote "multiethnic" before it allowed several ancestries.
+UNKNOWN = frozenset({"unknown", "na", "n/a", "nan", "<na>", "none", "null", "multiethnic", ""})
+
+#: The ontologies that a class's labels come from. An entry with a colon is one term and all that lies below it.
+CLASS_SCOPES: dict[str, tuple[str, ...]] = {
+    "cell_type": ("CL", "FBbt", "ZFA", "WBbt"),
+    "tissue": ("UBERON", "CL", "CVCL", "FBbt", "ZFA", "WBbt"),
+    "disease": ("MONDO", "PATO:0000461"),
+    "assay": ("EFO",),
+    "sex": ("PATO:0001894",),
+    "self_reported_ethnicity": ("HANCESTRO",),
+    "development_stage": ("HsapDv", "MmusDv", "FBdv", "ZFA", "WBls", "UBERON"),
+    "organism": ("NCBITaxon",),
+}
+_ONTOLOGIES = frozenset(
+    "CL CVCL EFO FBbt FBdv HANCESTRO HsapDv MONDO MmusDv PATO UBERON WBbt WBls ZFA".split()  # noqa: SIM905
+)
+_IMPORTED = {"AfPO": "HANCESTRO", "ZFS": "ZFA"}
+#: The stages of man and mouse, and the atlases of other animals, share names with one another: see `name_scope`.
+_NAMED = frozenset("CL EFO HANCESTRO HsapDv MONDO MmusDv NCBITaxon PATO UBERON".split())  # noqa: SIM905
+_STAGES = {"NCBITaxon:9606": "HsapDv", "NCBITaxon:10090": "MmusDv"}
+#: Id, scientific and common name. The first look-up in the full table of taxa would cost ten seconds and 3 GB.
+_TAXA = {
+    "NCBITaxon:9606": ("Homo sapiens", "human"),
+    "NCBITaxon:10090": ("Mus musculus", "mouse"),
+    "NCBITaxon:10116": ("Rattus norvegicus", "rat"),
+    "NCBITaxon:9544": ("Macaca mulatta", "rhesus macaque"),
+    "NCBITaxon:9541": ("Macaca fascicularis", "crab-eating macaque"),
+    "NCBITaxon:9483": ("Callithrix jacchus", "marmoset"),
+    "NCBITaxon:30608": ("Microcebus murinus", "mouse lemur"),
+    "NCBITaxon:9598": ("Pan troglodytes", "chimpanzee"),
+    "NCBITaxon:9595": ("Gorilla gorilla gorilla", "gorilla"),
+    "NCBITaxon:9823": ("Sus scrofa", "pig"),
+    "NCBITaxon:9986": ("Oryctolagus cuniculus", "rabbit"),
+    "NCBITaxon:9615": ("Canis lupus familiaris", "dog"),
+    "NCBITaxon:9913": ("Bos taurus", "cow"),
+    "NCBITaxon:9940": ("Ovis aries", "sheep"),
+    "NCBITaxon:9031": ("Gallus gallus", "chicken"),
+    "NCBITaxon:8364": ("Xenopus tropicalis", "western clawed frog"),
+    "NCBITaxon:7955": ("Danio rerio", "zebrafish"),
+    "NCBITaxon:7227": ("Drosophila melanogaster", "fruit fly"),
+    "NCBITaxon:6239": ("Caenorhabditis elegans", "roundworm"),
+}
+_TAXON = re.compile(r"NCBITaxon:\d+")
+_TERM = re.compile(r"([A-Za-z]+)[:_]([A-Za-z0-9]+)")
 
 
-@lru_cache(maxsize=1)
-def _parser() -> OntologyParser:
-    from cellxgene_ontology_guide.ontology_parser import OntologyParser
+def __getattr__(name: str) -> Any:
+    # their first home; `labels` needs this module
+    if name in ("LabelClass", "LabelSpace"):
+        from scdataloader import labels
 
-    return OntologyParser()
+        return getattr(labels, name)
+    raise AttributeError(f"module 'scdataloader.ontology' has no attribute {name!r}")
 
 
-def _has_hierarchy(term: str) -> bool:
-    return term.split(":")[0] in _HIERARCHIES and _parser().is_valid_term_id(term)
+@cache
+def _schema() -> Any:
+    from cellxgene_ontology_guide.supported_versions import CXGSchema
+
+    return CXGSchema()
+
+
+def _terms(ontology: str) -> dict[str, dict[str, Any]]:
+    # read from the package's files on first use, kept by the package
+    return _schema().ontology(ontology) if ontology in _ONTOLOGIES else {}
+
+
+def _entry(term: str) -> dict[str, Any] | None:
+    prefix = re.split("[:_]", term, maxsplit=1)[0]
+    return _terms(_IMPORTED.get(prefix, prefix)).get(term)
+
+
+def is_unknown(label: object) -> bool:
+    """Whether a label says that there is none: ``None``, not-a-number, empty, "unknown", "na" and the like."""
+    return str(label).strip().lower() in UNKNOWN
+
+
+def ontology_of(term: str) -> str | None:
+    """Return the ontology that has the term, such as ``"CL"``; None where there is no such term.
+
+    Taxa are not looked up: every ``NCBITaxon:`` and a number is taken for one.
+    """
+    if _TAXON.fullmatch(term):
+        return "NCBITaxon"
+    if _entry(term) is None:
+        return None
+    prefix = re.split("[:_]", term, maxsplit=1)[0]
+    return _IMPORTED.get(prefix, prefix)
 
 
 @lru_cache(maxsize=65536)
 def ancestors(term: str) -> frozenset[str]:
-    """Return all terms above an ontology term, without itself; empty where there is no hierarchy."""
-    return frozenset(_parser().get_term_ancestors(term)) if _has_hierarchy(term) else frozenset()
+    """Return all terms above an ontology term, without itself; empty where there is no hierarchy, as for taxa."""
+    entry = _entry(term)
+    return frozenset(entry["ancestors"]) - {term} if entry and "ancestors" in entry else frozenset()
 
 
 @lru_cache(maxsize=65536)
 def term_name(term: str) -> str:
     """Return the readable name of a term, or the term itself where it is not known."""
     if term in _TAXA:
-        return _TAXA[term]
-    if term.split(":")[0] in (*_HIERARCHIES, "PATO") and _parser().is_valid_term_id(term):
-        return str(_parser().get_term_label(term))
-    return term
+        return _TAXA[term][0]
+    entry = _entry(term)
+    return str(entry["label"]) if entry else term
 
 
+def is_obsolete(term: str) -> bool:
+    """Whether the ontology has withdrawn the term."""
+    entry = _entry(term)
+    return bool(entry and entry.get("deprecated"))
+
+
+@lru_cache(maxsize=65536)
 def current_term(term: str) -> str:
-    """Return the term that replaces an obsolete one, else the term itself."""
-    if _has_hierarchy(term) and _parser().is_term_deprecated(term):
-        return _parser().get_term_replacement(term) or term
-    return term
+    """Return the term that replaces an obsolete one, in the end of the chain of replacements, else the term itself.
+
+    Terms that an ontology only suggests to consider are not taken. Where the chain ends outside the ontologies at hand,
+    in a circle or in a term without a successor, the term itself is returned, and `is_obsolete` tells.
+    """
+    seen = {term}
+    now = term
+    while is_obsolete(now):
+        entry = _entry(now) or {}
+        now = str(entry.get("replaced_by") or "")
+        if now in seen or ontology_of(now) is None:
+            return term
+        seen.add(now)
+    return now
 
 
 def roll_up(terms: Sequence[str], broad: Sequence[str]) -> list[str | None]:
@@ -65,126 +152,214 @@ def roll_up(terms: Sequence[str], broad: Sequence[str]) -> list[str | None]:
     return out
 
 
-@dataclass(frozen=True, eq=False)
-class LabelClass:
-    """The labels of one class (such as cell type).
+def in_scope(term: str, scope: Sequence[str]) -> bool:
+    """Whether a term is of one of the ontologies, or is or lies under one of the terms, that `scope` lists."""
+    ontology = ontology_of(term)
+    return ontology is not None and any(s in (ontology, term) or s in ancestors(term) for s in scope)
 
-    Codes: ``0 .. n_leaves-1`` are leaves, ``n_leaves ..`` are coarser labels, -1 is unknown.
 
-    Attributes
+def name_scope(scope: Sequence[str], organisms: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """Return the part of a scope in which names are looked up; the rest is known by id only.
+
+    Parameters
     ----------
-    leaves
-        Terms that have no other term of the corpus below them, sorted.
-    parents
-        Coarser terms that occur in the corpus, sorted.
-    descendants
-        bool, shape (n_parents, n_leaves): which leaves lie under each coarser label.
-    names
-        Readable name of each term.
+    scope
+        Ontologies and terms, such as ``CLASS_SCOPES["tissue"]``.
+    organisms
+        Taxa of the cells. Man and mouse have stages of the same name ("fetal stage"), which only this tells apart.
     """
-
-    leaves: tuple[str, ...]
-    parents: tuple[str, ...]
-    descendants: np.ndarray = field(repr=False)
-    names: Mapping[str, str] = field(repr=False)
-
-    @cached_property
-    def codes(self) -> dict[str, int]:
-        """Code of each term."""
-        return {term: i for i, term in enumerate((*self.leaves, *self.parents))}
-
-    @classmethod
-    def from_terms(cls, terms: Iterable[str]) -> LabelClass:
-        """Split the terms of a corpus into leaves and coarser labels. The result does not depend on their order."""
-        present = sorted({current_term(t) for t in map(str, terms) if t.lower() not in UNKNOWN})
-        above = {term: ancestors(term) for term in present}
-        coarse = set().union(*above.values()) & set(present) if present else set()
-        leaves = tuple(t for t in present if t not in coarse)
-        parents = tuple(t for t in present if t in coarse)
-        descendants = np.array([[p in above[leaf] for leaf in leaves] for p in parents], dtype=bool)
-        shaped = descendants.reshape(len(parents), len(leaves))
-        return cls(leaves, parents, shaped, {t: term_name(t) for t in present})
-
-    def encode(self, terms: Iterable[object]) -> np.ndarray:
-        """Return the code of each term; int64. Terms that the class does not hold are unknown (-1)."""
-        series = pd.Series([str(term) for term in terms], dtype=object)
-        lookup = {t: self.codes.get(current_term(t), -1) if t.lower() not in UNKNOWN else -1 for t in series.unique()}
-        return series.map(lookup).to_numpy(dtype=np.int64)
-
-    def decode(self, codes: Iterable[int]) -> list[str]:
-        """Return the term of each code, ``"unknown"`` for -1."""
-        terms = (*self.leaves, *self.parents)
-        return [terms[code] if code >= 0 else "unknown" for code in codes]
+    named = tuple(s for s in scope if s.split(":")[0] in _NAMED)
+    stages = {_STAGES.get(organism, "") for organism in organisms}
+    if organisms and "" not in stages and stages & set(named):
+        return tuple(s for s in named if s in stages)
+    return named
 
 
-@dataclass(frozen=True, eq=False)
-class LabelSpace:
-    """All label classes of a corpus, in a fixed order; saved beside a model's weights."""
+@cache
+def _names(ontology: str) -> tuple[dict[str, set[str]], ...]:
+    """Terms by exact name, by name in lower case, by synonym, and by the name of the term that they replaced."""
+    exact: dict[str, set[str]] = {}
+    lower: dict[str, set[str]] = {}
+    synonym: dict[str, set[str]] = {}
+    former: dict[str, set[str]] = {}
+    levels = (exact, lower, synonym, former)
+    if ontology == "NCBITaxon":
+        for term, (scientific, common) in _TAXA.items():
+            exact[scientific] = lower[scientific.lower()] = synonym[common] = {term}
+        return levels
+    for term, entry in _terms(ontology).items():
+        name = str(entry["label"])
+        if entry.get("deprecated"):
+            if (now := current_term(term)) != term:
+                former.setdefault(re.sub("^obsolete[ _]", "", name.lower()), set()).add(now)
+            continue
+        exact.setdefault(name, set()).add(term)
+        lower.setdefault(name.lower(), set()).add(term)
+        for other in entry.get("synonyms") or ():
+            synonym.setdefault(str(other).lower(), set()).add(term)
+    return levels
 
-    classes: Mapping[str, LabelClass]
 
-    @classmethod
-    def from_obs(cls, tables: Sequence[pd.DataFrame], classes: Sequence[str]) -> LabelSpace:
-        """Collect the labels of a corpus.
+def match_terms(label: str, scope: Sequence[str], names: Sequence[str] | None = None) -> list[str]:
+    """Return the current terms that a label may stand for: none, one, or several where it is ambiguous.
 
-        Parameters
-        ----------
-        tables
-            One ``obs`` a data set, with columns ``<class>_ontology_term_id``; a table without one counts as unlabelled.
-        classes
-            Names such as ``"cell_type"``, ``"disease"``, ``"assay"``, ``"organism"``.
+    Parameters
+    ----------
+    label
+        An id, or a name: the exact one goes before another case, that before an exact synonym, and that before the
+        name of a term that was replaced since.
+    scope
+        Ontologies such as ``"CL"``, and terms such as ``"PATO:0000461"`` that stand for all below them too.
+    names
+        The scope of names; by default `name_scope` of `scope`.
+    """
+    label = label.strip()
+    if ontology_of(label) is not None:
+        term = current_term(label)
+        return [term] if in_scope(label, scope) or in_scope(term, scope) else []
+    names = name_scope(scope) if names is None else names
+    for level in range(4):
+        key = label if level == 0 else label.lower()
+        found: set[str] = set()
+        for part in names:
+            terms = _names(part.split(":")[0])[level].get(key, ())
+            found.update(t for t in terms if ":" not in part or in_scope(t, [part]))
+        if found:
+            return sorted(found)
+    return []
 
-        Raises
-        ------
-        ValueError
-            When a class has fewer than two leaf labels: nothing can be learnt from it.
-        """
-        found: dict[str, LabelClass] = {}
-        for name in classes:
-            column = f"{name}_ontology_term_id"
-            terms = {str(t) for table in tables if column in table for t in table[column].unique()}
-            found[name] = LabelClass.from_terms(terms)
-            if len(found[name].leaves) < 2:
-                raise ValueError(
-                    f"class {name!r} has {len(found[name].leaves)} leaf label(s) in column {column!r} of {len(tables)} "
-                    "data sets: two are needed; leave the class out or add data"
-                )
-        return cls(found)
 
-    def encode(self, obs: pd.DataFrame) -> np.ndarray:
-        """Return the codes of a table's labels; int64, shape (n_cells, n_classes), -1 where unknown or not given."""
-        columns = []
-        for name, labels in self.classes.items():
-            column = f"{name}_ontology_term_id"
-            columns.append(labels.encode(obs[column]) if column in obs else np.full(len(obs), -1, dtype=np.int64))
-        return np.stack(columns, axis=1) if columns else np.empty((len(obs), 0), dtype=np.int64)
+def describe(term: str) -> str:
+    """Return name and id, as ``neuron (CL:0000540)``."""
+    name = term_name(term)
+    return term if name == term else f"{name} ({term})"
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Number of leaf labels of each class."""
-        return {name: len(labels.leaves) for name, labels in self.classes.items()}
 
-    def save(self, path: Path | str) -> None:
-        """Write as JSON."""
-        content = {
-            name: {
-                "leaves": list(labels.leaves),
-                "parents": {
-                    p: np.flatnonzero(row).tolist() for p, row in zip(labels.parents, labels.descendants, strict=True)
-                },
-                "names": dict(labels.names),
-            }
-            for name, labels in self.classes.items()
-        }
-        Path(path).write_text(json.dumps(content, indent=1), encoding="utf-8")
+@lru_cache(maxsize=4096)
+def nearest_terms(label: str, scope: tuple[str, ...], n: int = 3) -> tuple[str, ...]:
+    """Return the terms whose ids, names or synonyms look most like a label that is none of them, best first.
 
-    @classmethod
-    def load(cls, path: Path | str) -> LabelSpace:
-        """Read what `save` wrote: needs no ontology, and its codes never change with one."""
-        classes = {}
-        for name, entry in json.loads(Path(path).read_text(encoding="utf-8")).items():
-            descendants = np.zeros((len(entry["parents"]), len(entry["leaves"])), dtype=bool)
-            for i, under in enumerate(entry["parents"].values()):
-                descendants[i, under] = True
-            classes[name] = LabelClass(tuple(entry["leaves"]), tuple(entry["parents"]), descendants, entry["names"])
-        return cls(classes)
+    Takes up to half a second.
+    """
+    label = label.strip()
+    match = _TERM.fullmatch(label)
+    for part in scope if match else ():
+        ontology = part.split(":")[0]
+        if match and ontology.lower() == _IMPORTED.get(match[1], match[1]).lower():
+            return _nearest_ids(match[2], ontology, part, n)
+    found: dict[str, set[str]] = {}
+    for part in name_scope(scope):
+        for names in _names(part.split(":")[0])[1:3]:
+            for name, terms in names.items():
+                found.setdefault(name, set()).update(t for t in terms if ":" not in part or in_scope(t, [part]))
+    close = difflib.get_close_matches(label.lower(), [name for name, terms in found.items() if terms], n=3 * n)
+    return tuple(dict.fromkeys(term for name in close for term in sorted(found[name])))[:n]
+
+
+def _nearest_ids(number: str, ontology: str, part: str, n: int) -> tuple[str, ...]:
+    ranked = []
+    for term, entry in _terms(ontology).items():
+        other = re.split("[:_]", term, maxsplit=1)[1]
+        wrong = sum(a != b for a, b in zip(number.rjust(len(other), "0"), other, strict=False))
+        if wrong <= 2 and len(number) <= len(other) and not entry.get("deprecated"):
+            ranked.append((wrong, sorted(number) != sorted(other), term))
+    best = [term for _, _, term in sorted(ranked) if ":" not in part or in_scope(term, [part])]
+    return tuple(best[:n])
+
+
+def why_not(label: str, scope: Sequence[str], names: Sequence[str] | None = None, *, suggest: bool = True) -> str:
+    """Return why `match_terms` does not give one term for a label, with the nearest terms if they are asked for."""
+    found = match_terms(label, scope, names)
+    if len(found) > 1:
+        return f"{label!r} fits {' and '.join(map(describe, found))}: give the id"
+    ontology = ontology_of(label.strip())
+    if ontology is not None:
+        return f"{label!r} is {term_name(label.strip())!r} of {ontology}, which is not under {', '.join(scope)}"
+    near = nearest_terms(label, tuple(scope)) if suggest else ()
+    hint = f"; nearest: {', '.join(map(describe, near))}" if near else ""
+    return f"{label!r} is no term or name of {', '.join(name_scope(scope))}{hint}"
+
+
+def find_term(label: str, scope: Sequence[str]) -> str:
+    """Return the current id of the term that a label stands for.
+
+    Parameters
+    ----------
+    label
+        Id, name (in any case) or exact synonym.
+    scope
+        Ontologies, and terms that stand for all below them: ``("CL",)``, or ``CLASS_SCOPES["disease"]``.
+
+    Raises
+    ------
+    ValueError
+        When there is no such term (the nearest are named), or when the label fits several.
+
+    Examples
+    --------
+    >>> find_term("T lymphocyte", ("CL",))
+    'CL:0000084'
+    """
+    found = match_terms(label, scope)
+    if len(found) != 1:
+        raise ValueError(why_not(label, scope))
+    return found[0]
+
+
+def is_joined(label: str) -> bool:
+    """Whether a standard label is of several terms: see `standard_label`."""
+    return "," in label and all(ontology_of(part) for part in label.split(","))
+
+
+def standard_label(
+    label: str, scope: Sequence[str] | None, names: Sequence[str] | None = None, *, suggest: bool = True
+) -> tuple[str, str]:
+    """Return a label in its standard form, and what is wrong with it (``""``: nothing).
+
+    Parameters
+    ----------
+    label
+        An id, a name, or several joined by ``||`` or commas.
+    scope
+        Ontologies of the class; empty: the label is taken as it is; None: ids of any ontology are recognised, and other
+        text is taken as it is.
+    names
+        Scope of names; by default all of `scope`.
+    suggest
+        Name the nearest terms.
+
+    Returns
+    -------
+    tuple
+        The current term's id. For several: their ids, sorted, joined by commas, without those that lie above another of
+        them. ``"unknown"`` where the label says so, or is not understood.
+    """
+    if is_unknown(label):
+        return "unknown", ""
+    if scope is not None and not scope:
+        return label, ""
+    label = label.strip()
+    parts = [label]
+    if "||" in label:
+        parts = [part.strip() for part in label.split("||")]
+    elif "," in label and not (scope and match_terms(label, scope, names)):  # many a name has a comma
+        several = [part.strip() for part in label.split(",")]
+        if all(_TERM.fullmatch(part) for part in several) or all(
+            is_unknown(part) or (scope and match_terms(part, scope, names)) for part in several
+        ):
+            parts = several
+    if any(map(is_unknown, parts)):
+        return "unknown", ""
+    if scope is None:
+        if not all(map(ontology_of, parts)):
+            return label, ""
+        terms = set(map(current_term, parts))
+    else:
+        terms = set()
+        for part in parts:
+            found = match_terms(part, scope, names)
+            if len(found) != 1:
+                return "unknown", why_not(part, scope, names, suggest=suggest)
+            terms.update(found)
+    terms -= set().union(*map(ancestors, terms))
+    return ",".join(sorted(terms)), ""

@@ -33,5 +33,9 @@ def atomic(path: Path | str) -> Iterator[Path]:
 
 def write_h5ad(adata: AnnData, path: Path | str) -> None:
     """Write an AnnData as compressed h5ad; a failure leaves what was there before."""
-    with atomic(path) as temporary:
-        adata.write_h5ad(temporary, compression="gzip")
+    from anndata.io import write_elem
+
+    from scdataloader.hdf5_writing import hdf5_for_writing
+
+    with atomic(path) as temporary, hdf5_for_writing(temporary) as file:
+        write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip"})

@@ -137,7 +137,7 @@ def load_omnipath(
 
 
 def _bundled(record: TruthRecord, kind: str | None, *, complexes: bool) -> GroundTruth:
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]  # no stubs
+    import pyarrow.parquet as pq
 
     data = files("bengrn.truths") / "data"
     with as_file(data / "omnipath_demo.parquet") as path:

@@ -140,7 +140,7 @@ def _slices(path: Path) -> Iterator[pd.DataFrame]:
         with open_content(path) as text:
             yield from pd.read_csv(text, index_col=0, chunksize=_ROWS)
         return
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]  # no stubs
+    import pyarrow.parquet as pq
 
     for batch in pq.ParquetFile(path).iter_batches(batch_size=_ROWS):
         part = batch.to_pandas()

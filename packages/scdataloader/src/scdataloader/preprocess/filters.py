@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
+from scdataloader.ontology import ancestors
 
-def enough_genes(counts: sparse.csr_matrix, min_genes: int) -> np.ndarray:
-    """Return which cells express at least `min_genes` genes; bool, shape (n_cells,)."""
-    return counts.count_nonzero(axis=1) >= min_genes
+#: Assays that measure places of tissue rather than cells, each with all terms below it: EFO's spatial
+#: transcriptomics, smFISH (MERFISH, seqFISH), STARmap, Xenium, CosMx.
+SPATIAL = ("EFO:0008994", "EFO:0009918", "EFO:0030000", "EFO:0022615", "EFO:0920059")
+_SPATIAL_NAMES = re.compile(
+    r"spatial|visium|slide-?seq|merfish|merscope|seqfish|osmfish|smfish|starmap|xenium|cosmx|stereo-?seq|hdst|dbit-?seq",
+    re.IGNORECASE,
+)
 
 
 def primary(obs: pd.DataFrame) -> np.ndarray:
@@ -17,3 +24,30 @@ def primary(obs: pd.DataFrame) -> np.ndarray:
     if "is_primary_data" not in obs:
         return np.ones(len(obs), dtype=bool)
     return obs["is_primary_data"].astype(str).str.lower().ne("false").to_numpy()
+
+
+def of_assays(obs: pd.DataFrame, assays: Sequence[str]) -> np.ndarray:
+    """Return which cells come from one of the assays or of those below them; bool, shape (n_cells,).
+
+    Parameters
+    ----------
+    obs
+        With ``assay_ontology_term_id``; without it no cell is of any assay.
+    assays
+        EFO terms.
+    """
+    column = "assay_ontology_term_id"
+    if column not in obs:
+        return np.zeros(len(obs), dtype=bool)
+    terms = obs[column].astype(str)
+    meant = {term for term in terms.unique().tolist() if not ({term} | ancestors(term)).isdisjoint(assays)}
+    return terms.isin(meant).to_numpy()
+
+
+def spatial(obs: pd.DataFrame) -> np.ndarray:
+    """Return which cells come from a spatial assay, by its term or else its name; bool, shape (n_cells,)."""
+    out = of_assays(obs, SPATIAL)
+    if "assay" in obs:
+        names = obs["assay"].astype(str)
+        out = out | names.isin([name for name in names.unique().tolist() if _SPATIAL_NAMES.search(name)]).to_numpy()
+    return out

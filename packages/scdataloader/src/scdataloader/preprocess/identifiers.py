@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-_VERSION = re.compile(r"^(ENS[A-Z]*G\d{11})\.\d+$")
+_VERSION = re.compile(r"(\.\d+)?(_PAR_Y)?\Z")
+_PAR_Y = re.compile(r"^ENSGR(\d{10})")
+_REPEAT = re.compile(r"^(.+)[-.]\d+$")
+#: Of the names that must be bare numbers, and of those that must be known, before numbers are taken as NCBI Gene ids.
+_DIGITS, _KNOWN, _KNOWN_IF_LOW = 0.9, 0.5, 0.9
+#: Row numbers stay below this; the NCBI Gene ids of a whole genome do not.
+_LOW = 100_000
+_MOST_INDICES = 8
 
 
 @dataclass(frozen=True)
@@ -21,60 +31,231 @@ class GeneMapping:
     ----------
     ids
         One entry a name: the Ensembl id, or None where the table has none.
-    n_ensembl, n_symbol
-        How many names were recognised as Ensembl ids and as symbols.
+    n_ensembl, n_symbol, n_alias, n_entrez
+        How many names were recognised as Ensembl ids, as symbols, as former symbols or aliases, and as NCBI Gene ids.
     unknown
-        The names that were not recognised.
+        The names that were not recognised or stand for no one gene.
+    names
+        The names as they were given.
+    kinds
+        One entry a name: ``"ensembl"``, ``"symbol"``, ``"previous"``, ``"alias"``, ``"entrez"`` or, without id, ``""``.
+    reasons
+        One entry a name: why it has no id, ``""`` where it has one.
     """
 
     ids: tuple[str | None, ...]
     n_ensembl: int
     n_symbol: int
     unknown: tuple[str, ...]
+    n_alias: int
+    n_entrez: int
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    reasons: tuple[str, ...]
 
     def __str__(self) -> str:
         text = f"{self.n_ensembl:,} Ensembl ids and {self.n_symbol:,} symbols recognised"
-        return text + (f", {len(self.unknown):,} unknown, such as {list(self.unknown[:3])}" if self.unknown else "")
+        if self.unknown:
+            text += f", {len(self.unknown):,} unknown, such as {list(self.unknown[:3])}"
+        if self.n_alias:
+            text += f", {self.n_alias:,} aliases"
+        return text + (f", {self.n_entrez:,} Entrez ids" if self.n_entrez else "")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each name: ``name, gene_id, kind, reason``; those without gene_id were lost."""
+        columns = {"name": self.names, "gene_id": self.ids, "kind": self.kinds, "reason": self.reasons}
+        return pd.DataFrame(columns, dtype="str")
+
+
+class _Found(NamedTuple):
+    gene: str | None
+    kind: str
+    reason: str
+
+
+class _Index(NamedTuple):
+    """What each name of a gene table stands for."""
+
+    ids: dict[str, _Found]
+    symbols: dict[str, _Found]
+    symbols_upper: dict[str, _Found]
+    others: dict[str, _Found]
+    others_upper: dict[str, _Found]
+    entrez: dict[str, _Found]
+
+
+_UNKNOWN = _Found(None, "", "unknown")
+_indices: dict[bytes, _Index] = {}  # by content of the table: building one takes longer than using it
 
 
 def map_identifiers(names: Sequence[str], table: pd.DataFrame) -> GeneMapping:
-    """Map gene names, each on its own, to Ensembl ids: ids with or without version, or symbols.
+    """Map gene names to Ensembl ids.
 
-    A symbol that several genes share stands for the protein-coding one if only one of them is, else for none: a
-    guess would put counts on a wrong gene. Symbols are tried as written, then in upper case.
+    A name is, in this order: an Ensembl id, also with a version or ``_PAR_Y``; a symbol, as written or else in any
+    case; a former symbol or an alias. Counts never go to a gene by a guess:
+
+    - A symbol that several genes share stands for the one to which the nomenclature (HGNC, MGI) gives it, else for the
+      protein-coding one if only one of them is, else for none. A former symbol or alias of several genes stands for
+      none.
+    - A symbol is never read as the alias of another gene.
+    - An alias does not add to a gene that the data hold already: where its gene is among the names by its id, its
+      symbol, a former symbol (for aliases) or another alias, the annotation of the data took the two for different
+      genes, and the alias stands for none. Several former symbols of one gene (records that were merged since) are all
+      that gene.
+    - ``GENE-1`` and ``GENE.1``, as scanpy and R make repeated names unique, are ``GENE`` where that is a name too.
+    - Bare numbers are NCBI Gene ids when at least 90 % of all different names are numbers and half of these are known.
+      Where none reaches 100,000 they may be row numbers: then 90 % must be known and the numbers must not follow one
+      another without a gap.
+
+    What a name stands for so depends on which other names there are, never on their order.
 
     Parameters
     ----------
     names
         Names as in ``adata.var_names``.
     table
-        Of the organism; see `scdataloader.genes.gene_table`.
+        Of the organism; see `scdataloader.genes.gene_table`. Columns ``symbol, biotype`` and, where they are there,
+        ``approved, previous, aliases, entrez``.
     """
-    known = set(table.index)
-    symbols, upper = _unique_symbols(table)
-    ids: list[str | None] = []
-    n_ensembl = n_symbol = 0
-    for name in map(str, names):
-        bare = _VERSION.sub(r"\1", name)
-        if bare in known:
-            ids.append(bare)
-            n_ensembl += 1
-            continue
-        gene = symbols.get(name) or upper.get(name.upper())
-        ids.append(gene)
-        n_symbol += gene is not None
-    unknown = tuple(str(name) for name, gene in zip(names, ids, strict=True) if gene is None)
-    return GeneMapping(tuple(ids), n_ensembl, n_symbol, unknown)
+    given = [str(name) for name in names]
+    index = _index_of(table)
+    different = dict.fromkeys(given)
+    numbers = _are_entrez(different, index)
+    found = {name: _look_up(name, different, index, numbers=numbers) for name in different}
+    _drop_rivals(found)
+    hits = [found[name] for name in given]
+    kinds = Counter(hit.kind for hit in hits)
+    return GeneMapping(
+        ids=tuple(hit.gene for hit in hits),
+        n_ensembl=kinds["ensembl"],
+        n_symbol=kinds["symbol"],
+        unknown=tuple(name for name, hit in zip(given, hits, strict=True) if hit.gene is None),
+        n_alias=kinds["previous"] + kinds["alias"],
+        n_entrez=kinds["entrez"],
+        names=tuple(given),
+        kinds=tuple(hit.kind for hit in hits),
+        reasons=tuple(hit.reason for hit in hits),
+    )
 
 
-def _unique_symbols(table: pd.DataFrame) -> tuple[dict[str, str], dict[str, str]]:
-    """Return symbol → gene id for the symbols that name one gene, as written and in upper case."""
-    coding = table.index[table["biotype"] == "protein_coding"]
-    out: dict[str, str] = {}
-    for frame in (table, table.loc[coding]):
-        once = ~frame["symbol"].duplicated(keep=False)
-        out.update(zip(frame["symbol"][once], frame.index[once], strict=True))
-    return out, {symbol.upper(): gene for symbol, gene in out.items()}
+def _look_up(name: str, others: dict[str, None], index: _Index, *, numbers: bool) -> _Found:
+    if hit := index.ids.get(name) or _without_version(name, index):
+        return hit
+    if numbers and name.isdigit():
+        return index.entrez.get(name, _UNKNOWN)
+    hit = index.symbols.get(name) or _by_other_name(name, index)
+    # GENE.1 beside GENE is its second row, unless it is a name of its own
+    if (hit is None or hit.kind != "symbol") and (repeat := _REPEAT.match(name)) and repeat[1] in others:
+        bare = index.symbols.get(repeat[1]) or _by_other_name(repeat[1], index)
+        if bare is not None and bare.gene is not None:
+            if hit is None or hit.gene == bare.gene:
+                return bare
+            return _Found(None, "", f"ambiguous: a second {repeat[1]}, or a name of its own")
+    return hit or _UNKNOWN
+
+
+def _by_other_name(name: str, index: _Index) -> _Found | None:
+    """Look for a symbol in any case, then a former symbol or alias; None if it is neither."""
+    upper = name.upper()
+    return index.symbols_upper.get(upper) or index.others.get(name) or index.others_upper.get(upper)
+
+
+def _without_version(name: str, index: _Index) -> _Found | None:
+    if "." not in name and not name.startswith("ENS"):
+        return None
+    return index.ids.get(_PAR_Y.sub(r"ENSG0\1", _VERSION.sub("", name)))
+
+
+def _are_entrez(names: Iterable[str], index: _Index) -> bool:
+    """Say whether bare numbers among the names are NCBI Gene ids; row numbers must not pass for them."""
+    every = list(names)
+    numbers = [name for name in every if name.isascii() and name.isdigit()]
+    if not numbers or len(numbers) < _DIGITS * len(every):
+        return False
+    known = sum(name in index.entrez for name in numbers) / len(numbers)
+    values = [int(name) for name in numbers]
+    if max(values) >= _LOW:
+        return known >= _KNOWN
+    without_gap = len(values) > 1 and max(values) - min(values) == len(values) - 1
+    return known >= _KNOWN_IF_LOW and not without_gap
+
+
+def _drop_rivals(found: dict[str, _Found]) -> None:
+    """Take the gene from former symbols and aliases where the data hold it under a better name."""
+    proper = {hit.gene for hit in found.values() if hit.kind in ("ensembl", "symbol", "entrez")}
+    former = {hit.gene for hit in found.values() if hit.kind == "previous"}
+    n_aliases = Counter(hit.gene for hit in found.values() if hit.kind == "alias")
+    for name, (gene, kind, _) in found.items():
+        if kind in ("previous", "alias") and gene in proper:
+            found[name] = _Found(None, "", f"{kind} name of {gene}, which is there under its own")
+        elif kind == "alias" and gene in former:
+            found[name] = _Found(None, "", f"alias of {gene}, which is there under a former symbol")
+        elif kind == "alias" and n_aliases[gene] > 1:
+            found[name] = _Found(None, "", f"one of several aliases of {gene} that are there")
+
+
+def _index_of(table: pd.DataFrame) -> _Index:
+    """Return the names of a table; they are looked up once for all tables of the same content."""
+    columns = {"gene_id": [str(gene) for gene in table.index.tolist()]}
+    for name in ("symbol", "biotype", "approved", "previous", "aliases", "entrez"):
+        columns[name] = table[name].astype(str).tolist() if name in table else [""] * len(table)
+    digest = hashlib.blake2b(digest_size=16)
+    for values in columns.values():
+        digest.update("\n".join(values).encode())
+        digest.update(b"\0")
+    key = digest.digest()
+    if key not in _indices:
+        while len(_indices) >= _MOST_INDICES:
+            _indices.pop(next(iter(list(_indices))), None)  # another thread may have been here
+        _indices[key] = _build(columns)
+    return _indices[key]
+
+
+def _build(columns: dict[str, list[str]]) -> _Index:
+    ids = columns["gene_id"]
+    coding = {gene for gene, biotype in zip(ids, columns["biotype"], strict=True) if biotype == "protein_coding"}
+    approved = {gene for gene, symbol in zip(ids, columns["approved"], strict=True) if symbol}
+    symbols: dict[str, set[str]] = {}
+    symbols_upper: dict[str, set[str]] = {}
+    for gene, symbol in zip(ids, columns["symbol"], strict=True):
+        symbols.setdefault(symbol, set()).add(gene)
+        symbols_upper.setdefault(symbol.upper(), set()).add(gene)
+    others: dict[str, dict[str, str]] = {}
+    others_upper: dict[str, dict[str, str]] = {}
+    for column, kind in (("previous", "previous"), ("aliases", "alias")):
+        for gene, joined in zip(ids, columns[column], strict=True):
+            for name in joined.split("|") if joined else ():
+                others.setdefault(name, {}).setdefault(gene, kind)
+                others_upper.setdefault(name.upper(), {}).setdefault(gene, kind)
+    entrez: dict[str, set[str]] = {}
+    for gene, joined in zip(ids, columns["entrez"], strict=True):
+        for number in joined.split("|") if joined else ():
+            entrez.setdefault(number, set()).add(gene)
+    for some in (symbols, symbols_upper):
+        some.pop("", None)
+    return _Index(
+        ids={gene: _Found(gene, "ensembl", "") for gene in ids},
+        symbols={name: _one(genes, "symbol", coding, approved) for name, genes in symbols.items()},
+        symbols_upper={name: _one(genes, "symbol", coding, approved) for name, genes in symbols_upper.items()},
+        others={name: _only(genes) for name, genes in others.items()},
+        others_upper={name: _only(genes) for name, genes in others_upper.items()},
+        entrez={number: _one(genes, "entrez", coding, set()) for number, genes in entrez.items()},
+    )
+
+
+def _one(genes: set[str], kind: str, coding: set[str], approved: set[str]) -> _Found:
+    """Choose among genes of one symbol: the one that has it by right, else the only one that makes a protein."""
+    for some in (genes & approved, genes & coding, genes):
+        if len(some) == 1:
+            return _Found(next(iter(some)), kind, "")
+    return _Found(None, "", f"ambiguous {kind}")
+
+
+def _only(genes: dict[str, str]) -> _Found:
+    if len(genes) > 1:
+        return _Found(None, "", "ambiguous alias")
+    gene, kind = next(iter(genes.items()))
+    return _Found(gene, kind, "")
 
 
 def merge_columns(matrix: sparse.csr_matrix, ids: Sequence[str | None]) -> tuple[sparse.csr_matrix, list[str]]:

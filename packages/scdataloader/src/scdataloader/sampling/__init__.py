@@ -1,5 +1,31 @@
-"""Which cells come next: weighted by how rare their labels are, or in order."""
+"""Which cells come next: weighted by how rare their labels are, at random, once each, or in order.
 
+Every sampler is a pure function of its seed, the epoch and the place of a draw: ``sampler.indices(begin, end)``.
+"""
+
+from scdataloader.sampling.batches import Batches
+from scdataloader.sampling.blocks import BlockSampler
+from scdataloader.sampling.groups import Groups
+from scdataloader.sampling.randomness import design_effect
+from scdataloader.sampling.sampler import Sampler
+from scdataloader.sampling.sequential import SequentialSampler
+from scdataloader.sampling.share import Share
+from scdataloader.sampling.shuffled import ShuffledSampler
+from scdataloader.sampling.stratified import StratifiedSampler
+from scdataloader.sampling.uniform import UniformSampler
 from scdataloader.sampling.weighted import WeightedSampler, group_weights
 
-__all__ = ["WeightedSampler", "group_weights"]
+__all__ = [
+    "Batches",
+    "BlockSampler",
+    "Groups",
+    "Sampler",
+    "SequentialSampler",
+    "Share",
+    "ShuffledSampler",
+    "StratifiedSampler",
+    "UniformSampler",
+    "WeightedSampler",
+    "design_effect",
+    "group_weights",
+]

@@ -104,9 +104,8 @@ def run_demo(
     _check_extras()
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: choose a folder for the results")
-    cells, cleaning = Preprocessor(min_genes=min_genes, organism=organism)(
-        datasets.retina_1k() if data is None else data
-    )
+    settings = Preprocessor.preset("inference", primary_only=True, min_genes=min_genes, min_cells=2, organism=organism)
+    cells, cleaning = settings(datasets.retina_1k() if data is None else data)
     if data is None:
         cleaning.source = "bundled retina_1k"
     network_model = ScPrint.from_pretrained(model)

@@ -49,8 +49,9 @@ class SavePretrained(Callback):
         metrics = {k: round(float(v), 4) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         card = {
             "data_sets": data.cells.names,
+            "held_out_data_sets": data.split.test_datasets,
             "cells": len(data.cells),
-            "held_out_cells": len(data.val_cells),
+            "held_out_cells": len(data.val_cells) + len(data.test_cells),
             "steps": trainer.global_step,
             "batch_size": data.batch_size,
             "context": data.context,
@@ -58,4 +59,4 @@ class SavePretrained(Callback):
             "validation": {k: v for k, v in metrics.items() if math.isfinite(v)},
         }
         save_folder(module.network, self.folder, card=card, dtype=self.dtype)
-        np.save(self.folder / "training_cells.npy", np.unique(data.cells.fingerprints))
+        np.save(self.folder / "training_cells.npy", np.unique(data.cells.fingerprints[data.train_cells]))

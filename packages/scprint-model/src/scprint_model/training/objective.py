@@ -79,7 +79,7 @@ class Objective(nn.Module):
         self.min_context = min_context
         self.class_names = list(label_space.classes)
         for name, labels in label_space.classes.items():
-            self.register_buffer(f"_{name}", torch.from_numpy(labels.descendants.copy()), persistent=False)
+            self.register_buffer(f"_{name}", torch.from_numpy(labels.descendants.toarray()), persistent=False)
 
     def forward(
         self, model: ScPrint, batch: CellBatch, *, generator: torch.Generator | None = None

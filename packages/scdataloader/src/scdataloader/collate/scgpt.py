@@ -1,0 +1,148 @@
+"""Batches of binned values, as scGPT takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from scdataloader.batch import ScGPTBatch
+from scdataloader.collate import padding
+from scdataloader.collate.rows import Context
+from scdataloader.genes import GeneVocabulary
+
+CLS, PAD = "<cls>", "<pad>"
+
+
+def bin_values(values: np.ndarray, n_bins: int, rng: np.random.Generator | None = None) -> np.ndarray:
+    """Cut a cell's non-zero values into ``n_bins - 1`` bins of equally many values; bin 0 is left for zeros.
+
+    The edges are the quantiles of the values themselves, so that any rising transformation (depth, logarithm) gives the
+    same bins. Bins include both their edges: a value that equals several edges, as the many counts of 1 do, lies in
+    all the bins they bound and goes to one of them at random.
+
+    Parameters
+    ----------
+    values
+        A cell's values above 0, shape (n_expressed,).
+    n_bins
+        Number of bins including the one of zeros, 51 in scGPT.
+    rng
+        Source of randomness for ties; None takes the lowest bin.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, 1 to ``n_bins - 1``, shape (n_expressed,).
+
+    References
+    ----------
+    Cui et al. 2024, Methods, "Expression values" (value binning).
+    """
+    if n_bins < 2:
+        raise ValueError(f"n_bins={n_bins}: at least 2 are needed, one for zeros and one for the rest")
+    if len(values) == 0:
+        return np.empty(0, dtype=np.int64)
+    edges = np.quantile(values, np.arange(1, n_bins - 1) / (n_bins - 1))
+    lowest = np.searchsorted(edges, values, side="left")
+    if rng is None:
+        return lowest + 1
+    return rng.integers(lowest, np.searchsorted(edges, values, side="right"), endpoint=True) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class ScGPT:
+    """scGPT's input: ``<cls>`` first, then gene tokens with binned values, then ``<pad>``.
+
+    Binning takes all expressed genes of the cell that have a token, also those outside its context. In its pre-training
+    scGPT saw expressed genes only: that is ``Collator(..., variable_context=True)``.
+
+    Attributes
+    ----------
+    tokens
+        Token of each gene of the vocabulary, -1 where it has none, int64, shape (n_vocabulary,).
+    cls_token, pad_token
+        Tokens of ``<cls>`` and ``<pad>``.
+    n_bins
+        See `bin_values`.
+    pad_value
+        Value of ``<pad>``.
+
+    References
+    ----------
+    Cui et al., "scGPT: toward building a foundation model for single-cell multi-omics using generative AI",
+    Nature Methods 21, 2024.
+    """
+
+    tokens: np.ndarray
+    cls_token: int
+    pad_token: int
+    n_bins: int = 51
+    pad_value: float = -2
+    #: ``<cls>`` takes a place of the context.
+    n_special: int = 1
+
+    @classmethod
+    def from_tokens(cls, vocabulary: GeneVocabulary, tokens: Mapping[str, int] | None = None, **options: int) -> ScGPT:
+        """Make the format for a vocabulary.
+
+        Parameters
+        ----------
+        vocabulary
+            The genes that batches are made of.
+        tokens
+            A model's own vocabulary: gene symbol to token, with ``<cls>`` and ``<pad>``. Genes it does not hold are
+            left out. None: ``<pad>`` is 0, ``<cls>`` 1, and gene i of the vocabulary i + 2.
+        options
+            ``n_bins``, ``pad_value``.
+
+        Raises
+        ------
+        ValueError
+            When a special token is missing, or no gene has a token.
+        """
+        if tokens is None:
+            return cls(np.arange(len(vocabulary)) + 2, cls_token=1, pad_token=0, **options)
+        require_tokens(tokens, (CLS, PAD))
+        ids = np.array([tokens.get(symbol, -1) for symbol in vocabulary.symbols], dtype=np.int64)
+        if (ids < 0).all():
+            raise ValueError(
+                f"none of the vocabulary's gene symbols, such as {list(vocabulary.symbols[:3])}, is among the tokens, "
+                f"such as {list(tokens)[:5]}"
+            )
+        return cls(ids, cls_token=tokens[CLS], pad_token=tokens[PAD], **options)
+
+    @cached_property
+    def usable(self) -> np.ndarray:
+        """Which genes of the vocabulary have a token; bool, shape (n_vocabulary,)."""
+        return self.tokens >= 0
+
+    def batch(self, contexts: Sequence[Context], *, masked: bool) -> ScGPTBatch:  # noqa: ARG002 (always has a mask)
+        """Return the batch: see `scdataloader.batch.ScGPTBatch`."""
+        rows = [context.row for context in contexts]
+        genes, values, mask = [], [], []
+        for context in contexts:
+            present = np.ones(len(context.genes), dtype=bool) if context.present is None else context.present
+            bins = context.look_up(bin_values(context.row.counts, self.n_bins, context.rng))
+            tokens = np.where(present, self.tokens[context.genes], self.pad_token)
+            genes.append(np.concatenate([[self.cls_token], tokens]))
+            values.append(np.concatenate([[0], np.where(present, bins, self.pad_value)]))
+            mask.append(np.concatenate([[True], present]))
+        return ScGPTBatch(
+            genes=padding.pad(genes, self.pad_token, np.int64),
+            values=padding.pad(values, self.pad_value, np.float32),
+            mask=padding.pad(mask, False, np.bool_),
+            total_counts=padding.totals(rows),
+            labels=padding.labels(rows),
+            dataset=padding.data_sets(rows),
+        )
+
+
+def require_tokens(tokens: Mapping[str, int], special: Sequence[str]) -> None:
+    """Raise ValueError where a token dictionary lacks one of the special tokens."""
+    missing = [token for token in special if token not in tokens]
+    if missing:
+        found = [token for token in tokens if token.startswith("<")]
+        raise ValueError(f"the tokens lack {missing}; the special ones they have are {found[:5]}: add the missing ones")

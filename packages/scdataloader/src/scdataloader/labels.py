@@ -1,0 +1,397 @@
+"""The label space that a classifier is trained on: the leaves of each class, and which lie under coarser labels."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from scdataloader.ontology import (
+    CLASS_SCOPES,
+    ancestors,
+    current_term,
+    describe,
+    is_joined,
+    is_obsolete,
+    is_unknown,
+    name_scope,
+    standard_label,
+    term_name,
+)
+from scdataloader.write import atomic
+
+logger = logging.getLogger(__name__)
+
+#: The classes that are looked up in ontologies.
+CLASSES = tuple(CLASS_SCOPES)
+SUFFIX = "_ontology_term_id"
+_SHOWN = 5  # looking for the nearest terms takes up to half a second a label
+
+
+def label_column(columns: Iterable[object], name: str) -> str | None:
+    """Return the column that holds a class's labels: ``<class>_ontology_term_id``, else ``<class>``, else None."""
+    present = set(columns)
+    return next((column for column in (name + SUFFIX, name) if column in present), None)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelClass:
+    """The labels of one class (such as cell type).
+
+    Codes: ``0 .. n_leaves-1`` are leaves, ``n_leaves ..`` are coarser labels, -1 is unknown.
+
+    Attributes
+    ----------
+    leaves
+        Terms that have no other term of the corpus below them, sorted.
+    parents
+        Coarser labels that occur in the corpus, sorted. Several terms at once, joined by commas (a donor of two
+        ancestries, a patient with two diseases), are such a label: any of the terms is right.
+    descendants
+        bool, CSR, shape (n_parents, n_leaves): which leaves lie under each coarser label.
+    names
+        Readable name of each label.
+    scope
+        Ontologies in which labels are looked up; see `standard_label`.
+    """
+
+    leaves: tuple[str, ...]
+    parents: tuple[str, ...]
+    descendants: sparse.csr_array = field(repr=False)
+    names: Mapping[str, str] = field(repr=False)
+    scope: tuple[str, ...] | None = None
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """Code of each label."""
+        return {term: i for i, term in enumerate((*self.leaves, *self.parents))}
+
+    @classmethod
+    def from_terms(cls, terms: Iterable[object], scope: Sequence[str] | None = None) -> LabelClass:
+        """Split the labels of a corpus into leaves and coarser labels.
+
+        The result depends neither on their order nor on how often they occur. Obsolete terms are replaced.
+
+        Parameters
+        ----------
+        terms
+            Ids, names, several of them joined, or text: see `standard_label`.
+        scope
+            Ontologies; see `standard_label`. Labels that are not understood are left out.
+
+        Notes
+        -----
+        A label of several terms stands for the leaves under any of them, so the hierarchical loss asks for probability
+        on these together: that is what the label says. Their lowest common ancestor ("ancestry category") would say
+        nothing, and a leaf of its own would be a class of a few donors that excludes the classes it is made of. Where
+        one of the terms never occurs by itself, the model cannot express it: the label is left out (unknown).
+        """
+        scope = scope if scope is None else tuple(scope)
+        flat = scope == ()
+        found = {standard_label(str(t), scope, suggest=False)[0] for t in terms} - {"unknown"}
+        joined = sorted(t for t in found if is_joined(t) and not flat)
+        present = sorted(found - set(joined))
+        above = {term: frozenset() if flat else ancestors(term) for term in present}
+        coarse = set(present).intersection(set().union(*above.values()))
+        leaves = tuple(term for term in present if term not in coarse)
+        under: dict[str, list[int]] = {term: [] for term in present if term in coarse}
+        for code, leaf in enumerate(leaves):
+            for term in above[leaf] & coarse:
+                under[term].append(code)
+        for label in joined:
+            below = [{i for i, leaf in enumerate(leaves) if t == leaf or t in above[leaf]} for t in label.split(",")]
+            if all(below):
+                under[label] = sorted(set().union(*below))
+        parents = tuple(sorted(under))
+        names = {term: term if flat else term_name(term) for term in present}
+        names |= {label: " + ".join(map(term_name, label.split(","))) for label in joined if label in under}
+        return cls(leaves, parents, _rows([under[p] for p in parents], len(leaves)), names, scope)
+
+    @cached_property
+    def _successors(self) -> dict[str, int]:
+        # a saved space keeps terms that were replaced since; data name their successors
+        return {} if self.scope == () else {current_term(term): code for term, code in self.codes.items()}
+
+    @cached_property
+    def _known(self) -> dict[tuple[str, tuple[str, ...] | None], int]:
+        return {}
+
+    def _code(self, label: str, names: tuple[str, ...] | None) -> int:
+        # one look-up a distinct label, however many cells have it
+        if label in self.codes:
+            return self.codes[label]
+        if (label, names) not in self._known:
+            term = standard_label(label, self.scope, names, suggest=False)[0]
+            self._known[label, names] = self.codes.get(term, self._successors.get(term, -1))
+        return self._known[label, names]
+
+    def encode(self, terms: Iterable[object], *, names: tuple[str, ...] | None = None) -> np.ndarray:
+        """Return the code of each label; int64. Labels that the class does not hold are unknown (-1).
+
+        Parameters
+        ----------
+        terms
+            Ids or names, one a cell; a categorical `pandas.Series` is encoded by its categories.
+        names
+            The ontologies in which names are looked up; by default those of `scope`.
+        """
+        codes, labels = _distinct(terms)
+        lookup = np.array([*(self._code(label, names) for label in labels), -1], dtype=np.int64)
+        return lookup[codes]
+
+    def decode(self, codes: Iterable[int]) -> list[str]:
+        """Return the label of each code, ``"unknown"`` for -1."""
+        terms = (*self.leaves, *self.parents)
+        return [terms[code] if code >= 0 else "unknown" for code in codes]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSpace:
+    """All label classes of a corpus, in a fixed order; saved beside a model's weights."""
+
+    classes: Mapping[str, LabelClass]
+
+    @classmethod
+    def from_obs(
+        cls,
+        tables: Sequence[pd.DataFrame],
+        classes: Sequence[str],
+        *,
+        flat: Collection[str] = (),
+        strict: bool = False,
+        min_leaves: int = 2,
+    ) -> LabelSpace:
+        """Collect the labels of a corpus.
+
+        Parameters
+        ----------
+        tables
+            One ``obs`` a data set. Labels are read from the column ``<class>_ontology_term_id``, or where a table has
+            none from ``<class>``; they may be ids or names, or several joined by ``||`` or commas. A table with
+            neither column counts as unlabelled.
+        classes
+            Those in `CLASSES` are looked up in their ontologies. Any other class with a column of ids is looked up in
+            all of them; any other column, such as ``"batch"`` or ``"donor_id"``, gives flat labels, taken as they are.
+        flat
+            The classes whose labels are taken as they are even so, such as a ``"cell_type"`` in words of one's own.
+        strict
+            Refuse labels that are not understood. By default they are logged and count as unknown; `check_labels`
+            lists them.
+        min_leaves
+            Leaf labels that a class must have; fewer than two leave a classifier nothing to learn.
+
+        Raises
+        ------
+        ValueError
+            When no table has a column for a class; when a class has fewer than `min_leaves` leaf labels; with `strict`,
+            when a label is in none of its class's ontologies or fits several terms.
+        """
+        found: dict[str, LabelClass] = {}
+        for name in classes:
+            scope = class_scope(tables, name, flat=flat)
+            labels = corpus_labels(tables, name, scope)
+            wrong = labels[labels["problem"] != ""]
+            if len(wrong):
+                _complain(name, wrong, scope, strict=strict)
+            terms = {term for label in labels["standard"].tolist() for term in label.split(",")}
+            for term in sorted(term for term in terms if scope != () and is_obsolete(term)):
+                logger.warning("class %r: %s is obsolete, without a known successor", name, describe(term))
+            found[name] = LabelClass.from_terms(labels["standard"].tolist(), scope)
+            if len(found[name].leaves) < min_leaves:
+                columns = sorted({column for t in tables if (column := label_column(t.columns, name))})
+                raise ValueError(
+                    f"class {name!r} has {len(found[name].leaves)} leaf label(s) in {columns} of {len(tables)} data "
+                    f"sets: {min_leaves} are needed; leave the class out or add data"
+                )
+        return cls(found)
+
+    def encode(self, obs: pd.DataFrame, *, strict: bool = False) -> np.ndarray:
+        """Return the codes of a table's labels; int64, shape (n_cells, n_classes), -1 where unknown or not given.
+
+        Parameters
+        ----------
+        obs
+            Columns as for `from_obs`.
+        strict
+            Refuse labels that the space does not hold.
+
+        Raises
+        ------
+        ValueError
+            With `strict`, when a label is not in the space; `not_found` lists them.
+        """
+        if strict and len(missing := self.not_found(obs)):
+            shown = "; ".join(
+                f"{name} {label!r} of {n} cells: {problem}"
+                for name, label, n, problem in missing.head(_SHOWN).itertuples(index=False)
+            )
+            raise ValueError(
+                f"{len(missing)} labels are not in the label space: {shown}. Correct them, set them to 'unknown', or "
+                "make the space from a corpus that has them"
+            )
+        columns = []
+        for name, labels in self.classes.items():
+            column = label_column(obs.columns, name)
+            names = _names(name, labels.scope, obs)
+            unlabelled = np.full(len(obs), -1, dtype=np.int64)
+            columns.append(unlabelled if column is None else labels.encode(obs[column], names=names))
+        return np.stack(columns, axis=1) if columns else np.empty((len(obs), 0), dtype=np.int64)
+
+    def not_found(self, obs: pd.DataFrame) -> pd.DataFrame:
+        """Return the labels of a table that `encode` takes for unknown though they do not say so.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``class``, ``label``, ``n_cells``, ``problem``; commonest first within each class.
+        """
+        parts = [_empty()]
+        for name, labels in self.classes.items():
+            if label_column(obs.columns, name) is None:
+                continue
+            table = corpus_labels([obs], name, labels.scope)
+            codes = labels.encode(table["label"], names=_names(name, labels.scope, obs))
+            table = table[(codes < 0) & ~table["label"].map(is_unknown).astype(bool)]
+            parts.append(_suggest(table.replace({"problem": {"": "not in the label space"}}), labels.scope))
+        return pd.concat(parts, ignore_index=True)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of leaf labels of each class."""
+        return {name: len(labels.leaves) for name, labels in self.classes.items()}
+
+    def save(self, path: Path | str) -> None:
+        """Write as JSON."""
+        content = {}
+        for name, labels in self.classes.items():
+            rows = np.split(labels.descendants.indices, labels.descendants.indptr[1:-1]) if labels.parents else []
+            content[name] = {
+                "leaves": list(labels.leaves),
+                "parents": {p: row.tolist() for p, row in zip(labels.parents, rows, strict=True)},
+                "names": dict(labels.names),
+                "ontologies": None if labels.scope is None else list(labels.scope),
+            }
+        with atomic(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path | str) -> LabelSpace:
+        """Read what `save` wrote: needs no ontology, and its codes never change with one."""
+        classes = {}
+        for name, entry in json.loads(Path(path).read_text(encoding="utf-8")).items():
+            scope = entry.get("ontologies", CLASS_SCOPES.get(name))  # files of before names were looked up have none
+            under = _rows(list(entry["parents"].values()), len(entry["leaves"]))
+            scope = None if scope is None else tuple(scope)
+            classes[name] = LabelClass(tuple(entry["leaves"]), tuple(entry["parents"]), under, entry["names"], scope)
+        return cls(classes)
+
+
+def check_labels(tables: Sequence[pd.DataFrame], classes: Sequence[str]) -> pd.DataFrame:
+    """Return the labels of a corpus that are in none of their class's ontologies, or fit several terms.
+
+    The arguments are those of `LabelSpace.from_obs`; ValueError where no table has a column for a class.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``class``, ``label``, ``n_cells``, ``problem`` (with the nearest terms for the commonest labels);
+        commonest first within each class.
+    """
+    parts = [_empty()]
+    for name in classes:
+        scope = class_scope(tables, name)
+        labels = corpus_labels(tables, name, scope)
+        parts.append(_suggest(labels[labels["problem"] != ""], scope))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _rows(under: Sequence[Sequence[int]], n_leaves: int) -> sparse.csr_array:
+    columns = np.array([i for row in under for i in sorted(row)], dtype=np.int32)
+    starts = np.cumsum([0, *map(len, under)]).astype(np.int32)
+    shape = (len(under), n_leaves)
+    return sparse.csr_array((np.ones(len(columns), dtype=np.bool_), columns, starts), shape=shape)
+
+
+def _distinct(values: Iterable[object]) -> tuple[np.ndarray, list[str]]:
+    """Return codes (-1 missing) and the labels that they stand for."""
+    series: pd.Series[Any] = values if isinstance(values, pd.Series) else pd.Series(list(values), dtype=object)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        return series.cat.codes.to_numpy(), [str(label) for label in series.cat.categories.tolist()]
+    codes, labels = pd.factorize(series)
+    return codes, [str(label) for label in labels.tolist()]
+
+
+def _names(name: str, scope: tuple[str, ...] | None, obs: pd.DataFrame) -> tuple[str, ...] | None:
+    """Return where the names of a table's labels are looked up: stages of man and mouse have the same names."""
+    if not scope or name != "development_stage":
+        return None
+    column = label_column(obs.columns, "organism")
+    taxa = CLASS_SCOPES["organism"]
+    labels = _distinct(obs[column])[1] if column is not None else []
+    return name_scope(scope, frozenset(standard_label(label, taxa, suggest=False)[0] for label in labels))
+
+
+def class_scope(tables: Sequence[pd.DataFrame], name: str, *, flat: Collection[str] = ()) -> tuple[str, ...] | None:
+    """Return the ontologies of a class, as for `standard_label`; ValueError where no table has a column for it."""
+    columns = sorted({str(column) for table in tables for column in table.columns})
+    if label_column(columns, name) is None:
+        stems = {re.sub(f"{SUFFIX}$", "", column): column for column in columns}
+        near = difflib.get_close_matches(name, stems, n=1) or difflib.get_close_matches(name, columns, n=1, cutoff=0.0)
+        raise ValueError(
+            f"none of {len(tables)} tables has a column {name + SUFFIX!r} or {name!r} for class {name!r}"
+            + (f"; did you mean {near[0]!r}?" if near else "")
+            + f" They have {columns}"
+        )
+    if name in CLASS_SCOPES and name not in flat:
+        return CLASS_SCOPES[name]
+    return None if name + SUFFIX in columns and name not in flat else ()
+
+
+def corpus_labels(tables: Sequence[pd.DataFrame], name: str, scope: tuple[str, ...] | None) -> pd.DataFrame:
+    """Return each label of a corpus: ``label``, ``standard``, ``n_cells``, ``problem``; commonest first."""
+    rows: dict[tuple[str, str, str], int] = {}
+    for table in tables:
+        column = label_column(table.columns, name)
+        if column is None:
+            continue
+        codes, labels = _distinct(table[column])
+        counts = np.bincount(codes[codes >= 0], minlength=len(labels))
+        names = _names(name, scope, table)
+        for label, n in zip(labels, counts.tolist(), strict=True):
+            if n:
+                key = (label, *standard_label(label, scope, names, suggest=False))
+                rows[key] = rows.get(key, 0) + n
+    ordered = sorted(rows, key=lambda key: (-rows[key], key))
+    table = pd.DataFrame(ordered, columns=["label", "standard", "problem"])
+    return table.assign(n_cells=[rows[key] for key in ordered], **{"class": name})
+
+
+def _suggest(labels: pd.DataFrame, scope: tuple[str, ...] | None) -> pd.DataFrame:
+    # names the nearest terms of the commonest labels
+    problems = labels["problem"].tolist()
+    for i, label in enumerate(labels["label"].tolist()[:_SHOWN]):
+        problems[i] = standard_label(label, scope)[1] or problems[i]
+    return labels.assign(problem=problems)[["class", "label", "n_cells", "problem"]]
+
+
+def _complain(name: str, wrong: pd.DataFrame, scope: tuple[str, ...] | None, *, strict: bool) -> None:
+    table = _suggest(wrong, scope)
+    shown = "; ".join(f"{n} cells: {p}" for n, p in zip(table["n_cells"], table["problem"].head(_SHOWN), strict=False))
+    text = f"class {name!r}: {len(table)} labels of {table['n_cells'].sum()} cells are not understood: {shown}"
+    if strict:
+        raise ValueError(f"{text}. Correct them, set them to 'unknown', or name a column of free labels as the class")
+    logger.warning("%s; they count as unknown", text)
+
+
+def _empty() -> pd.DataFrame:
+    return pd.DataFrame({"class": [], "label": [], "n_cells": np.empty(0, np.int64), "problem": []})

@@ -1,0 +1,178 @@
+"""What became of every file of a corpus: tables, and a page to read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pandas as pd
+
+from scdataloader.preprocess.corpus_folder import work_folder
+from scdataloader.preprocess.report import Report, plain
+
+#: Marks the JSON files that lie beside the outputs.
+FORMAT = "scdataloader corpus 1"
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What became of one file.
+
+    Attributes
+    ----------
+    name
+        Of its output, without ``.h5ad``.
+    source
+        Path or address of the input.
+    status
+        ``"done"``; ``"skipped"``: an earlier run did it; ``"failed"``.
+    report
+        Its steps; of a failed file those up to the failure, None if there were none.
+    reason
+        Why it failed.
+    error
+        Name of the exception, where there was one.
+    settings
+        Of the preprocessor.
+    version
+        Of the package that made the output.
+    seconds
+        Taken, not compared.
+    """
+
+    name: str
+    source: str
+    status: Literal["done", "skipped", "failed"]
+    report: Report | None = None
+    reason: str = ""
+    error: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    version: str = ""
+    seconds: float | None = field(default=None, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values that JSON can hold."""
+        report = None if self.report is None else self.report.to_dict()
+        return {"format": FORMAT} | plain(vars(self) | {"report": report})
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the result that `to_dict` gave; further entries are passed over."""
+        known = {name: values[name] for name in cls.__dataclass_fields__}
+        report = None if values["report"] is None else Report.from_dict(values["report"])
+        return cls(**(known | {"report": report}))
+
+
+@dataclass(frozen=True)
+class CorpusReport:
+    """What became of all files, in the order they were given.
+
+    Examples
+    --------
+    >>> CorpusReport([FileResult("a", "in/a.h5ad", "failed", reason="every count is zero")]).ok
+    False
+    """
+
+    files: list[FileResult]
+
+    @property
+    def failed(self) -> list[FileResult]:
+        """Those without an output, with the reason."""
+        return [file for file in self.files if file.status == "failed"]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every file has its output."""
+        return not self.failed
+
+    def table(self) -> pd.DataFrame:
+        """Return one row a file.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``name, status, cells_in, cells_out, genes_in, genes_out, organism, reason, source, seconds``; missing
+            where it is not known: a failed file has nothing that came out.
+        """
+        rows = []
+        for file in self.files:
+            report = file.report or Report(file.source)
+            numbers = report.summary
+            if file.status == "failed":
+                numbers = {key: value for key, value in numbers.items() if key.endswith("_in")}
+            row = {"name": file.name, "status": file.status, "organism": report.facts.get("organism")}
+            rows.append(row | numbers | {"reason": file.reason, "source": file.source, "seconds": file.seconds})
+        counts = ["cells_in", "cells_out", "genes_in", "genes_out"]
+        columns = ["name", "status", *counts, "organism", "reason", "source", "seconds"]
+        types = dict.fromkeys(counts, "Int64") | {"seconds": "float64"}
+        return pd.DataFrame(rows, columns=columns).astype(types)
+
+    def steps(self) -> pd.DataFrame:
+        """Return one row a file and step: the columns of `Report.to_frame` and ``file``, its name."""
+        empty = Report("").to_frame().assign(file="")
+        tables = [file.report.to_frame().assign(file=file.name) for file in self.files if file.report is not None]
+        tables = [table for table in tables if len(table)]
+        return pd.concat(tables, ignore_index=True) if tables else empty
+
+    def write(self, out: Path | str) -> None:
+        """Write ``report.csv`` (`steps`), ``summary.csv`` (`table`) and ``report.html`` (`page`) into a folder.
+
+        Raises
+        ------
+        OSError
+            When they cannot be written; those there before stay.
+        """
+        from scdataloader.preprocess.corpus_page import page
+
+        out = Path(out)
+        with work_folder(out) as work:
+            self.steps().to_csv(work / "report.csv", index=False)
+            self.table().to_csv(work / "summary.csv", index=False)
+            (work / "report.html").write_text(page(self), encoding="utf-8", newline="\n")
+            for name in ("report.csv", "summary.csv", "report.html"):
+                (work / name).replace(out / name)
+
+    @classmethod
+    def read(cls, out: Path | str) -> Self:
+        """Return what the folder of a corpus tells of all runs into it, ordered by name.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is no such folder, or no corpus in it.
+        """
+        out = Path(out)
+        files = []
+        for path in sorted(out.glob("*.json")):
+            record = read_record(path)
+            if record is None:
+                continue
+            result = cls._of_output(record, path.with_suffix(".h5ad"))
+            files.append(result)
+        if not files:
+            raise FileNotFoundError(f"{out} holds no corpus: no file made by preprocess_files is in it")
+        return cls(files)
+
+    @staticmethod
+    def _of_output(record: dict[str, Any], output: Path) -> FileResult:
+        if record["status"] == "done" and not (output.is_file() and output.stat().st_size == record["output"]["size"]):
+            record |= {"status": "failed", "reason": f"{output.name} is not there as it was written: run again"}
+        return FileResult.from_dict(record)
+
+    def __str__(self) -> str:
+        n = {status: sum(file.status == status for file in self.files) for status in ("done", "skipped", "failed")}
+        lines = [f"{len(self.files):,} files: {n['done']:,} done, {n['skipped']:,} done before, {n['failed']:,} failed"]
+        lines += [f"  {file.name}: {file.reason}" for file in self.failed]
+        return "\n".join(lines)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return the record beside an output; None if there is none, or the file is another's."""
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("format") == FORMAT else None

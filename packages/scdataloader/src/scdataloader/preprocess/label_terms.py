@@ -1,0 +1,58 @@
+"""Labels as ontology terms: names get an id beside them, and what is not understood is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from scdataloader.labels import CLASSES, SUFFIX, check_labels, class_scope, corpus_labels, label_column
+
+_SHOWN = 5
+
+
+def with_terms(obs: pd.DataFrame, required: Sequence[str]) -> tuple[pd.DataFrame, list[str], list[str]]:
+    """Add a column of ontology terms for each label class that has names only.
+
+    Parameters
+    ----------
+    obs
+        One row a cell.
+    required
+        Label classes that there have to be; see `scdataloader.LabelSpace.from_obs`.
+
+    Returns
+    -------
+    tuple
+        A table with the added columns ``<class>_ontology_term_id`` (``"unknown"`` for names that are not understood);
+        the names of these columns; and a warning for each class with labels that are not understood.
+
+    Raises
+    ------
+    ValueError
+        When a required class has no column; the message names the nearest.
+    """
+    for name in required:
+        class_scope([obs], name)
+    out, added, warnings = obs, [], []
+    for name in CLASSES:
+        if label_column(obs.columns, name) is None:
+            continue
+        if name + SUFFIX not in obs:
+            table = corpus_labels([obs], name, class_scope([obs], name))
+            terms = dict(zip(table["label"].tolist(), table["standard"].tolist(), strict=True))
+            labels = obs[name].astype("category").cat
+            # one more entry at the end, which the code -1 of a missing label points to
+            found = [terms.get(str(label), "unknown") for label in labels.categories.tolist()] + ["unknown"]
+            values = np.array(found, dtype=object)[labels.codes.to_numpy()]
+            out = out.assign(**{name + SUFFIX: pd.Categorical(values)})
+            added.append(name + SUFFIX)
+        wrong = check_labels([obs], [name])
+        if len(wrong):
+            shown = "; ".join(wrong["problem"].head(_SHOWN).tolist())
+            warnings.append(
+                f"{name}: {len(wrong)} labels of {wrong['n_cells'].sum():,} cells are not understood and count as "
+                f"unknown: {shown}"
+            )
+    return out, added, warnings

@@ -1,0 +1,104 @@
+"""The one way in: whatever the user gives, as a source."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anndata
+
+from scdataloader.sources.source import Source
+
+if TYPE_CHECKING:
+    from scdataloader.sources.table import GenesIn
+
+
+def open_source(data: anndata.AnnData | Source | Path | str, *, genes_in: GenesIn | None = None) -> Source:
+    """Return an AnnData, a file or an address as a source of cells.
+
+    Parameters
+    ----------
+    data
+        An AnnData; the path of an h5ad, loom or 10x h5 file, of a zarr or 10x matrix folder, of a csv or tsv table; the
+        address of one (``https://…``, ``s3://…``), which is copied to a cache first; ``census:<data set id>`` of
+        CELLxGENE; ``lamin:<uid or key>`` of an artifact.
+    genes_in
+        For text tables, where the genes are; see `scdataloader.sources.table.open_table`.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ConnectionError
+        When a server does not answer.
+    ValueError
+        When it cannot be read as what its name says.
+    """
+    if isinstance(data, Source):
+        return data
+    if isinstance(data, anndata.AnnData):
+        from scdataloader.sources.memory import from_anndata
+
+        return from_anndata(data)
+    uri = str(data).removeprefix("file://")
+    if uri.startswith("lamin:"):
+        from scdataloader.lamin import artifact_uids, sources_of
+
+        uids = artifact_uids(uri.removeprefix("lamin:"))
+        if len(uids) != 1:
+            raise ValueError(f"{uri} has {len(uids)} artifacts: open each, find_sources([{uri!r}]) lists them")
+        return next(sources_of(uids[0]))
+    if uri.startswith("census:"):
+        from scdataloader.census import download_dataset
+
+        return _named(_open_path(download_dataset(uri.removeprefix("census:")), genes_in), uri)
+    if "://" in uri:
+        from scdataloader.sources.remote import fetch
+
+        return _named(_open_path(fetch(uri), genes_in), uri)
+    return _open_path(Path(uri).expanduser(), genes_in)
+
+
+def near_names(path: Path) -> str:
+    """Return a hint for a path that is not there: what its folder holds of similar name; may be empty."""
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent} either"
+    names = sorted(p.name for p in path.parent.iterdir())
+    near = difflib.get_close_matches(path.name, names, n=3) or [n for n in names if Path(n).suffix == path.suffix][:3]
+    return f"; that folder holds {near}" if near else ""
+
+
+def _open_path(path: Path, genes_in: GenesIn | None) -> Source:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}{near_names(path)}")
+    from scdataloader.sources.formats import KNOWN, format_of
+
+    found = format_of(path)
+    if genes_in is not None and found != "table":
+        raise ValueError(f"genes_in={genes_in!r} is for text tables, {path} is none: the file says where its genes are")
+    if found == "anndata":
+        from scdataloader.sources.anndata_file import open_anndata_file
+
+        return open_anndata_file(path)
+    if found in ("tenx_h5", "tenx_mtx"):
+        from scdataloader.sources.tenx import open_tenx_h5, open_tenx_mtx
+
+        return open_tenx_h5(path) if found == "tenx_h5" else open_tenx_mtx(path)
+    if found == "loom":
+        from scdataloader.sources.loom import open_loom
+
+        return open_loom(path)
+    if found == "table":
+        from scdataloader.sources.table import open_table
+
+        return open_table(path, genes_in=genes_in)
+    what = "a folder of something else: use find_sources for all below it" if path.is_dir() else "none of them"
+    raise ValueError(f"{path} cannot be read: {KNOWN} are known, it is {what}")
+
+
+def _named(source: Source, uri: str) -> Source:
+    from scdataloader.sources.names import source_name
+
+    source.name, source.uri = source_name(uri), uri
+    return source

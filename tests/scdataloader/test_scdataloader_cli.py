@@ -1,6 +1,7 @@
 """The command line."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import anndata
 import pandas as pd
 import pytest
 
-from scdataloader import LabelSpace, Preprocessor, datasets
+from scdataloader import LabelSpace, Preprocessor, datasets, gene_table
 from scdataloader.cli import main
 from scdataloader.preprocess import CorpusReport
 
@@ -111,3 +112,39 @@ def test_labels_are_printed_drawn_and_saved(file, tmp_path, capsys):
 def test_import_is_light():
     code = "import scdataloader, sys; sys.exit(bool({'torch', 'lightning', 'anndata', 'numba'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_store_is_built_shown_checked_and_exported(file, tmp_path, capsys):
+    clean, store = tmp_path / "clean", tmp_path / "store"
+    assert main(["preprocess", str(file), "--out", str(clean)]) == 0
+    assert main(["build", str(clean), "--out", str(store)]) == 0
+    assert "120 cells of 1 data sets" in capsys.readouterr().out
+    shutil.copy(clean / "some.h5ad", tmp_path / "more.h5ad")
+    assert main(["build", str(tmp_path / "more.h5ad"), "--out", str(store), "--add"]) == 0
+    assert main(["info", str(store)]) == 0
+    assert "240 cells of 2 data sets" in capsys.readouterr().out
+    assert main(["verify", str(store)]) == 0
+    assert "2 shards of 240 cells, 0 damaged" in capsys.readouterr().out
+    assert main(["export", str(store), "--out", str(tmp_path / "all.h5ad")]) == 0
+    whole, one = anndata.read_h5ad(tmp_path / "all.h5ad"), anndata.read_h5ad(clean / "some.h5ad")
+    assert (whole[:120].X != one.X).nnz == 0
+    assert main(["export", str(store), "--out", str(tmp_path / "all.csv")]) == 2
+    shard = max((path for path in store.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.chmod(0o644)
+    shard.write_bytes(content)
+    assert main(["verify", str(store)]) == 1
+    assert "1 damaged" in capsys.readouterr().out
+
+
+def test_gene_tables_are_listed_and_registered(tmp_path, capsys):
+    assert main(["genes"]) == 0
+    assert "NCBITaxon:10090" in capsys.readouterr().out
+    gene_table("human").iloc[:50].reset_index().to_csv(tmp_path / "mine.csv", index=False)
+    assert main(["genes", "register", "zebrafish", "--table", str(tmp_path / "mine.csv")]) == 0
+    assert len(gene_table("zebrafish")) == 50
+    assert main(["genes", "register", "zebrafish"]) == 2
+    assert "--table FILE" in capsys.readouterr().err
+    assert main(["genes", "fetch"]) == 2
+    assert "say whose table" in capsys.readouterr().err

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from scdataloader.scvi import scvi_ready
     from scdataloader.sources import find_sources, open_source
     from scdataloader.splits import Split, make_split
+    from scdataloader.store import CellStore, StoreLoader, open_store
 
 __all__ = [
     "CellBatch",
     "CellDataModule",
     "CellDataset",
+    "CellStore",
     "Collator",
     "CorpusReport",
     "GeneVocabulary",
@@ -31,6 +33,7 @@ __all__ = [
     "RefusedError",
     "Report",
     "Split",
+    "StoreLoader",
     "WeightedSampler",
     "__version__",
     "datasets",
@@ -38,6 +41,7 @@ __all__ = [
     "gene_table",
     "make_split",
     "open_source",
+    "open_store",
     "preprocess_files",
     "scvi_ready",
 ]
@@ -46,6 +50,7 @@ _HOME = {
     "CellBatch": "batch",
     "CellDataModule": "datamodule",
     "CellDataset": "cells",
+    "CellStore": "store",
     "Collator": "collate",
     "CorpusReport": "preprocess",
     "GeneVocabulary": "genes",
@@ -54,11 +59,13 @@ _HOME = {
     "RefusedError": "preprocess",
     "Report": "preprocess",
     "Split": "splits",
+    "StoreLoader": "store",
     "WeightedSampler": "sampling",
     "find_sources": "sources",
     "gene_table": "genes",
     "make_split": "splits",
     "open_source": "sources",
+    "open_store": "store",
     "preprocess_files": "preprocess",
     "scvi_ready": "scvi",
 }

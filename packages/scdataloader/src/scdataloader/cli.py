@@ -21,6 +21,7 @@ HELP = {
     "file": "a file or address",
     "files": "files, folders, globs, addresses, census:ID, lamin:NAME",
     "ids": "data set ids",
+    "store": "folder of a cell store",
     "action": "list, fetch or register; default: list",
     "organism": "whose table: danio_rerio, zebrafish, NCBITaxon:7955",
 }
@@ -248,11 +249,99 @@ def download(ids: list[str], release: str = "stable") -> int:
     return 0
 
 
+def build(files: list[str], out: Path, workers: int = 1, add: bool = False) -> int:
+    """Write preprocessed files as one cell store, for weighted random batches at memory speed.
+
+    Parameters
+    ----------
+    files
+        Preprocessed files, folders of them, globs.
+    out
+        Folder of the store. A build that was stopped goes on.
+    workers
+        Files converted at a time.
+    add
+        Add the files to the store that is there.
+    """
+    from scdataloader.sources import find_sources, unique_names
+    from scdataloader.store import CellStore
+    from scdataloader.store.report import describe
+
+    uris = find_sources(files)
+    named = list(zip(unique_names(uris), uris, strict=True))
+    if add:
+        store = CellStore.open(out)
+        store.add(named, workers=workers)
+    else:
+        CellStore.build(named, out, workers=workers)
+    sys.stdout.write(f"{describe(CellStore.open(out))}\n")
+    return 0
+
+
+def info(store: str) -> int:
+    """Say what a cell store, or files read as one, hold.
+
+    Parameters
+    ----------
+    store
+        Folder of a store, or a file.
+    """
+    from scdataloader.store import open_store
+    from scdataloader.store.report import describe
+
+    sys.stdout.write(f"{describe(open_store(store))}\n")
+    return 0
+
+
+def verify(store: str, quarantine: bool = False) -> int:
+    """Read every byte of a cell store and compare it with its checksums; the exit status is 1 if any differ.
+
+    Parameters
+    ----------
+    store
+        Folder of the store.
+    quarantine
+        Set damaged shards aside, so that the rest can be read; building again with the same inputs replaces them.
+    """
+    from scdataloader.store.report import verify_table
+
+    table = verify_table(store, quarantine=quarantine)
+    damaged = table[table["problem"] != ""]
+    sys.stdout.write(f"{len(table):,} shards of {table['cells'].sum():,} cells, {len(damaged):,} damaged\n")
+    if len(damaged):
+        sys.stdout.write(f"{damaged.to_string(index=False)}\n")
+    return 1 if len(damaged) else 0
+
+
+def export(store: str, out: Path) -> int:
+    """Write all cells of a store as one h5ad or zarr file.
+
+    Parameters
+    ----------
+    store
+        Folder of the store.
+    out
+        File to write, .h5ad or .zarr.
+    """
+    from scdataloader.store import CellStore
+
+    kinds = {".h5ad": "h5ad", ".zarr": "zarr"}
+    if out.suffix not in kinds:
+        raise ValueError(f"{out} must end in .h5ad or .zarr")
+    CellStore.open(store).export(out, format=kinds[out.suffix])
+    sys.stdout.write(f"written to {out}\n")
+    return 0
+
+
 #: Name of each command: its help, what runs it, and whether it takes the settings of `Preprocessor`.
 COMMANDS: dict[str, tuple[str, Callable[..., int], bool]] = {
     "check": ("say whether a file can be used, and what cleaning would remove", check, True),
     "preprocess": ("write clean copies of files, with tables and a page of what was removed", preprocess, True),
     "labels": ("print and draw the labels of files", labels, False),
+    "build": ("write preprocessed files as one cell store", build, False),
+    "info": ("say what a cell store or a file holds", info, False),
+    "verify": ("compare a cell store with its checksums", verify, False),
+    "export": ("write a cell store as h5ad or zarr", export, False),
     "genes": ("list organisms, fetch a gene table from Ensembl", genes, False),
     "download": ("fetch data sets of the CELLxGENE census", download, False),
 }

@@ -1,0 +1,32 @@
+"""Cells of many data sets, read one random cell at a time: packed as a `CellStore`, or from AnnData as it is."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scdataloader.store.anndata_store import AnnDataStore
+    from scdataloader.store.genemap import GeneMap
+    from scdataloader.store.loader import StoreLoader
+    from scdataloader.store.opening import open_store
+    from scdataloader.store.reader import CellReader
+    from scdataloader.store.store import CellStore
+
+__all__ = ["AnnDataStore", "CellReader", "CellStore", "GeneMap", "StoreLoader", "open_store"]
+
+_HOME = {
+    "AnnDataStore": "anndata_store",
+    "CellReader": "reader",
+    "CellStore": "store",
+    "GeneMap": "genemap",
+    "StoreLoader": "loader",
+    "open_store": "opening",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # the loader needs torch, which takes seconds to import
+    if name in _HOME:
+        return getattr(import_module(f"scdataloader.store.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'scdataloader.store' has no attribute {name!r}")

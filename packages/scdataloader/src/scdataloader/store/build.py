@@ -1,0 +1,194 @@
+"""Build a store, or add to one: every input becomes shards, in parallel; then one new manifest names them all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+from tqdm.auto import tqdm
+
+from scdataloader.counts import csr_counts, obs_table
+from scdataloader.store.cells_table import LABEL_SUFFIX
+from scdataloader.store.convert import convert
+from scdataloader.store.lock import build_lock
+from scdataloader.store.manifest import NAME, SCHEMA, GeneEntry, Manifest, ShardEntry
+from scdataloader.store.mapped import is_whole
+from scdataloader.store.shard import CELLS, COUNTS, ENTRY, UNFINISHED, file_entry
+
+#: What may be given as one data set: the path of a file, with or without a name, or an AnnData with its name.
+Given = Path | str | tuple[str, "Path | str | anndata.AnnData"]
+#: Begins of records are 32-bit numbers of 2-byte units.
+_LARGEST_SHARD = 2 * ((1 << 32) - 1)
+
+
+@dataclass(frozen=True)
+class Input:
+    """One data set to store; `key` tells it, with the settings, from all others."""
+
+    name: str
+    key: str
+    data: Path | anndata.AnnData = field(repr=False)
+
+
+def build(files: Sequence[Given], folder: Path, *, workers: int, shard_bytes: int, add: bool) -> Manifest:
+    """Convert the inputs and return the manifest that holds them; see `scdataloader.store.CellStore.build`."""
+    if workers < 1:
+        raise ValueError(f"workers={workers} must be at least 1")
+    if not 1 <= shard_bytes <= _LARGEST_SHARD:
+        raise ValueError(f"shard_bytes={shard_bytes} must lie between 1 and {_LARGEST_SHARD}")
+    inputs = [_input(given, shard_bytes) for given in files]
+    if not inputs:
+        raise ValueError("no files were given")
+    _check_distinct([one.name for one in inputs], "have the name")
+    _check_distinct([one.key for one in inputs], "hold the same data as")
+    with build_lock(folder):
+        former = Manifest.load(folder) if add or (folder / NAME).exists() else None
+        if former is not None and add:
+            _refuse_known(inputs, former)
+        elif former is not None:
+            _check_same(inputs, former, folder)
+            if not former.quarantined:
+                return former
+        for path in (folder / "shards").glob(f".*{UNFINISHED}"):
+            path.unlink(missing_ok=True)
+        finished = _finished(folder)
+        converted = _convert_all(inputs, folder, finished, workers, shard_bytes)
+        if former is not None and not add:  # what was quarantined has been written again
+            former = replace(former, shards=(), quarantined=())
+        manifest = _joined(folder, former, converted, shard_bytes)
+        manifest.save(folder)
+    return manifest
+
+
+def _input(given: Given, shard_bytes: int) -> Input:
+    name, data = given if isinstance(given, tuple) else (Path(given).stem, given)
+    digest = hashlib.sha256(json.dumps([name, SCHEMA, shard_bytes]).encode())
+    if isinstance(data, anndata.AnnData):
+        for content in _contents(data):
+            digest.update(content)
+        return Input(name, digest.hexdigest()[:16], data)
+    path = Path(data)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    # contents would take as long to read as to convert
+    for part in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        facts = part.stat()
+        digest.update(json.dumps([part.name, facts.st_size, facts.st_mtime_ns]).encode())
+    return Input(name, digest.hexdigest()[:16], path.resolve())
+
+
+def _contents(adata: anndata.AnnData) -> list[bytes]:
+    x = csr_counts(adata)
+    arrays = [x.indptr, x.indices, x.data]
+    names = [json.dumps(axis.tolist()).encode() for axis in (adata.var_names, adata.obs_names)]
+    return [*names, obs_table(adata).to_csv().encode(), *(np.ascontiguousarray(array).tobytes() for array in arrays)]
+
+
+def _check_distinct(values: Sequence[str], what: str) -> None:
+    repeated = sorted({value for value in values if values.count(value) > 1})
+    if repeated:
+        raise ValueError(f"several inputs {what} {repeated[:5]}: give each data set once, under a name of its own")
+
+
+def _check_same(inputs: Sequence[Input], former: Manifest, folder: Path) -> None:
+    names = [*(shard.name for shard in former.shards), *former.quarantined]
+    if {name.rpartition("-")[0] for name in names} != {one.key for one in inputs}:
+        raise FileExistsError(
+            f"{folder} is a finished store of {len(former.datasets)} data sets, from other inputs or settings: "
+            "use CellStore.add() to add data sets, or another folder"
+        )
+
+
+def _refuse_known(inputs: Sequence[Input], former: Manifest) -> None:
+    known = {shard.dataset for shard in former.shards} & {one.name for one in inputs}
+    if known:
+        raise ValueError(f"the store holds data sets named {sorted(known)[:5]} already: shards are never changed")
+
+
+def _finished(folder: Path) -> dict[str, list[ShardEntry]]:
+    """Return the complete shards on the disk by key, in their order, up to the first that is missing."""
+    found: dict[str, list[ShardEntry]] = {}
+    for path in sorted((folder / "shards").glob(f"*{ENTRY}")):
+        entry = ShardEntry.from_json(json.loads(path.read_text(encoding="utf-8")))
+        before = found.setdefault(entry.key, [])
+        follows = entry.first_cell == sum(one.n_cells for one in before)
+        if follows and all(is_whole(folder, entry, ending) for ending in (COUNTS, CELLS)):
+            before.append(entry)
+    return found
+
+
+def _convert_all(
+    inputs: Sequence[Input], folder: Path, finished: Mapping[str, list[ShardEntry]], workers: int, shard_bytes: int
+) -> list[ShardEntry]:
+    def one(item: Input) -> list[ShardEntry]:
+        kept = finished.get(item.key, [])
+        if kept and kept[-1].last:
+            return kept
+        if workers == 1 or isinstance(item.data, anndata.AnnData):
+            return convert(item.data, folder, name=item.name, key=item.key, shard_bytes=shard_bytes, kept=kept)
+        return _in_a_process(item, folder, shard_bytes, kept)
+
+    def shown(work: Iterable[list[ShardEntry]]) -> list[ShardEntry]:
+        bar = tqdm(work, desc="storing data sets", total=len(inputs), disable=None)
+        return [entry for entries in bar for entry in entries]
+
+    if workers == 1:
+        return shown(map(one, inputs))
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            return shown(pool.map(one, inputs))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_a_process(item: Input, folder: Path, shard_bytes: int, kept: list[ShardEntry]) -> list[ShardEntry]:
+    """Convert in a fresh process. Unlike multiprocessing's, it does not run the caller's script again."""
+    task = {
+        "data": str(item.data),
+        "folder": str(folder),
+        "name": item.name,
+        "key": item.key,
+        "shard_bytes": shard_bytes,
+        "kept": [asdict(entry) for entry in kept],
+    }
+    command = [sys.executable, "-m", "scdataloader.store.convert"]
+    done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise RuntimeError(f"{item.name} could not be stored:\n{done.stderr[-2000:]}")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if "refused" in answer:
+        raise ValueError(answer["refused"])
+    if "system" in answer:
+        raise OSError(*answer["system"])
+    return [ShardEntry.from_json(entry) for entry in answer["shards"]]
+
+
+def _joined(folder: Path, former: Manifest | None, new: Sequence[ShardEntry], shard_bytes: int) -> Manifest:
+    from importlib.metadata import version
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    shards = (*(former.shards if former else ()), *new)
+    known = {entry.hash: entry for entry in former.genes} if former else {}
+    labels = set(former.labels) if former else set()
+    for entry in new:
+        if entry.genes not in known:
+            path = folder / "genes" / f"{entry.genes}.parquet"
+            known[entry.genes] = GeneEntry(entry.genes, pq.read_metadata(path).num_rows, file_entry(path))
+        with pa.memory_map(str(folder / "shards" / f"{entry.name}.cells.arrow")) as file:
+            labels.update(name for name in pa.ipc.open_file(file).schema.names if name.endswith(LABEL_SUFFIX))
+    content: dict[str, Any] = {"genes": tuple(known.values()), "shards": shards, "labels": tuple(sorted(labels))}
+    if former is not None:
+        return former.next(**content)
+    settings = {"shard_bytes": shard_bytes, "scdataloader": version("scdataloader")}
+    return Manifest(version=1, quarantined=(), settings=settings, **content)

@@ -1,0 +1,95 @@
+"""From the genes of a store, which may differ between data sets, to the genes that are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from scdataloader.genes import GeneVocabulary
+    from scdataloader.store.memory import Targets
+
+
+@dataclass(frozen=True, eq=False)
+class GeneMap:
+    """Target of each gene of each gene table of a store: a place in a list of wanted genes.
+
+    Attributes
+    ----------
+    tables
+        One array a gene table: int32, shape (n_genes,), the target of each gene, -1 for those that are not wanted.
+    width
+        Number of wanted genes.
+
+    Raises
+    ------
+    ValueError
+        When two genes of a table have the same target: one would overwrite the other.
+    """
+
+    tables: Sequence[np.ndarray] = field(repr=False)
+    width: int
+
+    def __post_init__(self) -> None:
+        for number, target in enumerate(self.tables):
+            known = target[target >= 0]
+            if len(np.unique(known)) < len(known):
+                raise ValueError(f"gene table {number}: several of its genes have the same target")
+            if len(known) and known.max() >= self.width:
+                raise ValueError(f"gene table {number} has targets up to {known.max()}, but width={self.width}")
+
+    @classmethod
+    def of(cls, tables: Iterable[pd.DataFrame], wanted: GeneVocabulary | Sequence[str]) -> GeneMap:
+        """Map the genes of gene tables (their index) to a vocabulary, or to a list of gene ids in its order.
+
+        Genes that a table's column ``measured`` says were not measured have no target: `Preprocessor` may add them.
+
+        Raises
+        ------
+        ValueError
+            When a wanted gene is listed twice.
+        """
+        ids = pd.Index(list(wanted if isinstance(wanted, Sequence) else wanted.ids))
+        if not ids.is_unique:
+            raise ValueError(f"genes are listed twice, such as {ids[ids.duplicated()].unique().tolist()[:3]}")
+        return cls([np.where(measured(t), ids.get_indexer(t.index), -1).astype(np.int32) for t in tables], len(ids))
+
+    @cached_property
+    def n_measured(self) -> np.ndarray:
+        """Number of wanted genes that each table measures; int64, shape (n_tables,)."""
+        return np.array([int((target >= 0).sum()) for target in self.tables], dtype=np.int64)
+
+    @cached_property
+    def measured(self) -> np.ndarray:
+        """Whether each table measures each wanted gene; bool, shape (n_tables, width)."""
+        out = np.zeros((len(self.tables), self.width), dtype=bool)
+        for row, target in zip(out, self.tables, strict=True):
+            row[target[target >= 0]] = True
+        return out
+
+    @cached_property
+    def targets(self) -> Targets:
+        """The same as the kernels take it: all tables in one array, unwanted genes at `width`, one past the last."""
+        from scdataloader.store.memory import Targets
+
+        padded = [np.append(np.where(target < 0, self.width, target), self.width) for target in self.tables]
+        known = [np.sort(target[target >= 0]) for target in self.tables]
+        return Targets(
+            target=np.concatenate([*padded, np.empty(0, np.int32)]).astype(np.int32),
+            target_start=np.cumsum([0, *(len(part) for part in padded)], dtype=np.int64),
+            measured=np.concatenate([*known, np.empty(0, np.int32)]).astype(np.int32),
+            measured_start=np.cumsum([0, *(len(part) for part in known)], dtype=np.int64),
+            width=self.width,
+        )
+
+
+def measured(genes: pd.DataFrame) -> np.ndarray:
+    """Return which genes of a data set were measured: its column of that name, else all; bool."""
+    if "measured" not in genes:
+        return np.ones(len(genes), dtype=np.bool_)
+    return np.asarray(genes["measured"], dtype=np.bool_)

@@ -1,0 +1,252 @@
+"""Compiled choices of genes for many cells at once, dense or as lists, over any way that the counts are stored.
+
+All release the GIL and use one thread each: callers run several at once, on batches of their own. What differs between
+stores is how one row is read: `scdataloader.store.records` for shards, `scdataloader.store.csr_rows` for CSR matrices.
+The kernels return the place in `rows` of the first row that cannot be read, else -1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba.extending import overload
+
+from scdataloader.store import csr_rows, records
+from scdataloader.store.csr_rows import CsrParts
+from scdataloader.store.draws import below, choose_in_place, start
+from scdataloader.store.memory import Targets
+from scdataloader.store.records import Shards
+
+#: Counts above this many are sorted by comparison, not by counting, when the most expressed genes are chosen.
+_BINS = 256
+#: Where counts may be.
+Cells = Shards | CsrParts
+
+
+def _reader(cells: Any) -> Any:
+    """Return the module that reads rows of these cells; `cells` is their type, of Python or of numba."""
+    return records if getattr(cells, "instance_class", cells) is Shards else csr_rows
+
+
+def _room(cells: Cells, targets: Targets) -> int:
+    """Return the most entries that a row may have, plus the one written ahead."""
+    return int(_reader(type(cells)).room(cells, targets))
+
+
+def _expressed(cells: Cells, targets: Targets, row: int, genes: np.ndarray, counts: np.ndarray) -> Any:
+    """Write the wanted genes of a row and their counts (int64); return (gene table or -1, number of genes)."""
+    return _reader(type(cells)).expressed(cells, targets, row, genes, counts)
+
+
+def _dense_row(
+    cells: Cells, targets: Targets, row: int, out: np.ndarray, base: int, genes: np.ndarray, counts: np.ndarray
+) -> Any:
+    """Write the counts of a row's genes to ``out[base + target]``; False if it cannot be read. Two arrays of room."""
+    return _reader(type(cells)).dense_row(cells, targets, row, out, base, genes, counts)
+
+
+# numba wants the compiled function to have the very signature of the one that chooses it
+@overload(_room)
+def _compiled_room(cells: Any, targets: Any) -> Any:  # noqa: ARG001
+    room = _reader(cells).room
+
+    def compiled(cells: Any, targets: Any) -> Any:
+        return room(cells, targets)
+
+    return compiled
+
+
+@overload(_expressed)
+def _compiled_expressed(cells: Any, targets: Any, row: Any, genes: Any, counts: Any) -> Any:  # noqa: ARG001
+    expressed = _reader(cells).expressed
+
+    def compiled(cells: Any, targets: Any, row: Any, genes: Any, counts: Any) -> Any:
+        return expressed(cells, targets, row, genes, counts)
+
+    return compiled
+
+
+@overload(_dense_row)
+def _compiled_dense_row(cells: Any, targets: Any, row: Any, out: Any, base: Any, genes: Any, counts: Any) -> Any:  # noqa: ARG001
+    dense_row = _reader(cells).dense_row
+
+    def compiled(cells: Any, targets: Any, row: Any, out: Any, base: Any, genes: Any, counts: Any) -> Any:
+        return dense_row(cells, targets, row, out, base, genes, counts)
+
+    return compiled
+
+
+@numba.njit(nogil=True, cache=True)
+def dense(cells: Cells, targets: Targets, rows: np.ndarray, out: np.ndarray) -> int:
+    """Write the counts of each row to the place of its gene, 0 elsewhere.
+
+    `out` is float32, shape (n_rows · width + 1,): genes without a target are written one past the end of their row,
+    which the next row clears. That is faster than to ask, for each count, whether its gene is wanted.
+    """
+    width = targets.width
+    room = _room(cells, targets)
+    genes, counts = np.empty(room, np.int32), np.empty(room, np.int64)
+    for i in range(len(rows)):
+        base = i * width
+        out[base : base + width] = 0
+        if not _dense_row(cells, targets, rows[i], out, base, genes, counts):
+            return i
+    return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _pad(
+    targets: Targets, table: int, state: np.uint64, seen: np.ndarray, mark: int, n: int, genes: np.ndarray
+) -> bool:
+    """Fill ``genes[n:]`` with measured genes not yet seen, drawn without replacement; each subset as likely.
+
+    False if there are too few, which happens only where a damaged record has a gene twice.
+    """
+    measured = targets.measured[targets.measured_start[table] : targets.measured_start[table + 1]]
+    size = len(genes)
+    if 4 * size < 3 * len(measured):  # few enough to draw until one is new
+        while n < size:
+            state, number = below(state, len(measured))
+            gene = measured[number]
+            if seen[gene] != mark:
+                seen[gene] = mark
+                genes[n] = gene
+                n += 1
+        return True
+    left = len(measured) - n
+    for gene in measured:
+        if n == size:
+            break
+        if seen[gene] != mark:
+            state, number = below(state, max(left, 1))
+            if number < size - n:
+                genes[n] = gene
+                n += 1
+            left -= 1
+    return n == size
+
+
+@numba.njit(nogil=True, cache=True)
+def random_expressed(
+    cells: Cells,
+    targets: Targets,
+    rows: np.ndarray,
+    seed: np.uint64,
+    positions: np.ndarray,
+    out_genes: np.ndarray,
+    out_counts: np.ndarray,
+) -> int:
+    """Write a random choice of each row's expressed genes, padded by random measured ones; shapes (n_rows, size)."""
+    size = out_genes.shape[1]
+    room = _room(cells, targets)
+    genes, counts = np.empty(room, np.int32), np.empty(room, np.int64)
+    seen = np.full(targets.width, -1, np.int32)
+    for i in range(len(rows)):
+        table, n = _expressed(cells, targets, rows[i], genes, counts)
+        if table < 0:
+            return i
+        state = start(seed, positions[i])
+        if n > size:
+            choose_in_place(state, genes, counts, n, size)
+            n = size
+        for j in range(n):
+            out_genes[i, j] = genes[j]
+            out_counts[i, j] = counts[j]
+        if n < size:
+            out_counts[i, n:] = 0
+            for j in range(n):
+                seen[genes[j]] = i
+            if not _pad(targets, table, state, seen, i, n, out_genes[i]):
+                return i
+    return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def most_expressed(
+    cells: Cells,
+    targets: Targets,
+    rows: np.ndarray,
+    seed: np.uint64,
+    positions: np.ndarray,
+    out_genes: np.ndarray,
+    out_counts: np.ndarray,
+) -> int:
+    """Write each row's most expressed genes by falling count, ties in random order, padded as `random_expressed`."""
+    size = out_genes.shape[1]
+    room = _room(cells, targets)
+    genes, counts, order = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.int32)
+    seen = np.full(targets.width, -1, np.int32)
+    begins, ends = np.empty(_BINS + 1, np.int64), np.empty(_BINS + 1, np.int64)
+    for i in range(len(rows)):
+        table, n = _expressed(cells, targets, rows[i], genes, counts)
+        if table < 0:
+            return i
+        state = _by_falling_count(start(seed, positions[i]), counts[:n], order, begins, ends)
+        kept = min(n, size)
+        for j in range(kept):
+            out_genes[i, j] = genes[order[j]]
+            out_counts[i, j] = counts[order[j]]
+        if kept < size:
+            out_counts[i, kept:] = 0
+            for j in range(kept):
+                seen[genes[j]] = i
+            if not _pad(targets, table, state, seen, i, kept, out_genes[i]):
+                return i
+    return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _by_falling_count(
+    state: np.uint64, counts: np.ndarray, order: np.ndarray, begins: np.ndarray, ends: np.ndarray
+) -> np.uint64:
+    """Write the places of the counts to `order`, largest first, equal ones in random order; return the next state.
+
+    A counting sort that shuffles each bin while it fills (inside-out Fisher-Yates). The few counts from `_BINS` on
+    share a bin; it is sorted by comparison, which keeps the chance order of equal ones.
+    """
+    ends[:] = 0
+    for count in counts:
+        ends[min(count, _BINS)] += 1
+    total = 0
+    for value in range(_BINS, -1, -1):
+        begins[value] = total
+        total += ends[value]
+        ends[value] = begins[value]
+    for j in range(len(counts)):
+        value = min(counts[j], _BINS)
+        begin, end = begins[value], ends[value]
+        state, number = below(state, end - begin + 1)
+        order[end] = order[begin + number]
+        order[begin + number] = j
+        ends[value] = end + 1
+    if ends[_BINS] > 1:
+        large = order[: ends[_BINS]].copy()
+        order[: ends[_BINS]] = large[np.argsort(-counts[large], kind="mergesort")]
+    return state
+
+
+@numba.njit(nogil=True, cache=True)
+def csr(
+    cells: Cells,
+    targets: Targets,
+    rows: np.ndarray,
+    ends: np.ndarray,
+    out_genes: np.ndarray,
+    out_counts: np.ndarray,
+) -> int:
+    """Write the wanted genes of all rows one row after the other; `ends` (n_rows + 1) gets the row pointers."""
+    room = _room(cells, targets)
+    genes, counts = np.empty(room, np.int32), np.empty(room, np.int64)
+    ends[0] = 0
+    for i in range(len(rows)):
+        table, n = _expressed(cells, targets, rows[i], genes, counts)
+        begin = ends[i]
+        if table < 0 or begin + n > len(out_genes):
+            return i
+        for j in range(n):
+            out_genes[begin + j] = genes[j]
+            out_counts[begin + j] = counts[j]
+        ends[i + 1] = begin + n
+    return -1

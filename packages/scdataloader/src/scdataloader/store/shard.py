@@ -1,0 +1,104 @@
+"""Write one shard: packed records as they come, then the table of its cells; both appear together or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scdataloader.store.cells_table import to_arrow, write_table
+from scdataloader.store.manifest import FileEntry, ShardEntry, write_json
+
+COUNTS, CELLS, ENTRY = ".counts", ".cells.arrow", ".json"
+#: How temporary files end; a builder that starts removes those a killed one left.
+UNFINISHED = ".part"
+UNIT = 2
+
+
+class ShardWriter:
+    """Streams records to a temporary file; `finish` gives the shard its name. Use it in a ``with`` block."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._name = name
+        folder.mkdir(parents=True, exist_ok=True)
+        self._temporary = [_temporary(folder, name + ending) for ending in (COUNTS, CELLS)]
+        self._file = self._temporary[0].open("wb")
+        self._digest = hashlib.sha256()
+        self._begin: list[np.ndarray] = []
+        self._n_genes: list[np.ndarray] = []
+        self._total: list[np.ndarray] = []
+        self.n_units = 0
+        self.n_cells = 0
+
+    def write(self, records: np.ndarray, sizes: np.ndarray, n_genes: np.ndarray, total: np.ndarray) -> None:
+        """Append records, uint16, with the units, expressed genes and summed counts of each, shape (n_cells,)."""
+        data = records.astype("<u2", copy=False).view(np.uint8).data
+        self._file.write(data)
+        self._digest.update(data)
+        self._begin.append(self.n_units + np.cumsum(sizes) - sizes)
+        self._n_genes.append(n_genes)
+        self._total.append(total)
+        self.n_units += int(sizes.sum())
+        self.n_cells += len(sizes)
+
+    def finish(self, obs: pd.DataFrame, **facts: Any) -> ShardEntry:
+        """Write the table of the cells and the shard's entry; `facts` are the entry's remaining fields."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        n_genes, summed = np.concatenate(self._n_genes), np.concatenate(self._total)
+        total = obs["total_counts"].to_numpy(np.float32) if "total_counts" in obs else summed
+        write_table(to_arrow(obs, np.concatenate(self._begin), n_genes, total), str(self._temporary[1]))
+        entry = ShardEntry(
+            name=self._name,
+            n_cells=self.n_cells,
+            n_values=int(n_genes.sum()),
+            counts=FileEntry(self.n_units * UNIT, self._digest.hexdigest()),
+            cells=file_entry(self._temporary[1]),
+            **facts,
+        )
+        for temporary, ending in zip(self._temporary, (COUNTS, CELLS), strict=True):
+            _sync(temporary)
+            temporary.replace(self._folder / (self._name + ending))
+        # last, for it says that the shard is complete
+        write_json(self._folder / (self._name + ENTRY), asdict(entry))
+        return entry
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        for temporary in self._temporary:
+            temporary.unlink(missing_ok=True)
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Return the size and checksum of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return FileEntry(file.tell(), digest)
+
+
+def _temporary(folder: Path, name: str) -> Path:
+    handle, path = tempfile.mkstemp(dir=folder, prefix=f".{name}-", suffix=UNFINISHED)
+    os.close(handle)
+    umask = os.umask(0)
+    os.umask(umask)
+    Path(path).chmod(0o666 & ~umask)
+    return Path(path)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

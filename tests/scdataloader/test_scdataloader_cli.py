@@ -138,7 +138,8 @@ def test_a_store_is_built_shown_checked_and_exported(file, tmp_path, capsys):
     assert "1 damaged" in capsys.readouterr().out
 
 
-def test_gene_tables_are_listed_and_registered(tmp_path, capsys):
+def test_gene_tables_are_listed_and_registered(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SCDATALOADER_CACHE", str(tmp_path / "cache"))  # other tests count on there being none
     assert main(["genes"]) == 0
     assert "NCBITaxon:10090" in capsys.readouterr().out
     gene_table("human").iloc[:50].reset_index().to_csv(tmp_path / "mine.csv", index=False)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from benchmarks.grn.retina import network_scores
 from benchmarks.speed.loader.benchmark import loader_times
+from benchmarks.speed.loader.sampler import sampler_times
 from benchmarks.speed.model import model_times
 from benchmarks.speed.networks import network_times
 from benchmarks.speed.preprocess import preprocess_times
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
         "Preprocessing a file of 500,000 cells: one run, one process",
         preprocess_times,
     ),
+    "speed_sampler": ("Weighted draws from up to 100 million cells: median of 3 runs", sampler_times),
     "speed_loader": (
         "Reading cells: cells/s, one core where not said, median of 3 windows (see `speed_loader_notes.md`)",
         loader_times,

@@ -1,0 +1,1 @@
+"""Reading cells: the corpus, the candidate formats."""

@@ -1,1 +1,1 @@
-"""Reading cells: the corpus, the candidate formats."""
+"""Reading cells: the corpus, the candidate formats, all loaders side by side."""

@@ -68,6 +68,10 @@ def loader_times(options: Options | None = None) -> pd.DataFrame:
     job = common_job(files, options)
     chosen = [one for one in LOADERS if not options.only or any(part in one.name for part in options.only)]
     rows: list[dict[str, Any]] = []
+    if not options.resume:
+        for loader in chosen:
+            for old in (data / "measured").glob(f"{loader.slug}-*.json"):
+                old.unlink()
     for loader in chosen:
         cost: dict[str, float] = {}
         try:

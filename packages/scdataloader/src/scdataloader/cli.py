@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import docstring_parser
 import jsonargparse
@@ -163,7 +163,7 @@ def labels(
         Draw each tree: to this picture, with the class added to the name where there are several.
     """
     from scdataloader.label_tree import draw_tree, label_counts, tree_text
-    from scdataloader.labels import CLASSES, LabelSpace
+    from scdataloader.labels import CLASSES, LabelSpace, label_column
     from scdataloader.sources import open_source
     from scdataloader.sources.find import find_sources
     from scdataloader.write import atomic
@@ -172,7 +172,7 @@ def labels(
     for uri in find_sources(files):
         with open_source(uri) as source:
             tables.append(source.obs)
-    chosen = classes or [name for name in CLASSES if any(_has_class(table, name) for table in tables)]
+    chosen = classes or [name for name in CLASSES if any(label_column(table.columns, name) for table in tables)]
     if not chosen:
         raise ValueError(f"the files have labels of none of {list(CLASSES)}: name the columns with --classes")
     space = LabelSpace.from_obs(tables, chosen, min_leaves=0)
@@ -188,10 +188,6 @@ def labels(
             space.save(temporary)
         sys.stdout.write(f"label space written to {json}\n")
     return 0
-
-
-def _has_class(table: Any, name: str) -> bool:
-    return name in table or f"{name}_ontology_term_id" in table
 
 
 def genes(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -12,29 +10,20 @@ from scdataloader.labels import CLASSES, SUFFIX, check_labels, class_scope, corp
 _SHOWN = 5
 
 
-def with_terms(obs: pd.DataFrame, required: Sequence[str]) -> tuple[pd.DataFrame, list[str], list[str]]:
+def with_terms(obs: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Add a column of ontology terms for each label class that has names only.
 
     Parameters
     ----------
     obs
         One row a cell.
-    required
-        Label classes that there have to be; see `scdataloader.LabelSpace.from_obs`.
 
     Returns
     -------
     tuple
         A table with the added columns ``<class>_ontology_term_id`` (``"unknown"`` for names that are not understood);
         the names of these columns; and a warning for each class with labels that are not understood.
-
-    Raises
-    ------
-    ValueError
-        When a required class has no column; the message names the nearest.
     """
-    for name in required:
-        class_scope([obs], name)
     out, added, warnings = obs, [], []
     for name in CLASSES:
         if label_column(obs.columns, name) is None:

@@ -87,7 +87,7 @@ def _run(settings: Preprocessor, source: Source, open_sink: Callable[[int], Sink
     table = gene_table(organism, release=settings.gene_release).loc[list(genes.ids)]
     sink = open_sink(len(genes.ids))
     metrics, keep = _stream(settings, counts, genes, table, keep, sink, report)
-    obs = _label(settings, tidy(source.obs[keep]), len(genes.ids), report)
+    obs = _label(tidy(source.obs[keep]), len(genes.ids), report)
     obs["organism_ontology_term_id"] = pd.Categorical([organism] * len(obs))
     metrics.index = obs.index
     obs = obs.drop(columns=[name for name in metrics if name in obs])
@@ -218,8 +218,8 @@ def _flag(settings: Preprocessor, metrics: pd.DataFrame, n_genes: int, report: R
     report.add("quality", shape, shape, detail)
 
 
-def _label(settings: Preprocessor, obs: pd.DataFrame, n_genes: int, report: Report) -> pd.DataFrame:
-    obs, added, warnings = with_terms(obs, settings.labels)
+def _label(obs: pd.DataFrame, n_genes: int, report: Report) -> pd.DataFrame:
+    obs, added, warnings = with_terms(obs)
     report.warnings += warnings
     if added:
         report.add("labels", (len(obs), n_genes), (len(obs), n_genes), f"{', '.join(added)} added from names")

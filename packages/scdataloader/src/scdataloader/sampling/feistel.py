@@ -19,27 +19,17 @@ import numba
 import numpy as np
 
 from scdataloader.sampling.philox import below
+from scdataloader.splitmix import STEP, mix
 
 #: Rounds for many, and for few: where the halves take few values, each round mixes less (with 16 the 720 orders of six
 #: are not yet equally likely). For many, fewer than about six can be told from a random order.
 _ROUNDS, ROUNDS, _FEW = 10, 24, 1 << 16
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_30, _27, _31 = np.uint64(30), np.uint64(27), np.uint64(31)
 
 
 @lru_cache(maxsize=64)
 def round_keys(seed: int, epoch: int) -> np.ndarray:
     """Return the keys of the rounds; uint64, shape (`ROUNDS`,), not to be written to."""
     return np.random.SeedSequence([seed, epoch]).generate_state(ROUNDS, np.uint64)
-
-
-@numba.njit(nogil=True, cache=True, inline="always")
-def mix(value: np.uint64) -> np.uint64:
-    """Scramble 64 bits, one to one."""
-    value = (value ^ (value >> _30)) * _FIRST
-    value = (value ^ (value >> _27)) * _SECOND
-    return value ^ (value >> _31)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -59,10 +49,10 @@ def permute(
     while True:
         left, right = place // b, place % b
         for r in range(0, rounds, 2):
-            left += below(mix(keys[r] + shift + right * _STEP), a)
+            left += below(mix(keys[r] + shift + right * STEP), a)
             if left >= a:
                 left -= a
-            right += below(mix(keys[r + 1] + shift + left * _STEP), b)
+            right += below(mix(keys[r + 1] + shift + left * STEP), b)
             if right >= b:
                 right -= b
         place = left * b + right
@@ -80,9 +70,9 @@ def place_of(
     while True:
         left, right = value // b, value % b
         for r in range(rounds - 2, -1, -2):
-            turn = below(mix(keys[r + 1] + shift + left * _STEP), b)
+            turn = below(mix(keys[r + 1] + shift + left * STEP), b)
             right = right - turn if right >= turn else right + b - turn
-            turn = below(mix(keys[r] + shift + right * _STEP), a)
+            turn = below(mix(keys[r] + shift + right * STEP), a)
             left = left - turn if left >= turn else left + a - turn
         value = left * b + right
         if value < n:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from scdataloader.sampling.feistel import mix
-
-_STEP = np.uint64(0x9E3779B97F4A7C15)
+from scdataloader.splitmix import STEP, mix
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -73,5 +71,5 @@ def digest(members: np.ndarray) -> np.uint64:
     """Return a hash of a list of cells in their order."""
     total = np.uint64(0)
     for i in range(len(members)):
-        total += mix(np.uint64(members[i]) + np.uint64(i) * _STEP)
+        total += mix(np.uint64(members[i]) + np.uint64(i) * STEP)
     return total

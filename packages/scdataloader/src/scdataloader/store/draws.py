@@ -9,29 +9,21 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_30, _27, _31, _32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
+from scdataloader.splitmix import STEP, mix
 
-
-@numba.njit(nogil=True, cache=True, inline="always")
-def mix(value: np.uint64) -> np.uint64:
-    """Scramble 64 bits, one to one."""
-    value = (value ^ (value >> _30)) * _FIRST
-    value = (value ^ (value >> _27)) * _SECOND
-    return value ^ (value >> _31)
+_32 = np.uint64(32)
 
 
 @numba.njit(nogil=True, cache=True)
 def start(seed: np.uint64, position: int) -> np.uint64:
     """Return the state of the generator of one draw."""
-    return mix(mix(np.uint64(seed) + _STEP) ^ (np.uint64(position) * _STEP))
+    return mix(mix(np.uint64(seed) + STEP) ^ (np.uint64(position) * STEP))
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def below(state: np.uint64, limit: int) -> tuple[np.uint64, int]:
     """Return the next state and a whole number from 0 to `limit` - 1 (below 2^31, its bias under 2^-32 · limit)."""
-    state += _STEP
+    state += STEP
     number: int = np.int64(((mix(state) >> _32) * np.uint64(limit)) >> _32)  # type: ignore[assignment]
     return state, number
 

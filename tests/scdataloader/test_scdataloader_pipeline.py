@@ -82,6 +82,11 @@ def test_duplicate_names_are_summed_or_the_first_kept():
     assert first.obs["total_counts"].tolist() == [111, 22]  # of all that was measured
 
 
+def test_sums_may_leave_the_type_of_the_counts():
+    cells = make(np.array([[60_000, 1, 60_000], [2, 20, 0]], dtype=np.uint16), genes=(TP53, EGFR, TP53))
+    assert ANY_CELL(cells)[0][:, TP53].X.toarray().ravel().tolist() == [120_000, 2]
+
+
 def test_the_best_column_of_var_names_the_genes():
     cells = make([[1, 10], [2, 20]], genes=("TP53", "not known"))
     cells.var["gene_ids"] = [TP53, EGFR]

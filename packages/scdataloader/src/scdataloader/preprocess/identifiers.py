@@ -280,7 +280,6 @@ def merge_columns(matrix: sparse.csr_matrix, ids: Sequence[str | None]) -> tuple
         return matrix, list(order)
     if len(order) == len(source):  # nothing to sum: plain selection keeps the integer type and is faster
         return sparse.csr_matrix(matrix[:, source]), list(order)
-    gather = sparse.csr_matrix(
-        (np.ones(len(source), dtype=matrix.dtype), (source, target[source])), shape=(len(ids), len(order))
-    )
+    # float64: the sum of two counts may not fit their narrow integer type
+    gather = sparse.csr_matrix((np.ones(len(source)), (source, target[source])), shape=(len(ids), len(order)))
     return sparse.csr_matrix(matrix @ gather), list(order)

@@ -1,0 +1,1 @@
+"""One module a subcommand of ``scprint``, each with ``run(arguments) -> exit status``."""

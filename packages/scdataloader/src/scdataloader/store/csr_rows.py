@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numba.np.numpy_support import carray
 
-from scdataloader.store.memory import Targets, pointer
+from scdataloader.store.memory import Space, Targets, pointer
 
 LARGEST_COUNT = 2**32 - 1
 #: Types of stored numbers, by their code in `CsrParts`.
@@ -164,34 +164,58 @@ def room(parts: CsrParts, targets: Targets) -> int:  # noqa: ARG001 (as for ever
 
 
 @numba.njit(nogil=True, cache=True)
-def expressed(parts: CsrParts, targets: Targets, row: int, genes: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
-    """Write the wanted genes of a row and their counts (int64); return (gene table or -1, number of genes)."""
-    part, n_stored = _read(parts, row, genes, counts)
+def most_values(parts: CsrParts, targets: Targets, row: int) -> int:  # noqa: ARG001 (as for every store)
+    """Return a number that the row's genes do not exceed, -1 if there is no such row."""
+    if row < 0 or row >= parts.first_row[-1]:
+        return -1
+    part = np.searchsorted(parts.first_row, row, side="right") - 1
+    ends = carray(pointer(parts.ends[part]), parts.first_row[part + 1] - parts.first_row[part] + 1, np.int64)
+    at = row - parts.first_row[part]
+    most: int = ends[at + 1] - ends[at]
+    return most
+
+
+@numba.njit(nogil=True, cache=True)
+def expressed(
+    parts: CsrParts,
+    targets: Targets,
+    row: int,
+    genes: np.ndarray,
+    counts: np.ndarray,
+    space: Space,
+    mark: np.uint8,
+) -> tuple[int, int]:
+    """Write the wanted genes of a row and their counts, and mark them; return (gene table or -1, number of genes).
+
+    One entry more than `most_values` is written to.
+    """
+    part, n_stored = _read(parts, row, space.genes, space.counts)
     if part < 0:
         return -1, 0
     table = parts.table[part]
     target = targets.target[targets.target_start[table] : targets.target_start[table] + parts.n_genes[part]]
-    n = 0
-    for j in range(n_stored):
-        place, count = target[genes[j]], counts[j]
+    width = np.uint32(targets.width)
+    n: Any = np.uint64(0)
+    for j in range(np.uint64(n_stored)):
+        place: Any = np.uint32(target[np.uint32(space.genes[j])])
+        place = place if space.counts[j] > 0 else width
         genes[n] = place
-        counts[n] = count
-        n += (place < targets.width) & (count > 0)
-    return table, n
+        counts[n] = space.counts[j]
+        space.seen[place] = mark
+        n += np.uint64(place < width)
+    return table, np.int64(n)  # type: ignore[return-value]
 
 
 @numba.njit(nogil=True, cache=True)
-def dense_row(
-    parts: CsrParts, targets: Targets, row: int, out: np.ndarray, base: int, genes: np.ndarray, counts: np.ndarray
-) -> bool:
+def dense_row(parts: CsrParts, targets: Targets, row: int, out: np.ndarray, base: int, space: Space) -> bool:
     """Write the counts of a row's genes to ``out[base + target]``; False if the row cannot be read."""
-    part, n = _read(parts, row, genes, counts)
+    part, n = _read(parts, row, space.genes, space.counts)
     if part < 0:
         return False
     table = parts.table[part]
     target = targets.target[targets.target_start[table] : targets.target_start[table] + parts.n_genes[part]]
-    for j in range(n):
-        out[base + target[genes[j]]] = np.float32(counts[j])
+    for j in range(np.uint64(n)):
+        out[np.uint64(base) + np.uint64(target[np.uint64(space.genes[j])])] = np.float32(space.counts[j])
     return True
 
 
@@ -211,7 +235,7 @@ def sums(parts: CsrParts, rows: np.ndarray, totals: np.ndarray, n_genes: np.ndar
 @numba.njit(nogil=True, cache=True)
 def n_stored(parts: CsrParts, rows: np.ndarray) -> int:
     """Return how many values are stored of these rows; those that do not exist have none."""
-    total: Any = 0
+    total = 0
     for row in rows:
         if row >= 0 and row < parts.first_row[-1]:
             part = np.searchsorted(parts.first_row, row, side="right") - 1

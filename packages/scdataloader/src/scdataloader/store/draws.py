@@ -6,6 +6,8 @@ started anew for each position: no thread, worker or batch border changes what a
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 
@@ -29,17 +31,33 @@ def below(state: np.uint64, limit: int) -> tuple[np.uint64, int]:
 
 
 @numba.njit(nogil=True, cache=True)
-def choose_in_place(state: np.uint64, genes: np.ndarray, counts: np.ndarray, n: int, size: int) -> np.uint64:
-    """Keep `size` of the first `n` entries of both arrays, each subset as likely, in their order.
+def choose(
+    state: np.uint64,
+    genes: np.ndarray,
+    counts: np.ndarray,
+    drawn: np.ndarray,
+    out_genes: np.ndarray,
+    out_counts: np.ndarray,
+) -> np.uint64:
+    """Copy as many entries as `out_genes` holds, fewer than there are, in their order; each subset is as likely.
 
-    Selection sampling (Knuth, The Art of Computer Programming 2, 3.4.2, algorithm S).
+    The smaller of the two parts, the kept or the left, is drawn one by one until each is new; `drawn` (bool, one an
+    entry) is where they are marked. That is faster than to ask of each entry whether to keep it.
     """
-    kept = 0
-    for j in range(n):
-        state, number = below(state, n - j)
-        genes[kept] = genes[j]
-        counts[kept] = counts[j]
-        kept += number < size - kept
-        if kept == size:
+    n, size = len(genes), len(out_genes)
+    n_drawn = min(size, n - size)
+    keep = n_drawn == size
+    drawn[:n] = False
+    so_far: Any = np.uint64(0)
+    while so_far < np.uint64(n_drawn):
+        state, number = below(state, n)
+        so_far += np.uint64(not drawn[np.uint64(number)])
+        drawn[np.uint64(number)] = True
+    kept: Any = np.uint64(0)
+    for j in range(np.uint64(n)):
+        out_genes[kept] = genes[j]
+        out_counts[kept] = counts[j]
+        kept += np.uint64(drawn[j] == keep)
+        if kept == np.uint64(size):
             break
     return state

@@ -15,8 +15,8 @@ from numba.extending import overload
 
 from scdataloader.store import csr_rows, records
 from scdataloader.store.csr_rows import CsrParts
-from scdataloader.store.draws import below, choose_in_place, start
-from scdataloader.store.memory import Targets
+from scdataloader.store.draws import below, choose, start
+from scdataloader.store.memory import Space, Targets
 from scdataloader.store.records import Shards
 
 #: Counts above this many are sorted by comparison, not by counting, when the most expressed genes are chosen.
@@ -35,16 +35,21 @@ def _room(cells: Cells, targets: Targets) -> int:
     return int(_reader(type(cells)).room(cells, targets))
 
 
-def _expressed(cells: Cells, targets: Targets, row: int, genes: np.ndarray, counts: np.ndarray) -> Any:
-    """Write the wanted genes of a row and their counts (int64); return (gene table or -1, number of genes)."""
-    return _reader(type(cells)).expressed(cells, targets, row, genes, counts)
+def _most_values(cells: Cells, targets: Targets, row: int) -> int:
+    """Return a number that the row's genes do not exceed; -1 if it cannot be read."""
+    return int(_reader(type(cells)).most_values(cells, targets, row))
 
 
-def _dense_row(
-    cells: Cells, targets: Targets, row: int, out: np.ndarray, base: int, genes: np.ndarray, counts: np.ndarray
+def _expressed(
+    cells: Cells, targets: Targets, row: int, genes: np.ndarray, counts: np.ndarray, space: Space, mark: np.uint8
 ) -> Any:
-    """Write the counts of a row's genes to ``out[base + target]``; False if it cannot be read. Two arrays of room."""
-    return _reader(type(cells)).dense_row(cells, targets, row, out, base, genes, counts)
+    """Write the wanted genes of a row and their counts, and mark them; return (gene table or -1, number of genes)."""
+    return _reader(type(cells)).expressed(cells, targets, row, genes, counts, space, mark)
+
+
+def _dense_row(cells: Cells, targets: Targets, row: int, out: np.ndarray, base: int, space: Space) -> Any:
+    """Write the counts of a row's genes to ``out[base + target]``; False if it cannot be read."""
+    return _reader(type(cells)).dense_row(cells, targets, row, out, base, space)
 
 
 # numba wants the compiled function to have the very signature of the one that chooses it
@@ -58,24 +63,56 @@ def _compiled_room(cells: Any, targets: Any) -> Any:  # noqa: ARG001
     return compiled
 
 
+@overload(_most_values)
+def _compiled_most_values(cells: Any, targets: Any, row: Any) -> Any:  # noqa: ARG001
+    most_values = _reader(cells).most_values
+
+    def compiled(cells: Any, targets: Any, row: Any) -> Any:
+        return most_values(cells, targets, row)
+
+    return compiled
+
+
 @overload(_expressed)
-def _compiled_expressed(cells: Any, targets: Any, row: Any, genes: Any, counts: Any) -> Any:  # noqa: ARG001
+def _compiled_expressed(
+    cells: Any,
+    targets: Any,  # noqa: ARG001
+    row: Any,  # noqa: ARG001
+    genes: Any,  # noqa: ARG001
+    counts: Any,  # noqa: ARG001
+    space: Any,  # noqa: ARG001
+    mark: Any,  # noqa: ARG001
+) -> Any:
     expressed = _reader(cells).expressed
 
-    def compiled(cells: Any, targets: Any, row: Any, genes: Any, counts: Any) -> Any:
-        return expressed(cells, targets, row, genes, counts)
+    def compiled(cells: Any, targets: Any, row: Any, genes: Any, counts: Any, space: Any, mark: Any) -> Any:
+        return expressed(cells, targets, row, genes, counts, space, mark)
 
     return compiled
 
 
 @overload(_dense_row)
-def _compiled_dense_row(cells: Any, targets: Any, row: Any, out: Any, base: Any, genes: Any, counts: Any) -> Any:  # noqa: ARG001
+def _compiled_dense_row(cells: Any, targets: Any, row: Any, out: Any, base: Any, space: Any) -> Any:  # noqa: ARG001
     dense_row = _reader(cells).dense_row
 
-    def compiled(cells: Any, targets: Any, row: Any, out: Any, base: Any, genes: Any, counts: Any) -> Any:
-        return dense_row(cells, targets, row, out, base, genes, counts)
+    def compiled(cells: Any, targets: Any, row: Any, out: Any, base: Any, space: Any) -> Any:
+        return dense_row(cells, targets, row, out, base, space)
 
     return compiled
+
+
+@numba.njit(nogil=True, cache=True)
+def _space(room: int, width: int) -> Space:
+    return Space(np.empty(room, np.int32), np.empty(room, np.int64), np.zeros(width + 1, np.uint8))
+
+
+@numba.njit(nogil=True, cache=True)
+def _next_mark(seen: np.ndarray, number: int) -> np.uint8:
+    """Return a mark that nothing bears yet: bytes, as they stay in the fastest cache, wiped when all are used."""
+    mark = np.uint8(number % 255 + 1)
+    if mark == 1:
+        seen[:] = 0
+    return mark
 
 
 @numba.njit(nogil=True, cache=True)
@@ -86,19 +123,18 @@ def dense(cells: Cells, targets: Targets, rows: np.ndarray, out: np.ndarray) -> 
     which the next row clears. That is faster than to ask, for each count, whether its gene is wanted.
     """
     width = targets.width
-    room = _room(cells, targets)
-    genes, counts = np.empty(room, np.int32), np.empty(room, np.int64)
+    space = _space(_room(cells, targets), 0)
     for i in range(len(rows)):
         base = i * width
         out[base : base + width] = 0
-        if not _dense_row(cells, targets, rows[i], out, base, genes, counts):
+        if not _dense_row(cells, targets, rows[i], out, base, space):
             return i
     return -1
 
 
 @numba.njit(nogil=True, cache=True)
 def _pad(
-    targets: Targets, table: int, state: np.uint64, seen: np.ndarray, mark: int, n: int, genes: np.ndarray
+    targets: Targets, table: int, state: np.uint64, seen: np.ndarray, mark: np.uint8, n: int, genes: np.ndarray
 ) -> bool:
     """Fill ``genes[n:]`` with measured genes not yet seen, drawn without replacement; each subset as likely.
 
@@ -107,13 +143,14 @@ def _pad(
     measured = targets.measured[targets.measured_start[table] : targets.measured_start[table + 1]]
     size = len(genes)
     if 4 * size < 3 * len(measured):  # few enough to draw until one is new
-        while n < size:
+        kept: Any = np.uint64(n)
+        while kept < np.uint64(size):
             state, number = below(state, len(measured))
-            gene = measured[number]
-            if seen[gene] != mark:
-                seen[gene] = mark
-                genes[n] = gene
-                n += 1
+            gene = np.uint32(measured[np.uint64(number)])
+            genes[kept] = gene
+            new = seen[gene] != mark
+            seen[gene] = mark
+            kept += np.uint64(new)
         return True
     left = len(measured) - n
     for gene in measured:
@@ -141,24 +178,28 @@ def random_expressed(
     """Write a random choice of each row's expressed genes, padded by random measured ones; shapes (n_rows, size)."""
     size = out_genes.shape[1]
     room = _room(cells, targets)
-    genes, counts = np.empty(room, np.int32), np.empty(room, np.int64)
-    seen = np.full(targets.width, -1, np.int32)
+    space = _space(room, targets.width)
+    many_genes, many_counts = np.empty(room, out_genes.dtype), np.empty(room, out_counts.dtype)
+    drawn = np.empty(room, np.bool_)
     for i in range(len(rows)):
-        table, n = _expressed(cells, targets, rows[i], genes, counts)
+        genes, counts = out_genes[i], out_counts[i]
+        state, mark = start(seed, positions[i]), _next_mark(space.seen, i)
+        # straight to where they belong if they fit, with the entry written ahead
+        if _most_values(cells, targets, rows[i]) < size:
+            table, n = _expressed(cells, targets, rows[i], genes, counts, space, mark)
+        else:
+            table, n = _expressed(cells, targets, rows[i], many_genes, many_counts, space, mark)
+            if n > size:
+                choose(state, many_genes[:n], many_counts[:n], drawn, genes, counts)
+                n = size
+            else:
+                genes[:n] = many_genes[:n]
+                counts[:n] = many_counts[:n]
         if table < 0:
             return i
-        state = start(seed, positions[i])
-        if n > size:
-            choose_in_place(state, genes, counts, n, size)
-            n = size
-        for j in range(n):
-            out_genes[i, j] = genes[j]
-            out_counts[i, j] = counts[j]
         if n < size:
-            out_counts[i, n:] = 0
-            for j in range(n):
-                seen[genes[j]] = i
-            if not _pad(targets, table, state, seen, i, n, out_genes[i]):
+            counts[n:] = 0
+            if not _pad(targets, table, state, space.seen, mark, n, genes):
                 return i
     return -1
 
@@ -176,11 +217,12 @@ def most_expressed(
     """Write each row's most expressed genes by falling count, ties in random order, padded as `random_expressed`."""
     size = out_genes.shape[1]
     room = _room(cells, targets)
+    space = _space(room, targets.width)
     genes, counts, order = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(room, np.int32)
-    seen = np.full(targets.width, -1, np.int32)
     begins, ends = np.empty(_BINS + 1, np.int64), np.empty(_BINS + 1, np.int64)
     for i in range(len(rows)):
-        table, n = _expressed(cells, targets, rows[i], genes, counts)
+        mark = _next_mark(space.seen, i)
+        table, n = _expressed(cells, targets, rows[i], genes, counts, space, mark)
         if table < 0:
             return i
         state = _by_falling_count(start(seed, positions[i]), counts[:n], order, begins, ends)
@@ -188,11 +230,9 @@ def most_expressed(
         for j in range(kept):
             out_genes[i, j] = genes[order[j]]
             out_counts[i, j] = counts[order[j]]
-        if kept < size:
+        if kept < size:  # then all that are marked are kept
             out_counts[i, kept:] = 0
-            for j in range(kept):
-                seen[genes[j]] = i
-            if not _pad(targets, table, state, seen, i, kept, out_genes[i]):
+            if not _pad(targets, table, state, space.seen, mark, kept, out_genes[i]):
                 return i
     return -1
 
@@ -238,10 +278,11 @@ def csr(
 ) -> int:
     """Write the wanted genes of all rows one row after the other; `ends` (n_rows + 1) gets the row pointers."""
     room = _room(cells, targets)
+    space = _space(room, targets.width)
     genes, counts = np.empty(room, np.int32), np.empty(room, np.int64)
     ends[0] = 0
     for i in range(len(rows)):
-        table, n = _expressed(cells, targets, rows[i], genes, counts)
+        table, n = _expressed(cells, targets, rows[i], genes, counts, space, np.uint8(1))
         begin = ends[i]
         if table < 0 or begin + n > len(out_genes):
             return i

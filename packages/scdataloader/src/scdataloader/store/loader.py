@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -222,8 +222,7 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
         raise ValueError(f"this state was saved with {former} workers, it can be continued with as many, not {workers}")
 
     def _draw_seed(self) -> int:
-        entropy = [self.seed, self.epoch if self.choice == "random_expressed" else 0]
-        return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
+        return _draw_seed(self.seed, self.epoch if self.choice == "random_expressed" else 0)
 
     def _rows(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         begin = number * self.batch_size
@@ -276,6 +275,12 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
             return batch
         moved: Any = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}  # type: ignore[attr-defined]
         return moved
+
+
+@lru_cache(16)
+def _draw_seed(seed: int, epoch: int) -> int:
+    """Return the seed of an epoch's choices of genes; kept, as each batch asks for it."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
 
 
 def _wanted(

@@ -20,6 +20,14 @@ class Targets(NamedTuple):
     width: int
 
 
+class Space(NamedTuple):
+    """Arrays that a kernel works in: those of one row, and one mark a target, the last for unwanted genes."""
+
+    genes: np.ndarray
+    counts: np.ndarray
+    seen: np.ndarray
+
+
 def _pointer(typing_context: Any, address: Any) -> Any:  # noqa: ARG001 (numba's signature)
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
         return builder.inttoptr(arguments[0], cgutils.voidptr_t)

@@ -12,7 +12,7 @@ import numpy as np
 from numba.np.numpy_support import carray
 
 from scdataloader.store.encode import ESCAPE, HEADER, MAX_GAP
-from scdataloader.store.memory import Targets, pointer
+from scdataloader.store.memory import Space, Targets, pointer
 
 
 class Shards(NamedTuple):
@@ -55,8 +55,7 @@ def dense_row(
     row: int,
     out: np.ndarray,
     base: int,
-    genes: np.ndarray,  # noqa: ARG001 (room that other stores need)
-    counts: np.ndarray,  # noqa: ARG001
+    space: Space,  # noqa: ARG001 (what other stores need)
 ) -> bool:
     """Write the counts of a row's genes to ``out[base + target]``; False if the record is damaged."""
     shard, first, n_pairs, n_large, n_genes = _record(shards, targets, row)
@@ -65,53 +64,76 @@ def dense_row(
     data = carray(pointer(shards.counts[shard]), shards.n_units[shard], np.uint16)
     start_of = targets.target_start[shards.table[shard]]
     target = targets.target[start_of : start_of + n_genes + 1]
-    gene: Any = np.int64(0)
-    large = first + n_pairs
-    last = large + 2 * n_large
-    for j in range(first, first + n_pairs):
-        pair: Any = np.int64(data[j])
-        gene += pair & 0xFF
-        count = np.float32(pair >> 8)
-        if pair >= ESCAPE << 8:
+    # All without sign: of a signed index numba asks, for each count, whether it is one from the end.
+    last_gene, to = np.uint64(n_genes), np.uint64(base)
+    gene: Any = np.uint64(0)
+    large: Any = np.uint64(first + n_pairs)
+    last = large + np.uint64(2 * n_large)
+    for j in range(np.uint64(first), np.uint64(first + n_pairs)):
+        pair = np.uint32(data[j])
+        gene += np.uint64(pair & np.uint32(0xFF))
+        count: Any = pair >> np.uint32(8)
+        if count == np.uint32(ESCAPE):
             if large >= last:
                 return False
-            count = np.float32(np.int64(data[large]) | (np.int64(data[large + 1]) << 16))
-            large += 2
+            count = np.uint32(data[large]) | (np.uint32(data[large + np.uint64(1)]) << np.uint32(16))
+            large += np.uint64(2)
         # a pair that only moves on writes 0 to a gene that has none
-        out[base + target[min(gene, n_genes)]] = count
-    return bool(gene <= n_genes and large == last)
+        out[to + np.uint64(target[min(gene, last_gene)])] = np.float32(count)
+    return bool(gene <= last_gene and large == last)
 
 
 @numba.njit(nogil=True, cache=True)
-def expressed(shards: Shards, targets: Targets, row: int, genes: np.ndarray, counts: np.ndarray) -> tuple[int, int]:
-    """Write the wanted genes of a row and their counts (int64); return (gene table or -1, number of genes)."""
-    width = targets.width
+def most_values(shards: Shards, targets: Targets, row: int) -> int:
+    """Return a number that the row's genes do not exceed, -1 if its record is damaged."""
+    shard, _first, n_pairs, _n_large, _n_genes = _record(shards, targets, row)
+    most: int = n_pairs if shard >= 0 else -1
+    return most
+
+
+@numba.njit(nogil=True, cache=True)
+def expressed(
+    shards: Shards,
+    targets: Targets,
+    row: int,
+    genes: np.ndarray,
+    counts: np.ndarray,
+    space: Space,
+    mark: np.uint8,
+) -> tuple[int, int]:
+    """Write the wanted genes of a row and their counts, and mark them; return (gene table or -1, number of genes).
+
+    One entry more than `most_values` is written to.
+    """
     shard, first, n_pairs, n_large, n_genes = _record(shards, targets, row)
     if shard < 0:
         return -1, 0
     data = carray(pointer(shards.counts[shard]), shards.n_units[shard], np.uint16)
     table = shards.table[shard]
     target = targets.target[targets.target_start[table] : targets.target_start[table] + n_genes + 1]
-    gene: Any = np.int64(0)
-    large = first + n_pairs
-    last = large + 2 * n_large
-    n = 0
-    for j in range(first, first + n_pairs):
-        pair: Any = np.int64(data[j])
-        gene += pair & 0xFF
-        count = pair >> 8
-        if count == ESCAPE:
+    width, last_gene = np.uint32(targets.width), np.uint64(n_genes)
+    gene: Any = np.uint64(0)
+    large: Any = np.uint64(first + n_pairs)
+    last = large + np.uint64(2 * n_large)
+    n: Any = np.uint64(0)
+    for j in range(np.uint64(first), np.uint64(first + n_pairs)):
+        pair = np.uint32(data[j])
+        gene += np.uint64(pair & np.uint32(0xFF))
+        count: Any = pair >> np.uint32(8)
+        if count == np.uint32(ESCAPE):
             if large >= last:
                 return -1, 0
-            count = np.int64(data[large]) | (np.int64(data[large + 1]) << 16)
-            large += 2
-        place = target[min(gene, n_genes)]
+            count = np.uint32(data[large]) | (np.uint32(data[large + np.uint64(1)]) << np.uint32(16))
+            large += np.uint64(2)
+        place: Any = np.uint32(target[min(gene, last_gene)])
+        place = place if count > np.uint32(0) else width  # a pair that only moves on names no gene
         genes[n] = place
         counts[n] = count
-        n += (place < width) & (count > 0)
-    if gene > n_genes or large != last:
+        space.seen[place] = mark
+        n += np.uint64(place < width)
+    if gene > last_gene or large != last:
         return -1, 0
-    return table, n
+    return table, np.int64(n)  # type: ignore[return-value]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -205,6 +205,28 @@ def test_padding_is_uniform(one_cell, context, n_subsets):
         assert stats.chisquare(list(subsets.values())).pvalue > 1e-3
 
 
+def test_padding_excludes_only_the_expressed_genes_of_the_same_cell(tmp_path):
+    # gene 255 lies on the way to gene 600, where the record has a pair that only moves on; more rows than marks
+    counts = np.zeros((2, 601), dtype=int)
+    counts[0, [0, 600]], counts[1, [1, 300]] = 1, 2
+    names = [f"g{i}" for i in range(601)]
+    store = CellStore.build([("two", make(counts, names))], tmp_path / "s")
+    rows = np.arange(8000) % 2
+    out = store.gather(
+        rows, store.gene_map(names), choice="random_expressed", context=102, positions=np.arange(8000), seed=3
+    )
+    for cell, expressed in ((0, [0, 600]), (1, [1, 300])):
+        chosen = out.genes[rows == cell]
+        assert (chosen[:, :2] == expressed).all()
+        padding = np.bincount(chosen[:, 2:].ravel(), minlength=601)
+        assert padding[expressed].tolist() == [0, 0]
+        others = np.delete(
+            padding, expressed
+        )  # 4,000 x 100 of 599 without replacement: the variance is 5/6 of Poisson's
+        assert stats.chi2.sf(((others - others.mean()) ** 2 / (others.mean() * 499 / 599)).sum(), 598) > 1e-3
+        assert len(np.unique(chosen[0])) == 102
+
+
 def test_ties_of_the_most_expressed_are_fair(one_cell):
     chosen = _many(one_cell, "most_expressed", 4)
     assert (chosen[:, :2] == [5, 0]).all()

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from scprint_model.attention import sdpa
-from scprint_model.attention.multi_head import MultiHeadAttention
-from scprint_model.attention.sdpa import attend, attend_keeping_matrix
+from scprint_model.attention.multi_head import SelfAttention
+from scprint_model.attention.sdpa import attend_keeping_matrix, attend_sdpa
 from scprint_model.config import ModelConfig
 from scprint_model.layers.block import stochastic_depth
 from scprint_model.layers.position_encoder import sinusoid
 from scprint_model.layers.value_encoder import ValueEncoder, normalise_counts
-from scprint_model.layers.zinb_decoder import ZinbDecoder
+from scprint_model.layers.expression_decoder import ExpressionDecoder
 from scprint_model.model import ScPrint
 
 
@@ -92,7 +92,7 @@ def test_attention_in_bfloat16_on_both_paths(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_grouped_queries_equal_repeated_keys_and_values() -> None:
     torch.manual_seed(0)
-    grouped, full = MultiHeadAttention(16, 4, 2), MultiHeadAttention(16, 4, 4)
+    grouped, full = SelfAttention(16, 4, 2), SelfAttention(16, 4, 4)
     q, k, v = grouped.qkv.weight.data.split([16, 8, 8])
     bq, bk, bv = grouped.qkv.bias.data.split([16, 8, 8])
     # Heads are 4 wide; key head 0 serves query heads 0 and 1.
@@ -109,7 +109,7 @@ def test_grouped_queries_equal_repeated_keys_and_values() -> None:
 
 def test_captured_queries_and_keys_give_the_attention() -> None:
     torch.manual_seed(0)
-    attention = MultiHeadAttention(8, 2, 2)
+    attention = SelfAttention(8, 2, 2)
     x = torch.randn(1, 5, 8)
     out, (q, k) = attention(x, capture=True)
     weights = (torch.einsum("bqhd,bkhd->bhqk", q, k) / 2).softmax(-1)

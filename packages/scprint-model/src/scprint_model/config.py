@@ -7,13 +7,24 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 Normalization = Literal["sum", "log"]
+Depth = Literal["input", "decoder"]
+Likelihood = Literal["zinb", "nb", "mse"]
+TokenOrder = Literal["base_first", "depth_first"]
 
 #: Layer norms inside the transformer, and those of the small MLPs around it: the published weights need both.
 BLOCK_NORM_EPS = 1e-6
 MLP_NORM_EPS = 1e-5
 
-#: Cell tokens which stand before one token for each class.
-LEADING_TOKENS = ("base", "depth")
+#: Names that cell tokens have which stand for no class.
+SPECIAL_TOKENS = ("base", "depth", "metacell")
+
+#: The named sizes, as published; heads are 64 wide in all of them.
+SIZES: dict[str, dict[str, int]] = {
+    "small": {"d_model": 128, "n_layers": 4, "n_heads": 2},
+    "medium": {"d_model": 256, "n_layers": 8, "n_heads": 4},
+    "large": {"d_model": 512, "n_layers": 16, "n_heads": 8},
+    "xlarge": {"d_model": 2560, "n_layers": 36, "n_heads": 40, "n_kv_heads": 10},
+}
 
 
 # No slots: jsonargparse cannot read the defaults of a dataclass with slots.
@@ -28,7 +39,7 @@ class ModelConfig:
     d_model
         Width of every token.
     n_layers
-        Transformer blocks.
+        Transformer blocks; with a `cell_transformer`, pairs of a cross-attention and a self-attention block.
     n_heads
         Attention heads; must divide `d_model`.
     n_kv_heads
@@ -38,7 +49,7 @@ class ModelConfig:
         Class name (cell type, disease, …) to its number of leaf labels. The order is the order of the cell
         tokens.
     expression_layers
-        Linear layers in the encoders of a count and of the total count (at least 2).
+        Linear layers in the encoder of a count (at least 2).
     class_head_widths
         Hidden widths of each class head; None: one layer of `d_model`; ``()``: a single linear map.
     normalization
@@ -48,6 +59,26 @@ class ModelConfig:
         Rate inside the small MLPs and before each residual addition.
     drop_path
         Stochastic depth: the rate rises linearly from 0 at the first block to this at the last.
+    depth
+        Where the cell's total count goes in: ``"input"`` is a cell token of its own, ``"decoder"`` is
+        log2(1 + total) beside every gene's output token in the expression decoder.
+    depth_layers
+        Linear layers in the encoder of the total count (at least 2); None: as many as `expression_layers`.
+    metacell_token
+        Have a cell token that says whether the counts are one cell's or a sum over several.
+    cell_transformer
+        0: cell and gene tokens share one sequence. n > 0: genes have a sequence of their own, which the cell
+        tokens read in a second transformer of n pairs of a cross- and a self-attention block; the genes'
+        cross-attention blocks read the cell tokens when counts are generated from these.
+    bottleneck_sizes
+        Class name to the number of two-level codes its token is squeezed through; classes not named keep
+        their token as it is.
+    likelihood
+        Parameters that the expression decoder gives: ``"zinb"`` mean, dispersion and zero logits, ``"nb"``
+        mean and dispersion, ``"mse"`` the mean alone.
+    token_order
+        ``"base_first"``: base, depth, metacell, classes; ``"depth_first"``: depth, metacell, base, classes.
+        It changes no number, only where a cell token stands.
 
     Raises
     ------
@@ -57,6 +88,11 @@ class ModelConfig:
     Notes
     -----
     scPRINT paper, Methods, "Architecture".
+
+    Examples
+    --------
+    >>> ModelConfig.small(n_genes=10, class_sizes={"sex": 2}, dropout=0.0).d_model
+    128
     """
 
     n_genes: int
@@ -70,16 +106,49 @@ class ModelConfig:
     normalization: Normalization = "log"
     dropout: float = 0.1
     drop_path: float = 0.0
+    depth: Depth = "input"
+    depth_layers: int | None = None
+    metacell_token: bool = False
+    cell_transformer: int = 0
+    bottleneck_sizes: dict[str, int] = field(default_factory=dict)
+    likelihood: Likelihood = "zinb"
+    token_order: TokenOrder = "base_first"
 
     def __post_init__(self) -> None:
         # From JSON, YAML and mappings of other kinds: the same config must compare equal whatever it came
         # from.
         object.__setattr__(self, "class_sizes", dict(self.class_sizes))
+        object.__setattr__(self, "bottleneck_sizes", dict(self.bottleneck_sizes))
         if self.class_head_widths is not None:
             object.__setattr__(self, "class_head_widths", tuple(self.class_head_widths))
-        problems = [*self._size_problems(), *self._rate_problems(), *self._class_problems()]
+        problems = [
+            *self._size_problems(),
+            *self._choice_problems(),
+            *self._rate_problems(),
+            *self._class_problems(),
+        ]
         if problems:
             raise ValueError("ModelConfig contradicts itself: " + "; ".join(problems))
+
+    @classmethod
+    def small(cls, *, n_genes: int, **options: Any) -> ModelConfig:
+        """Width 128, 4 layers, 2 heads: 0.8 million weights beside the gene table. `options` are other fields."""
+        return cls(n_genes=n_genes, **{**SIZES["small"], **options})
+
+    @classmethod
+    def medium(cls, *, n_genes: int, **options: Any) -> ModelConfig:
+        """Width 256, 8 layers, 4 heads: 6 million weights beside the gene table. `options` are other fields."""
+        return cls(n_genes=n_genes, **{**SIZES["medium"], **options})
+
+    @classmethod
+    def large(cls, *, n_genes: int, **options: Any) -> ModelConfig:
+        """Width 512, 16 layers, 8 heads: 50 million weights beside the gene table. `options` are other fields."""
+        return cls(n_genes=n_genes, **{**SIZES["large"], **options})
+
+    @classmethod
+    def xlarge(cls, *, n_genes: int, **options: Any) -> ModelConfig:
+        """Width 2,560, 36 layers, 40 heads in 10 groups: 2.5 billion weights. `options` are other fields."""
+        return cls(n_genes=n_genes, **{**SIZES["xlarge"], **options})
 
     @property
     def head_dim(self) -> int:
@@ -99,7 +168,9 @@ class ModelConfig:
     @property
     def token_names(self) -> tuple[str, ...]:
         """Names of the cell tokens, in the order of ``cell_embeddings``."""
-        return (*LEADING_TOKENS, *self.class_sizes)
+        told = (*(("depth",) if self.depth == "input" else ()), *(("metacell",) if self.metacell_token else ()))
+        special = ("base", *told) if self.token_order == "base_first" else (*told, "base")
+        return (*special, *self.class_sizes)
 
     def to_dict(self) -> dict[str, Any]:
         """Fields as JSON-able values; :meth:`from_dict` gives the config back."""
@@ -139,11 +210,32 @@ class ModelConfig:
             problems.append(f"n_heads = {self.n_heads} does not divide d_model = {self.d_model}")
         if self.n_kv_heads is not None and (self.n_kv_heads < 1 or self.n_heads % self.n_kv_heads):
             problems.append(f"n_kv_heads = {self.n_kv_heads} does not divide n_heads = {self.n_heads}")
+        if self.cell_transformer < 0:
+            problems.append(f"cell_transformer = {self.cell_transformer} must be 0 or the number of its block pairs")
         if self.expression_layers < 2:
             problems.append(f"expression_layers = {self.expression_layers} must be at least 2")
+        if self.depth_layers is not None and self.depth_layers < 2:
+            problems.append(f"depth_layers = {self.depth_layers} must be at least 2")
+        if self.depth_layers is not None and self.depth != "input":
+            problems.append(
+                f"depth_layers = {self.depth_layers} has no effect with depth = {self.depth!r} (no encoder)"
+            )
         if any(width < 1 for width in self.hidden_widths):
             problems.append(f"class_head_widths = {self.class_head_widths} must be positive")
         return problems
+
+    def _choice_problems(self) -> list[str]:
+        choices = (
+            ("normalization", Normalization),
+            ("depth", Depth),
+            ("likelihood", Likelihood),
+            ("token_order", TokenOrder),
+        )
+        return [
+            f"{name} = {getattr(self, name)!r} must be one of {get_args(options)}"
+            for name, options in choices
+            if getattr(self, name) not in get_args(options)
+        ]
 
     def _rate_problems(self) -> list[str]:
         problems = [
@@ -151,9 +243,7 @@ class ModelConfig:
             for name in ("dropout", "drop_path")
             if not 0 <= getattr(self, name) < 1
         ]
-        if self.normalization not in get_args(Normalization):
-            problems.append(f"normalization = {self.normalization!r} must be one of {get_args(Normalization)}")
-        if self.drop_path > 0 and self.n_layers == 1:
+        if self.drop_path > 0 and self.n_layers == 1 and not self.cell_transformer:
             problems.append(f"drop_path = {self.drop_path} has no effect with n_layers = 1 (the first block keeps all)")
         return problems
 
@@ -162,8 +252,13 @@ class ModelConfig:
             f"class_sizes[{name!r}] = {size} must be at least 1" for name, size in self.class_sizes.items() if size < 1
         ]
         for name in self.class_sizes:
-            if name in LEADING_TOKENS:
+            if name in SPECIAL_TOKENS:
                 problems.append(f"class_sizes has {name!r}, which is the name of a cell token of its own")
             elif not name.isidentifier():
                 problems.append(f"class_sizes has {name!r}: class names must be Python identifiers")
+        for name, size in self.bottleneck_sizes.items():
+            if name not in self.class_sizes:
+                problems.append(f"bottleneck_sizes has {name!r}, which class_sizes {list(self.class_sizes)} has not")
+            elif size < 1:
+                problems.append(f"bottleneck_sizes[{name!r}] = {size} must be at least 1")
         return problems

@@ -5,66 +5,28 @@ Shapes: B cells, S genes of the context, T cell tokens, d model width, H heads, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from scdataloader import GeneVocabulary, LabelSpace
+from scprint_model.attention.attend import Backend, Scope, check_backend
 from scprint_model.attention.multi_head import QueriesKeys
-from scprint_model.config import BLOCK_NORM_EPS, LEADING_TOKENS, ModelConfig
-from scprint_model.layers.block import Block
+from scprint_model.attention.sdpa import length_mask
+from scprint_model.config import BLOCK_NORM_EPS, ModelConfig
+from scprint_model.layers.block import build_blocks, run_blocks
+from scprint_model.layers.bottleneck import Bottleneck
 from scprint_model.layers.class_head import ClassHead
+from scprint_model.layers.expression_decoder import ExpressionDecoder
 from scprint_model.layers.gene_encoder import GeneEncoder
 from scprint_model.layers.initialise import initialise
 from scprint_model.layers.position_encoder import PositionEncoder
 from scprint_model.layers.value_encoder import ValueEncoder, normalise_counts
-from scprint_model.layers.zinb_decoder import ZinbDecoder
+from scprint_model.outputs import CellEncoding, ScPrintOutput
 
-
-@dataclass(frozen=True, kw_only=True)
-class CellEncoding:
-    """What the network knows about each cell.
-
-    Attributes
-    ----------
-    cell_embeddings
-        (B, T, d) one output token for each of `token_names`.
-    token_names
-        ``"base"``, ``"depth"``, then the class names.
-    cell_embedding
-        (B, d) mean of all T tokens.
-    class_logits
-        Class name to (B, number of leaf labels).
-    queries_keys
-        Per layer (q, k), each (B, T + S, H, h) before scaling, cell tokens first; None unless asked for.
-    """
-
-    cell_embeddings: Tensor
-    token_names: tuple[str, ...]
-    cell_embedding: Tensor
-    class_logits: dict[str, Tensor]
-    queries_keys: tuple[QueriesKeys, ...] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScPrintOutput(CellEncoding):
-    """The encoding and the distribution of the counts.
-
-    Attributes
-    ----------
-    mean
-        (B, S) mean of the negative binomial: a softmax over the context times the counts to share out.
-    dispersion
-        (B, S) its inverse overdispersion θ: variance = mean + mean² / θ.
-    zero_logits
-        (B, S) log-odds of an extra zero.
-    """
-
-    mean: Tensor
-    dispersion: Tensor
-    zero_logits: Tensor
+__all__ = ["CellEncoding", "ScPrint", "ScPrintOutput"]
 
 
 class ScPrint(nn.Module):
@@ -108,33 +70,45 @@ class ScPrint(nn.Module):
         self.label_space: LabelSpace | None = None
         #: Most genes per cell that it saw in training, where that is known; tasks use as many unless told otherwise.
         self.context: int | None = None
-        d, dropout = config.d_model, config.dropout
+        #: Keep only the tokens between blocks for the gradient and compute the rest again: less memory, more time.
+        self.gradient_checkpointing = False
+        self._attention_backend: Backend = "auto"
+        d, dropout, n_layers = config.d_model, config.dropout, config.expression_layers
         # Encoders: which gene, where it lies, how much of it, how deep the cell; and what is asked about the
         # cell.
         self.gene_encoder = GeneEncoder(config.n_genes, d, gene_rows)
         self.position_encoder = PositionEncoder(gene_positions, config.n_genes, d)
         # A share of the context needs no spread: it is so small that the layer norm's eps keeps it linear.
-        self.expression_encoder = ValueEncoder(
-            d,
-            n_layers=config.expression_layers,
-            dropout=dropout,
-            typical_value=2 if config.normalization == "log" else 0,
-        )
-        self.depth_encoder = ValueEncoder(d, n_layers=config.expression_layers, dropout=dropout, typical_value=12)
+        typical_count = 2 if config.normalization == "log" else 0
+        self.expression_encoder = ValueEncoder(d, n_layers=n_layers, dropout=dropout, typical_value=typical_count)
+        if config.depth == "input":
+            n_layers = config.depth_layers or n_layers
+            self.depth_encoder = ValueEncoder(d, n_layers=n_layers, dropout=dropout, typical_value=12)
+        if config.metacell_token:
+            self.metacell_tokens = nn.Embedding(2, d)
         self.class_tokens = nn.Embedding(1 + len(config.class_sizes), d)
-        # Transformer.
-        rates = torch.linspace(0, config.drop_path, config.n_layers).tolist()
-        self.blocks = nn.ModuleList(Block(config, drop_path=rate) for rate in rates)
+        # Transformer: one sequence of cell and gene tokens, or the genes' own and one for the cell tokens.
+        apart = config.cell_transformer > 0
+        self.blocks = build_blocks(config, config.n_layers * (2 if apart else 1), alternate=apart)
         self.norm = nn.LayerNorm(d, eps=BLOCK_NORM_EPS)
+        stacks = [self.blocks]
+        if apart:
+            self.cell_blocks = build_blocks(config, 2 * config.cell_transformer, alternate=True)
+            self.cell_norm = nn.LayerNorm(d, eps=BLOCK_NORM_EPS)
+            stacks.append(self.cell_blocks)
         # Decoders.
-        self.expression_decoder = ZinbDecoder(d, dropout=dropout)
+        self.bottlenecks = nn.ModuleDict({name: Bottleneck(d, size) for name, size in config.bottleneck_sizes.items()})
+        told_depth = config.depth == "decoder"
+        self.expression_decoder = ExpressionDecoder(
+            d, likelihood=config.likelihood, told_depth=told_depth, dropout=dropout
+        )
         self.class_heads = nn.ModuleDict(
             {
                 name: ClassHead(d, config.hidden_widths, n_labels, dropout=dropout)
                 for name, n_labels in config.class_sizes.items()
             }
         )
-        initialise(self, n_layers=config.n_layers)
+        initialise(self, stacks)
 
     @classmethod
     def from_pretrained(cls, what: Path | str = "bundled") -> ScPrint:
@@ -161,6 +135,20 @@ class ScPrint(nn.Module):
         """Names of the T cell tokens."""
         return self.config.token_names
 
+    @property
+    def captured_tokens(self) -> tuple[str, ...]:
+        """Names of the cell tokens which stand before the genes in captured queries and keys."""
+        return () if self.config.cell_transformer else self.token_names
+
+    @property
+    def attention_backend(self) -> Backend:
+        """Which kernel computes the attention; see :func:`scprint_model.attention.attend.attend`."""
+        return self._attention_backend
+
+    @attention_backend.setter
+    def attention_backend(self, backend: str) -> None:
+        self._attention_backend = check_backend(backend)
+
     def forward(
         self,
         genes: Tensor,
@@ -168,8 +156,11 @@ class ScPrint(nn.Module):
         total_counts: Tensor,
         *,
         mask: Tensor | None = None,
+        metacell: Tensor | None = None,
         depth_multiplier: float | Tensor | None = None,
         expected_total: Tensor | None = None,
+        lengths: Tensor | None = None,
+        gene_bias: Tensor | None = None,
         capture_qk: bool = False,
     ) -> ScPrintOutput:
         """Encode the cells and predict the distribution of their counts.
@@ -185,28 +176,46 @@ class ScPrint(nn.Module):
         mask
             (B, S) true (or 1) where the count is hidden: the gene's token then says which gene it is, no
             more.
+        metacell
+            (B,) 1 where the counts are a sum over several cells, else 0, for a model with a metacell token;
+            None: all 0.
         depth_multiplier
             Ask for the profile at so many times the depth: a number or (B,). It scales both the total count
             that the model is told and the sum of the predicted means.
         expected_total
             (B,) what the predicted means sum to; None: the sum of `counts` (times `depth_multiplier`). In
             training on noised counts this is the sum before the noise.
+        lengths
+            (B,) genes of each cell, for cells with fewer than S: what stands behind is padding (any valid
+            index, any count) and not read. The mean is 0 there; dispersion and zero logits mean nothing.
+        gene_bias
+            (S, S) or (B, S, S) added to the attention logits between genes, in every layer and head; row = the
+            gene that attends.
         capture_qk
             Return each layer's queries and keys.
 
         Raises
         ------
         ValueError
-            When shapes do not fit, or both `depth_multiplier` and `expected_total` are given.
+            When shapes do not fit, both `depth_multiplier` and `expected_total` are given, or `metacell` is
+            given to a model without such a token.
         """
         if depth_multiplier is not None and expected_total is not None:
             raise ValueError("depth_multiplier and expected_total both set the sum of the means: give one of them")
         self._check_context(genes, counts, total_counts)
-        multiplier = 1.0 if depth_multiplier is None else depth_multiplier
-        tokens = self._tokens(genes, counts, total_counts * multiplier, mask)
-        cells, gene_tokens, queries_keys = self._transform(tokens, capture=capture_qk)
-        totals = counts.sum(dim=-1) * multiplier if expected_total is None else expected_total
-        return self._output(cells, gene_tokens, totals, queries_keys)
+        real = self._real(genes, lengths)
+        if real is not None:
+            counts = counts * real
+        if depth_multiplier is not None:
+            total_counts = total_counts * depth_multiplier
+        gene_tokens = self._gene_tokens(genes, counts, mask)
+        cell_tokens = self._cell_tokens(total_counts, metacell)
+        scope = self._scope(genes, lengths, gene_bias)
+        cells, gene_tokens, queries_keys = self._transform(cell_tokens, gene_tokens, scope, capture=capture_qk)
+        if expected_total is None:
+            expected_total = counts.sum(dim=-1) * (1.0 if depth_multiplier is None else depth_multiplier)
+        parameters = self.expression_decoder(gene_tokens, total_counts, expected_total, real)
+        return ScPrintOutput(**self._cell_fields(self._squeeze(cells), queries_keys), **parameters._asdict())
 
     def encode(
         self,
@@ -215,21 +224,34 @@ class ScPrint(nn.Module):
         total_counts: Tensor,
         *,
         mask: Tensor | None = None,
+        metacell: Tensor | None = None,
+        lengths: Tensor | None = None,
+        gene_bias: Tensor | None = None,
         capture_qk: bool = False,
     ) -> CellEncoding:
         """Do as :meth:`forward` without the counts' distribution, which saves most of the last block."""
         self._check_context(genes, counts, total_counts)
-        tokens = self._tokens(genes, counts, total_counts, mask)
-        cells, _, queries_keys = self._transform(tokens, cells_only=not capture_qk, capture=capture_qk)
-        return CellEncoding(
-            cell_embeddings=cells,
-            token_names=self.token_names,
-            cell_embedding=cells.mean(dim=1),
-            class_logits=self.classify(cells),
-            queries_keys=queries_keys,
+        real = self._real(genes, lengths)
+        if real is not None:
+            counts = counts * real
+        gene_tokens = self._gene_tokens(genes, counts, mask)
+        cell_tokens = self._cell_tokens(total_counts, metacell)
+        scope = self._scope(genes, lengths, gene_bias)
+        cells, _, queries_keys = self._transform(
+            cell_tokens, gene_tokens, scope, cells_only=not capture_qk, capture=capture_qk
         )
+        return CellEncoding(**self._cell_fields(self._squeeze(cells), queries_keys))
 
-    def generate(self, genes: Tensor, cell_embeddings: Tensor, total_counts: Tensor) -> ScPrintOutput:
+    def generate(
+        self,
+        genes: Tensor,
+        cell_embeddings: Tensor,
+        total_counts: Tensor,
+        *,
+        expected_total: Tensor | None = None,
+        lengths: Tensor | None = None,
+        gene_bias: Tensor | None = None,
+    ) -> ScPrintOutput:
         """Predict the counts from the cell embeddings alone (the bottleneck task).
 
         Parameters
@@ -240,7 +262,18 @@ class ScPrint(nn.Module):
             (B, T, d) output tokens of :meth:`forward` or :meth:`encode`; they take the place of the cell
             tokens.
         total_counts
-            (B,) what the predicted means sum to over these genes.
+            (B,) total count of the profile asked for. A model with depth at the decoder is told it; one with depth
+            at the input reads its depth token instead.
+        expected_total
+            (B,) what the predicted means sum to over these genes; None: `total_counts`.
+        lengths, gene_bias
+            As for :meth:`forward`.
+
+        Returns
+        -------
+        ScPrintOutput
+            Its cell fields are those of this pass; with a cell transformer, which this pass does not run, they are
+            those of `cell_embeddings`.
 
         Raises
         ------
@@ -260,53 +293,117 @@ class ScPrint(nn.Module):
         if total_counts.shape != genes.shape[:1]:
             raise ValueError(f"total_counts has shape {tuple(total_counts.shape)}; it needs ({genes.shape[0]},)")
         gene_tokens = self.gene_encoder(genes) + self.position_encoder(genes)
-        cells, gene_tokens, _ = self._transform(torch.cat((cell_embeddings, gene_tokens), dim=1))
-        return self._output(cells, gene_tokens, total_counts, None)
+        scope = self._scope(genes, lengths, gene_bias)
+        if self.config.cell_transformer:
+            scope = scope._replace(other=cell_embeddings)
+            gene_tokens, _ = run_blocks(self.blocks, gene_tokens, scope, checkpointing=self.gradient_checkpointing)
+            cells, gene_tokens = cell_embeddings, self.norm(gene_tokens)
+        else:
+            cells, gene_tokens, _ = self._transform(cell_embeddings, gene_tokens, scope)
+            cells = self._squeeze(cells)
+        shared = total_counts if expected_total is None else expected_total
+        parameters = self.expression_decoder(gene_tokens, total_counts, shared, self._real(genes, lengths))
+        return ScPrintOutput(**self._cell_fields(cells, None), **parameters._asdict())
 
     def classify(self, cell_embeddings: Tensor) -> dict[str, Tensor]:
         """(B, T, d) cell embeddings to the logits of each class's leaf labels."""
-        first = len(LEADING_TOKENS)
-        return {name: head(cell_embeddings[:, first + i]) for i, (name, head) in enumerate(self.class_heads.items())}
+        return {name: head(cell_embeddings[:, self._token(name)]) for name, head in self.class_heads.items()}
 
-    def _tokens(self, genes: Tensor, counts: Tensor, total_counts: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, T + S, d): base, depth and class tokens, then the genes'."""
+    def _token(self, name: str) -> int:
+        return self.token_names.index(name)
+
+    def _gene_tokens(self, genes: Tensor, counts: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, S, d): which gene, where it lies, how much of it."""
         expression = self.expression_encoder(normalise_counts(counts.float(), self.config.normalization))
         if mask is not None:
             expression = expression * (1 - mask.to(expression.dtype))[..., None]
-        gene_tokens = self.gene_encoder(genes) + self.position_encoder(genes) + expression
-        depth_token = self.depth_encoder(torch.log2(1 + total_counts.float()))[:, None]
-        placeholders = self.class_tokens.weight.expand(len(genes), -1, -1)
-        return torch.cat((placeholders[:, :1], depth_token, placeholders[:, 1:], gene_tokens), dim=1)
+        return self.gene_encoder(genes) + self.position_encoder(genes) + expression
+
+    def _cell_tokens(self, total_counts: Tensor, metacell: Tensor | None) -> Tensor:
+        """(B, T, d): what the model is told and asked about the cell, in the order of `token_names`."""
+        placeholders = self.class_tokens.weight.expand(len(total_counts), -1, -1)
+        special = {"base": placeholders[:, :1]}
+        if self.config.depth == "input":
+            special["depth"] = self.depth_encoder(torch.log2(1 + total_counts.float()))[:, None]
+        if self.config.metacell_token:
+            kind = torch.zeros_like(total_counts) if metacell is None else metacell
+            special["metacell"] = self.metacell_tokens(kind.long())[:, None]
+        elif metacell is not None:
+            raise ValueError("metacell is given, but the model has no metacell token (config.metacell_token)")
+        ordered = [special[name] for name in self.token_names[: len(special)]]
+        return torch.cat((*ordered, placeholders[:, 1:]), dim=1)
 
     def _transform(
-        self, x: Tensor, *, cells_only: bool = False, capture: bool = False
+        self,
+        cells: Tensor,
+        genes: Tensor,
+        scope: Scope,
+        *,
+        cells_only: bool = False,
+        capture: bool = False,
     ) -> tuple[Tensor, Tensor, tuple[QueriesKeys, ...] | None]:
-        """(B, T + S, d) tokens to cell tokens (B, T, d), gene tokens (B, S, d; or none), (q, k) pairs."""
-        n_cell_tokens = len(self.token_names)
-        captured: list[QueriesKeys] = []
-        for i, block in enumerate(self.blocks):
-            is_last = i == len(self.blocks) - 1
-            n_queries = n_cell_tokens if cells_only and is_last else None
-            x, queries_keys = block(x, n_queries=n_queries, capture=capture)
-            if queries_keys is not None:
-                captured.append(queries_keys)
-        x = self.norm(x)
-        return x[:, :n_cell_tokens], x[:, n_cell_tokens:], tuple(captured) if capture else None
+        """(B, T, d) and (B, S, d) tokens to output tokens of both (no genes if `cells_only`) and (q, k) pairs."""
+        n_cell_tokens, again = cells.shape[1], self.gradient_checkpointing
+        if self.config.cell_transformer:
+            genes, captured = run_blocks(self.blocks, genes, scope, capture=capture, checkpointing=again)
+            genes = self.norm(genes)
+            reading = Scope(backend=scope.backend, other=genes, other_lengths=scope.lengths)
+            cells, _ = run_blocks(self.cell_blocks, cells, reading, checkpointing=again)
+            cells = self.cell_norm(cells)
+        else:
+            lengths = None if scope.lengths is None else scope.lengths + n_cell_tokens
+            bias = None
+            if scope.bias is not None:
+                bias = nn.functional.pad(scope.bias, (n_cell_tokens, 0, n_cell_tokens, 0))
+            x, captured = run_blocks(
+                self.blocks,
+                torch.cat((cells, genes), dim=1),
+                scope._replace(lengths=lengths, bias=bias),
+                n_outputs=n_cell_tokens if cells_only else None,
+                capture=capture,
+                checkpointing=again,
+            )
+            x = self.norm(x)
+            cells, genes = x[:, :n_cell_tokens], x[:, n_cell_tokens:]
+        return cells, genes, captured if capture else None
 
-    def _output(
-        self, cells: Tensor, gene_tokens: Tensor, totals: Tensor, queries_keys: tuple[QueriesKeys, ...] | None
-    ) -> ScPrintOutput:
-        mean, dispersion, zero_logits = self.expression_decoder(gene_tokens, totals.float())
-        return ScPrintOutput(
-            mean=mean,
-            dispersion=dispersion,
-            zero_logits=zero_logits,
-            cell_embeddings=cells,
-            token_names=self.token_names,
-            cell_embedding=cells.mean(dim=1),
-            class_logits=self.classify(cells),
-            queries_keys=queries_keys,
-        )
+    def _squeeze(self, cells: Tensor) -> Tensor:
+        """Replace the class tokens that have a bottleneck by what comes through it."""
+        if not self.bottlenecks:
+            return cells
+        tokens = list(cells.unbind(dim=1))
+        for name, bottleneck in self.bottlenecks.items():
+            tokens[self._token(name)] = bottleneck(tokens[self._token(name)])
+        return torch.stack(tokens, dim=1)
+
+    def _cell_fields(self, cells: Tensor, queries_keys: tuple[QueriesKeys, ...] | None) -> dict[str, Any]:
+        return {
+            "cell_embeddings": cells,
+            "token_names": self.token_names,
+            "cell_embedding": cells.mean(dim=1),
+            "class_logits": self.classify(cells),
+            "queries_keys": queries_keys,
+        }
+
+    def _scope(self, genes: Tensor, lengths: Tensor | None, gene_bias: Tensor | None) -> Scope:
+        n_cells, n_genes = genes.shape
+        if gene_bias is not None:
+            if gene_bias.shape not in ((n_genes, n_genes), (n_cells, n_genes, n_genes)):
+                raise ValueError(
+                    f"gene_bias has shape {tuple(gene_bias.shape)}; it needs ({n_genes}, {n_genes}) or "
+                    f"({n_cells}, {n_genes}, {n_genes})"
+                )
+            gene_bias = gene_bias if gene_bias.ndim == 3 else gene_bias[None]
+        return Scope(backend=self._attention_backend, lengths=lengths, bias=gene_bias)
+
+    @staticmethod
+    def _real(genes: Tensor, lengths: Tensor | None) -> Tensor | None:
+        """(B, S), false where a gene is padding; None where there is none."""
+        if lengths is None:
+            return None
+        if lengths.shape != genes.shape[:1]:
+            raise ValueError(f"lengths has shape {tuple(lengths.shape)}; it needs ({genes.shape[0]},)")
+        return length_mask(lengths, genes.shape[1])
 
     @staticmethod
     def _check_context(genes: Tensor, counts: Tensor, total_counts: Tensor) -> None:

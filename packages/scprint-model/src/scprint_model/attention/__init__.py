@@ -1,1 +1,1 @@
-"""Attention: one signature for the kernel, and the module that projects, attends and hands out queries."""
+"""Attention: one signature over several kernels, and the modules that project, attend and hand out queries."""

@@ -1,4 +1,4 @@
-"""Multi-head and grouped-query self-attention over all tokens of a cell.
+"""Multi-head and grouped-query attention: among the tokens of one sequence, and from one sequence to another.
 
 Shape suffixes: b cell, t token, d model width, h head, k head width.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from scprint_model.attention.sdpa import attend
+from scprint_model.attention.attend import Scope, attend
 
 #: Queries and keys of one layer, each (B, T, H, head width), before scaling.
 type QueriesKeys = tuple[Tensor, Tensor]
 
 
-class MultiHeadAttention(nn.Module):
+class SelfAttention(nn.Module):
     """Bidirectional self-attention without positional terms; all projections have a bias.
 
     Parameters
@@ -31,14 +31,13 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         self.d_model = d_model
         self.n_heads = n_heads
-        self.n_kv_heads = n_kv_heads
         self.head_dim = d_model // n_heads
         # Rows: all queries, then all keys, then all values, heads in order inside each.
         self.qkv = nn.Linear(d_model, d_model + 2 * n_kv_heads * self.head_dim)
         self.out = nn.Linear(d_model, d_model)
 
     def forward(
-        self, x_btd: Tensor, *, n_queries: int | None = None, capture: bool = False
+        self, x_btd: Tensor, scope: Scope = Scope(), *, n_queries: int | None = None, capture: bool = False
     ) -> tuple[Tensor, QueriesKeys | None]:
         """Attend.
 
@@ -46,6 +45,8 @@ class MultiHeadAttention(nn.Module):
         ----------
         x_btd
             (B, T, d) normalised tokens.
+        scope
+            Lengths, bias and backend.
         n_queries
             Let only the first so many tokens ask (all of them are still keys); None: all.
         capture
@@ -54,7 +55,7 @@ class MultiHeadAttention(nn.Module):
         Returns
         -------
         (B, n_queries or T, d), and (q, k) where asked: q (B, n_queries or T, H, h) and k (B, T, H, h), keys
-        repeated to the number of query heads. Both are views on what was computed anyway.
+        repeated to the number of query heads.
         """
         if n_queries is None:
             qkv = self.qkv(x_btd)
@@ -63,15 +64,52 @@ class MultiHeadAttention(nn.Module):
             weight, bias = self.qkv.weight, self.qkv.bias
             q = linear(x_btd[:, :n_queries], weight[: self.d_model], bias[: self.d_model])
             kv = linear(x_btd, weight[self.d_model :], bias[self.d_model :])
-        k, v = kv.chunk(2, dim=-1)
-        q_bthk = q.reshape(*q.shape[:-1], self.n_heads, self.head_dim)
-        k_bthk, v_bthk = self._to_query_heads(k), self._to_query_heads(v)
-        out_bhtk = attend(q_bthk.transpose(1, 2), k_bthk.transpose(1, 2), v_bthk.transpose(1, 2))
-        out = self.out(out_bhtk.transpose(1, 2).flatten(2))
-        return out, (q_bthk, k_bthk) if capture else None
+        q_bthk, k_btgk, v_btgk = _to_heads(q, kv, self.head_dim)
+        out_bthk = attend(
+            q_bthk,
+            k_btgk,
+            v_btgk,
+            backend=scope.backend,
+            key_lengths=scope.lengths,
+            query_lengths=scope.lengths if n_queries is None else None,
+            bias_bqt=None if scope.bias is None else scope.bias[:, :n_queries],
+        )
+        return self.out(out_bthk.flatten(2)), _captured(q_bthk, k_btgk) if capture else None
 
-    def _to_query_heads(self, x_btd: Tensor) -> Tensor:
-        x_bthk = x_btd.reshape(*x_btd.shape[:-1], self.n_kv_heads, self.head_dim)
-        if self.n_kv_heads == self.n_heads:
-            return x_bthk
-        return x_bthk.repeat_interleave(self.n_heads // self.n_kv_heads, dim=2)
+
+class CrossAttention(nn.Module):
+    """Attention of one sequence's tokens to another's; parameters as for :class:`SelfAttention`."""
+
+    def __init__(self, d_model: int, n_heads: int, n_kv_heads: int) -> None:
+        super().__init__()
+        self.head_dim = d_model // n_heads
+        self.q = nn.Linear(d_model, d_model)
+        # Rows: all keys, then all values.
+        self.kv = nn.Linear(d_model, 2 * n_kv_heads * self.head_dim)
+        self.out = nn.Linear(d_model, d_model)
+
+    def forward(self, x_btd: Tensor, scope: Scope) -> Tensor:
+        """(B, T, d) normalised tokens that ask, ``scope.other`` (B, To, d) being read as it is, to (B, T, d)."""
+        if scope.other is None:
+            raise ValueError("cross-attention needs the tokens of the other sequence: scope.other is None")
+        q_bthk, k_btgk, v_btgk = _to_heads(self.q(x_btd), self.kv(scope.other), self.head_dim)
+        out_bthk = attend(
+            q_bthk,
+            k_btgk,
+            v_btgk,
+            backend=scope.backend,
+            key_lengths=scope.other_lengths,
+            query_lengths=scope.lengths,
+        )
+        return self.out(out_bthk.flatten(2))
+
+
+def _to_heads(q: Tensor, kv: Tensor, head_dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    k, v = kv.chunk(2, dim=-1)
+    q_bthk, k_btgk, v_btgk = (t.unflatten(-1, (-1, head_dim)) for t in (q, k, v))
+    return q_bthk, k_btgk, v_btgk
+
+
+def _captured(q_bthk: Tensor, k_btgk: Tensor) -> QueriesKeys:
+    group = q_bthk.shape[2] // k_btgk.shape[2]
+    return q_bthk, k_btgk if group == 1 else k_btgk.repeat_interleave(group, dim=2)

@@ -1,11 +1,14 @@
-"""One pre-norm transformer block with a float32 residual stream."""
+"""Pre-norm transformer blocks with a float32 residual stream."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
-from scprint_model.attention.multi_head import MultiHeadAttention, QueriesKeys
+from scprint_model.attention.attend import Scope
+from scprint_model.attention.multi_head import CrossAttention, QueriesKeys, SelfAttention
 from scprint_model.config import BLOCK_NORM_EPS, ModelConfig
 
 
@@ -44,19 +47,29 @@ class Block(nn.Module):
         Sizes.
     drop_path
         This block's stochastic-depth rate.
+    cross
+        Read another sequence's tokens instead of its own.
     """
 
-    def __init__(self, config: ModelConfig, *, drop_path: float) -> None:
+    attention: SelfAttention | CrossAttention
+
+    def __init__(self, config: ModelConfig, *, drop_path: float, cross: bool = False) -> None:
         super().__init__()
         self.drop_path = drop_path
         self.norm1 = nn.LayerNorm(config.d_model, eps=BLOCK_NORM_EPS)
-        self.attention = MultiHeadAttention(config.d_model, config.n_heads, config.kv_heads)
+        kind = CrossAttention if cross else SelfAttention
+        self.attention = kind(config.d_model, config.n_heads, config.kv_heads)
         self.norm2 = nn.LayerNorm(config.d_model, eps=BLOCK_NORM_EPS)
         self.mlp = Mlp(config.d_model)
         self.dropout = nn.Dropout(config.dropout)
 
+    @property
+    def cross(self) -> bool:
+        """Whether this block reads another sequence."""
+        return isinstance(self.attention, CrossAttention)
+
     def forward(
-        self, x: Tensor, *, n_queries: int | None = None, capture: bool = False
+        self, x: Tensor, scope: Scope = Scope(), *, n_queries: int | None = None, capture: bool = False
     ) -> tuple[Tensor, QueriesKeys | None]:
         """Run the block.
 
@@ -65,13 +78,19 @@ class Block(nn.Module):
         x
             (B, T, d) residual stream, float32. Under autocast the branches are half precision; their sum
             stays float32.
+        scope
+            What the tokens may read.
         n_queries
             Update the first so many tokens only and return just these: enough in the last block, where
             nobody reads the other tokens, and much cheaper.
         capture
-            Return the queries and keys too.
+            Return the queries and keys too, in a block with self-attention.
         """
-        attended, queries_keys = self.attention(self.norm1(x), n_queries=n_queries, capture=capture)
+        queries_keys = None
+        if isinstance(self.attention, CrossAttention):
+            attended = self.attention(self.norm1(x), scope)
+        else:
+            attended, queries_keys = self.attention(self.norm1(x), scope, n_queries=n_queries, capture=capture)
         if n_queries is not None:
             x = x[:, :n_queries]
         x = x + self._drop(attended)
@@ -80,3 +99,50 @@ class Block(nn.Module):
 
     def _drop(self, branch: Tensor) -> Tensor:
         return stochastic_depth(self.dropout(branch), self.drop_path, training=self.training)
+
+
+def build_blocks(config: ModelConfig, n_blocks: int, *, alternate: bool) -> nn.ModuleList:
+    """Stack blocks whose stochastic depth rises linearly; `alternate` makes every second one, from the first, cross."""
+    rates = torch.linspace(0, config.drop_path, n_blocks).tolist()
+    return nn.ModuleList(Block(config, drop_path=rate, cross=alternate and i % 2 == 0) for i, rate in enumerate(rates))
+
+
+def run_blocks(
+    blocks: Iterable[nn.Module],
+    x: Tensor,
+    scope: Scope,
+    *,
+    n_outputs: int | None = None,
+    capture: bool = False,
+    checkpointing: bool = False,
+) -> tuple[Tensor, tuple[QueriesKeys, ...]]:
+    """Run a stack.
+
+    Parameters
+    ----------
+    blocks
+        Of :func:`build_blocks`. Those with cross-attention are left out where ``scope.other`` is None.
+    x
+        (B, T, d) tokens.
+    scope
+        What the tokens may read.
+    n_outputs
+        Return the first so many tokens only; None: all.
+    capture
+        Return the (queries, keys) of the blocks with self-attention.
+    checkpointing
+        Keep only the tokens between blocks for the gradient and compute the rest again: less memory, more time.
+    """
+    chosen = [block for block in blocks if isinstance(block, Block) and (scope.other is not None or not block.cross)]
+    captured: list[QueriesKeys] = []
+    for i, block in enumerate(chosen):
+        n_queries = n_outputs if i == len(chosen) - 1 else None
+        if checkpointing and torch.is_grad_enabled():
+            from torch.utils.checkpoint import checkpoint
+
+            x, queries_keys = checkpoint(block, x, scope, n_queries=n_queries, capture=capture, use_reentrant=False)
+        else:
+            x, queries_keys = block(x, scope, n_queries=n_queries, capture=capture)
+        if queries_keys is not None:
+            captured.append(queries_keys)
+    return x, tuple(captured)

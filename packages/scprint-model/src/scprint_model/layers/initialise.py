@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import nn
 
-from scprint_model.attention.multi_head import MultiHeadAttention
-from scprint_model.layers.block import Mlp
+from scprint_model.layers.block import Block
 from scprint_model.layers.class_head import ClassHead
 from scprint_model.layers.value_encoder import ValueEncoder
 
@@ -16,12 +16,12 @@ WEIGHT_STD = 0.02
 CLASS_BIAS = -0.13
 
 
-def initialise(model: nn.Module, *, n_layers: int) -> None:
+def initialise(model: nn.Module, stacks: Sequence[nn.ModuleList]) -> None:
     """Draw all weights, in place.
 
     Linear and embedding weights are N(0, 0.02) with zero bias; the two layers of each block which write to
-    the residual stream are smaller by √(2 n_layers), so that the stream's variance does not grow with depth;
-    class heads start with a bias of -0.13; the value encoders' first bias is spread (see there).
+    the residual stream are smaller by √(2 n) in a stack of n blocks, so that the stream's variance does not grow
+    with depth; class heads start with a bias of -0.13; the value encoders' first bias is spread (see there).
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -30,12 +30,14 @@ def initialise(model: nn.Module, *, n_layers: int) -> None:
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=WEIGHT_STD)
     # Second pass: these children were set in the first.
+    for stack in stacks:
+        std = WEIGHT_STD / math.sqrt(2 * len(stack))
+        for block in stack:
+            if isinstance(block, Block):
+                nn.init.normal_(block.attention.out.weight, std=std)
+                nn.init.normal_(block.mlp.fc2.weight, std=std)
     for module in model.modules():
-        if isinstance(module, MultiHeadAttention):
-            nn.init.normal_(module.out.weight, std=WEIGHT_STD / math.sqrt(2 * n_layers))
-        elif isinstance(module, Mlp):
-            nn.init.normal_(module.fc2.weight, std=WEIGHT_STD / math.sqrt(2 * n_layers))
-        elif isinstance(module, ClassHead):
+        if isinstance(module, ClassHead):
             nn.init.constant_(module.out.bias, CLASS_BIAS)
         elif isinstance(module, ValueEncoder):
             module.spread_first_bias()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scdataloader import CellDataModule, GeneVocabulary, LabelSpace, Preprocessor, WeightedSampler, datasets
-from scdataloader.datamodule import _Share
+from scdataloader.feeds import InterleavedShare
 from scdataloader.splits import Split
 
 GENTLE = Preprocessor.preset("inference", min_genes=200)
@@ -257,16 +257,16 @@ def test_predict_goes_through_all_cells_in_order(files):
 def test_ranks_share_the_draws(files):
     module = make_module(files)
     sampler = WeightedSampler(np.zeros((len(module.train_cells), 1), int), n_draws=101)
-    whole = list(_Share(sampler, module.train_cells, 0, 1))
-    shares = [_Share(sampler, module.train_cells, rank, 2) for rank in range(2)]
+    whole = list(InterleavedShare(sampler, module.train_cells, 0, 1))
+    shares = [InterleavedShare(sampler, module.train_cells, rank, 2) for rank in range(2)]
     parts = [list(share) for share in shares]
     assert [len(p) for p in parts] == [len(s) for s in shares] == [50, 50]
     assert [x for pair in zip(*parts, strict=True) for x in pair] == whole[:100]
     shares[0].set_epoch(1)
     assert list(shares[0]) != parts[0]
-    uneven = [list(_Share(range(7), np.arange(10, 17), rank, 3, even=False)) for rank in range(3)]
+    uneven = [list(InterleavedShare(range(7), np.arange(10, 17), rank, 3, even=False)) for rank in range(3)]
     assert uneven == [[10, 13, 16], [11, 14], [12, 15]]
-    assert len(_Share(range(7), np.arange(7), 0, 3, even=False)) == 3
+    assert len(InterleavedShare(range(7), np.arange(7), 0, 3, even=False)) == 3
 
 
 class Recorder(lightning.LightningModule):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
+from typing import Any
 
 import anndata
 import lightning
@@ -15,20 +15,26 @@ import torch
 from tqdm.auto import tqdm
 
 from scdataloader.batch import CellBatch
-from scdataloader.cells import CellDataset, loader
+from scdataloader.cells import CellDataset
 from scdataloader.collate import Collator, FormatName, named_format
 from scdataloader.counts import csr_counts, obs_table
+from scdataloader.feeds import Cells, Feed, MemoryFeed, StoreFeed
 from scdataloader.genes import GeneVocabulary
 from scdataloader.labels import LabelSpace
 from scdataloader.preprocess import Preprocessor
 from scdataloader.preprocess.checks import check_raw_counts
-from scdataloader.sampling import WeightedSampler
 from scdataloader.sources import find_sources, open_source, unique_names
 from scdataloader.sources.memory import to_anndata
 from scdataloader.splits import Split, make_split
+from scdataloader.store import open_store
+from scdataloader.store.store_cells import StoreCells
 
 logger = logging.getLogger(__name__)
 
+#: A column of the cells' table, by data set.
+type Column = Callable[[str], dict[str, list[object]]]
+#: Choices of genes that a store offers, by the names that they have for files.
+STORE_CHOICES = {"random_expressed": "random_expressed", "most_expressed": "most_expressed", "given": "all"}
 #: Label classes where neither the caller nor a label space says.
 DEFAULT_CLASSES = ("cell_type", "disease", "assay", "organism")
 
@@ -39,7 +45,12 @@ class CellDataModule(lightning.LightningDataModule):
     Parameters
     ----------
     files
-        Files, folders, globs, addresses, ``lamin:`` names; see `scdataloader.sources.find_sources`.
+        Files, folders, globs, addresses, ``lamin:`` names; see `scdataloader.sources.find_sources`. They are read into
+        memory.
+    store
+        Train straight from a store of cells instead, however large: the folder of a `CellStore`, or files that are
+        preprocessed; see `scdataloader.store.open_store`. `format`, `missing`, `variable_context`, `preprocess` and the
+        like are for files only.
     classes
         Label classes; each needs a column ``<class>_ontology_term_id``. None: those of `label_space`, or cell type,
         disease, assay and organism.
@@ -84,7 +95,9 @@ class CellDataModule(lightning.LightningDataModule):
     min_genes
         Cells with fewer expressed genes are dropped.
     num_workers
-        Loader processes.
+        Loader processes; for files.
+    threads, read_ahead
+        Of the store's batches; see `scdataloader.store.StoreLoader`.
     seed
         Of the split, the draws and the contexts.
 
@@ -100,8 +113,9 @@ class CellDataModule(lightning.LightningDataModule):
 
     def __init__(
         self,
-        files: list[str],
+        files: list[str] | None = None,
         *,
+        store: str | list[str] | None = None,
         classes: Sequence[str] | None = None,
         organisms: Sequence[str] = ("human", "mouse"),
         vocabulary: str | None = None,
@@ -132,14 +146,19 @@ class CellDataModule(lightning.LightningDataModule):
         preprocessor: Preprocessor | None = None,
         min_genes: int | None = None,
         num_workers: int = 0,
+        threads: int = 1,
+        read_ahead: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if (files is None) == (store is None):
+            raise ValueError(f"files={files} and store={store}: give one of them")
         if not 0 < val_fraction < 1:
             raise ValueError(f"val_fraction={val_fraction} must lie between 0 and 1")
         if preprocessor is not None and min_genes is not None:
             raise ValueError(f"min_genes={min_genes} is the preprocessor's: give it to that")
-        self.files = find_sources(files)
+        self.files = find_sources(files or [])
+        self.store = store
         self.classes = None if classes is None else tuple(classes)
         self.organisms = tuple(organisms)
         self.context = context
@@ -174,34 +193,105 @@ class CellDataModule(lightning.LightningDataModule):
             "variable_context": variable_context,
             "min_context": min_context,
         }
-        self._cells: CellDataset | None = None
-        self._training_view: CellDataset | None = None
+        self._store_options = {"threads": threads, "read_ahead": read_ahead}
+        if store is not None:
+            self._check_for_store(num_workers, min_genes)
+        self._feed: Feed | None = None
         self._split: Split | None = None
 
+    def _check_for_store(self, num_workers: int, min_genes: int | None) -> None:
+        """Raise where an option is set that a store does not have."""
+        options = {**self._choice_options, **self._format_options, "format": self._format}
+        options |= {"preprocess": self.preprocess, "min_genes": min_genes, "num_workers": num_workers}
+        plain = {"choice": options["choice"], "genes": options["genes"], "missing": "error", "n_bins": 51}
+        plain |= {"variable_context": False, "positions": False, "special_tokens": False, "format": "scprint"}
+        plain |= {"num_workers": 0}
+        wrong = {name: value for name, value in options.items() if value != plain.get(name)}
+        if wrong:
+            raise ValueError(f"{wrong} are for files, not for a store: leave them out, or give files")
+        if options["choice"] not in (None, *STORE_CHOICES):
+            raise ValueError(f"choice={options['choice']!r} is not one of {list(STORE_CHOICES)}, which a store offers")
+
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
-        """Read the files, preprocess those that need it, and split the cells; once, Lightning calls it."""
-        if self._cells is not None:
+        """Read the files, preprocess those that need it (or open the store), and split the cells; once."""
+        if self._feed is not None:
             return
+        feed, column = self._of_files() if self.store is None else self._of_store(self.store)
+        cells = feed.cells
+        self._split = self._make_split(cells, column)
+        logger.info("cells of each data set by part:\n%s", self._split.to_frame())
+        parts = [self._split.cells(part, cells.names, cells.sizes) for part in ("train", "validation", "test")]
+        self.train_cells, self.val_cells, self.test_cells = parts
+        self._feed = feed
+
+    def _of_files(self) -> tuple[Feed, Column]:
         if not self.files:
             raise ValueError("there are no files: pass one at least")
         collator = self._collator()  # before the files are read: its options may be wrong
         named = list(zip(unique_names(self.files), self.files, strict=True))
         sources = [(name, self._read(uri)) for name, uri in tqdm(named, desc="reading data sets", disable=None)]
         tables = {name: obs_table(adata) for name, adata in sources}
-        label_space = self._make_label_space(tables)
+        label_space = self._make_label_space(list(tables.values()))
         training = CellDataset(sources, collator.vocabulary, label_space, collator=collator)
-        cells = training.with_collator(replace(collator, min_context=None))
-        self._split = self._make_split(cells, tables)
-        logger.info("cells of each data set by part:\n%s", self._split.to_frame())
-        parts = [self._split.cells(part, cells.names, cells.sizes) for part in ("train", "validation", "test")]
-        self.train_cells, self.val_cells, self.test_cells = parts
-        self._training_view, self._cells = training, cells
+        feed = MemoryFeed(
+            training.with_collator(replace(collator, min_context=None)),
+            training,
+            draws=self._draws(),
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            current_epoch=self._current_epoch,
+        )
+
+        def column(name: str) -> dict[str, list[object]]:
+            for data_set, table in tables.items():
+                if name not in table:
+                    raise ValueError(f"{data_set}: obs has no column {name!r}; it has {table.columns.tolist()}")
+            return {data_set: table[name].tolist() for data_set, table in tables.items()}
+
+        return feed, column
+
+    def _of_store(self, what: str | list[str]) -> tuple[Feed, Column]:
+        store = open_store(what)
+        label_space = self._make_label_space([store.obs()] if self._label_space_file is None else [])
+        cells = StoreCells(store, self._make_vocabulary(), label_space)
+        choice: Any = self._choice_options["choice"] or "random_expressed"
+        options = {
+            "batch_size": self.batch_size,
+            "choice": STORE_CHOICES[choice],
+            "context": None if choice == "given" else self.context,
+            "genes": self._choice_options["genes"],
+            "seed": self.seed,
+            "pin_memory": torch.cuda.is_available(),
+            **self._store_options,
+        }
+        feed = StoreFeed(cells, draws=self._draws(), options=options, current_epoch=self._current_epoch)
+
+        def column(name: str) -> dict[str, list[object]]:
+            try:
+                values = store.obs([name])[name].tolist()
+            except KeyError as error:
+                raise ValueError(f"{what}: {error.args[0]}") from error
+            ends = np.cumsum([0, *cells.sizes])
+            return {
+                data_set: values[begin:end]
+                for data_set, begin, end in zip(cells.names, ends[:-1], ends[1:], strict=True)
+            }
+
+        return feed, column
+
+    def _draws(self) -> dict[str, Any]:
+        return {"n_draws": self.cells_per_epoch, "scale": self.weight_scale, "seed": self.seed}
+
+    def _current_epoch(self) -> int:
+        return 0 if self.trainer is None else self.trainer.current_epoch
+
+    def _make_vocabulary(self) -> GeneVocabulary:
+        if self._vocabulary_file is None:
+            return GeneVocabulary.for_organisms(self.organisms)
+        return GeneVocabulary.load(self._vocabulary_file)
 
     def _collator(self) -> Collator:
-        if self._vocabulary_file is None:
-            vocabulary = GeneVocabulary.for_organisms(self.organisms)
-        else:
-            vocabulary = GeneVocabulary.load(self._vocabulary_file)
+        vocabulary = self._make_vocabulary()
         chosen = named_format(self._format, vocabulary, **self._format_options)  # type: ignore[arg-type]
         return Collator(
             vocabulary=vocabulary,
@@ -225,10 +315,10 @@ class CellDataModule(lightning.LightningDataModule):
             raise ValueError(f"{uri}: {error}") from error
         return adata
 
-    def _make_label_space(self, tables: dict[str, pd.DataFrame]) -> LabelSpace:
+    def _make_label_space(self, tables: list[pd.DataFrame]) -> LabelSpace:
         if self._label_space_file is None:
             classes = self.classes if self.classes is not None else DEFAULT_CLASSES
-            return LabelSpace.from_obs(list(tables.values()), classes)
+            return LabelSpace.from_obs(tables, classes)
         space = LabelSpace.load(self._label_space_file)
         if self.classes is None:
             return space
@@ -239,15 +329,10 @@ class CellDataModule(lightning.LightningDataModule):
             )
         return LabelSpace({name: space.classes[name] for name in self.classes})
 
-    def _make_split(self, cells: CellDataset, tables: dict[str, pd.DataFrame]) -> Split:
+    def _make_split(self, cells: Cells, column: Column) -> Split:
         if self._split_file is not None:
             return Split.load(self._split_file)
-        groups = None
-        if self.split_by is not None:
-            for name, table in tables.items():
-                if self.split_by not in table:
-                    raise ValueError(f"{name}: obs has no column {self.split_by!r}; it has {table.columns.tolist()}")
-            groups = {name: table[self.split_by].tolist() for name, table in tables.items()}
+        groups = None if self.split_by is None else column(self.split_by)
         prints = None
         if self.separate_duplicates:
             ends = np.cumsum(cells.sizes)[:-1]
@@ -263,11 +348,11 @@ class CellDataModule(lightning.LightningDataModule):
         )
 
     @property
-    def cells(self) -> CellDataset:
-        """All cells; after `setup`."""
-        if self._cells is None:
+    def cells(self) -> Any:
+        """All cells, a `CellDataset` or, of a store, a `StoreCells`; after `setup`."""
+        if self._feed is None:
             raise RuntimeError("call setup() first")
-        return self._cells
+        return self._feed.cells
 
     @property
     def split(self) -> Split:
@@ -286,33 +371,27 @@ class CellDataModule(lightning.LightningDataModule):
         """The labels of the corpus; after `setup`."""
         return self.cells.label_space
 
-    def train_dataloader(self) -> torch.utils.data.DataLoader[CellBatch]:
+    def train_dataloader(self) -> Iterable[CellBatch]:
         """Return weighted random batches of the training cells; a new epoch draws anew, each rank takes its share."""
-        groups = self._groups()[self.train_cells]
-        n_draws = self.cells_per_epoch or len(self.train_cells)
-        sampler = WeightedSampler(groups, scale=self.weight_scale, n_draws=n_draws, seed=self.seed)
-        share = _Share(sampler, self.train_cells, *self._rank())
-        if self.trainer is not None:
-            share.set_epoch(self.trainer.current_epoch)
-        return loader(
-            self._training_view or self.cells, share, batch_size=self.batch_size, num_workers=self.num_workers
-        )
+        return self._ready.weighted(self._groups(), self.train_cells, *self._rank())
 
     def _groups(self) -> np.ndarray:
-        """Return the columns whose combinations are weighted; int64, shape (n_cells, n_columns)."""
+        """Return the columns whose combinations are weighted; int32, shape (n_cells, n_columns)."""
         cells = self.cells
-        columns = dict(zip(cells.label_space.classes, cells.labels.T, strict=True)) | {"dataset": cells.dataset}
+        labels = cells.labels
+        columns = dict(zip(cells.label_space.classes, labels.T, strict=True)) | {"dataset": cells.dataset}
         chosen = list(columns) if self.weight_classes is None else self.weight_classes
         unknown = [name for name in chosen if name not in columns]
         if unknown:
             raise ValueError(f"weight_classes={unknown} are not among {list(columns)}")
-        return np.stack([columns[name] for name in chosen], axis=1) if chosen else np.zeros((len(cells), 1), np.int64)
+        kept = [columns[name].astype(np.int32, copy=False) for name in chosen] or [np.zeros(len(cells), np.int32)]
+        return np.stack(kept, axis=1)
 
-    def val_dataloader(self) -> torch.utils.data.DataLoader[CellBatch]:
+    def val_dataloader(self) -> Iterable[CellBatch]:
         """Return the validation cells in order, with the same contexts every time."""
         return self._in_order(self.val_cells, even=True)
 
-    def test_dataloader(self) -> torch.utils.data.DataLoader[CellBatch]:
+    def test_dataloader(self) -> Iterable[CellBatch]:
         """Return the test cells in order, each once: those of the data sets `Split.test_datasets` names.
 
         Raises
@@ -325,57 +404,18 @@ class CellDataModule(lightning.LightningDataModule):
             raise ValueError(f"there is nothing to test on: hold out some test_datasets, of {cells.names[:10]}")
         return self._in_order(self.test_cells, even=False)
 
-    def predict_dataloader(self) -> torch.utils.data.DataLoader[CellBatch]:
+    def predict_dataloader(self) -> Iterable[CellBatch]:
         """Return all cells of all files in order, each once."""
         return self._in_order(np.arange(len(self.cells)), even=False)
 
-    def _in_order(self, subset: np.ndarray, *, even: bool) -> torch.utils.data.DataLoader[CellBatch]:
-        share = _Share(range(len(subset)), subset, *self._rank(), even=even)
-        return loader(self.cells, share, batch_size=self.batch_size, num_workers=self.num_workers)
+    def _in_order(self, subset: np.ndarray, *, even: bool) -> Iterable[CellBatch]:
+        return self._ready.in_order(subset, *self._rank(), even=even)
+
+    @property
+    def _ready(self) -> Feed:
+        if self._feed is None:
+            raise RuntimeError("call setup() first")
+        return self._feed
 
     def _rank(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-
-
-class _Share(torch.utils.data.DistributedSampler[int]):
-    """One rank's share of a sampler's draws among a subset, as indices of the whole: every n-th draw.
-
-    It is a DistributedSampler because Lightning leaves those in place: around any other sampler it would put its own,
-    which shares the share out again and never tells the sampler inside about a new epoch.
-
-    Parameters
-    ----------
-    sampler
-        Draws positions in `subset`.
-    subset
-        Indices of the whole.
-    rank, world_size
-        Which share, of how many.
-    even
-        All ranks as many, up to ``world_size - 1`` draws are left: a rank that had a batch more would wait for the
-        others for ever where they exchange gradients. Else every draw is given out.
-    """
-
-    def __init__(
-        self, sampler: WeightedSampler | range, subset: np.ndarray, rank: int, world_size: int, *, even: bool = True
-    ) -> None:
-        super().__init__(subset, num_replicas=world_size, rank=rank, shuffle=False)  # type: ignore[arg-type]
-        self._sampler = sampler
-        self._subset = subset
-        self._even = even
-
-    def __len__(self) -> int:
-        return len(range(self.rank, self._stop(), self.num_replicas))
-
-    def _stop(self) -> int:
-        n = len(self._sampler)
-        return n - n % self.num_replicas if self._even else n
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose draws come next; Lightning calls it."""
-        if isinstance(self._sampler, WeightedSampler):
-            self._sampler.set_epoch(epoch)
-
-    def __iter__(self) -> Iterator[int]:
-        drawn = islice(iter(self._sampler), self.rank, self._stop(), self.num_replicas)
-        return (int(self._subset[i]) for i in drawn)

@@ -36,7 +36,7 @@ class AnnDataStore(CellReader):
     - AnnData in memory and uncompressed h5ad files with row-major (CSR) counts are read in place by the compiled
       kernels. Files are mapped, not loaded.
     - Everything else (compressed h5ad, zarr, dense files, other formats) is read row by row through its library, tens
-      to thousands of times slower; a message says so. Better convert such files once: ``scdataloader store build``.
+      to thousands of times slower; a message says so. Better convert such files once: ``scdataloader build``.
 
     Files must stay as they are while it is open. Data in memory that are no CSR are copied to it.
 
@@ -76,7 +76,7 @@ class AnnDataStore(CellReader):
             first = next(part for part in self._parts if part.matrix is None)
             logger.warning(
                 "%d of %d data sets, such as %s (%s), are read row by row, tens to thousands of times slower than a "
-                "store: convert them once with `scdataloader store build`",
+                "store: convert them once with `scdataloader build`",
                 self._is_slow.sum(),
                 len(self._parts),
                 first.where,

@@ -69,7 +69,7 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
         Batches made ahead at most: bounds the memory.
     read_ahead
         Batches whose cells the system is asked to read from disk ahead of that, for data that do not fit into memory
-        (16 or more); 0 for data that do.
+        (4 did as well as more); 0 for data that do.
     pin_memory
         Put batches into page-locked memory, from which a GPU copies by itself.
     device

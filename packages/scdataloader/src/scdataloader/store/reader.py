@@ -112,6 +112,13 @@ class CellReader(ABC):
         """Index of each cell's data set, int64, shape (n_cells,)."""
         return np.repeat(self._part_datasets, np.diff(self._first))
 
+    @property
+    def dataset_sizes(self) -> np.ndarray:
+        """Number of cells of each data set, int64, shape (n_datasets,)."""
+        sizes = np.zeros(len(self.datasets), np.int64)
+        np.add.at(sizes, self._part_datasets, np.diff(self._first))
+        return sizes
+
     def dataset_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the data set index of rows, int64."""
         return self._part_datasets[self.part_of(rows)]

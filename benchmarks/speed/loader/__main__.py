@@ -21,12 +21,14 @@ def main() -> None:
     parser.add_argument("--cold-seconds", type=float, default=default.cold_seconds, help="of a cold window")
     parser.add_argument("--only", nargs="*", default=[], help="parts of the names of loaders")
     parser.add_argument("--resume", action="store_true", help="take what a run that was broken off has measured")
+    parser.add_argument("--real", type=Path, help="measure on real cells: folder of h5ad files, those named human_*")
     parser.add_argument("--results", type=Path, default=default.results, help="folder for the tables and the plot")
     options = Options(**vars(parser.parse_args()))
     table = loader_times(options)
-    table.to_csv(options.results / "speed_loader.csv", index=False)
-    text = f"# {BENCHMARKS['speed_loader'][0]}\n\n{markdown(table)}\n"
-    (options.results / "speed_loader.md").write_text(text, encoding="utf-8")
+    stem = "speed_loader_real" if options.real else "speed_loader"
+    table.to_csv(options.results / f"{stem}.csv", index=False)
+    text = f"# {BENCHMARKS['speed_loader'][0]}{', real cells' if options.real else ''}\n\n{markdown(table)}\n"
+    (options.results / f"{stem}.md").write_text(text, encoding="utf-8")
     print(text)
 
 

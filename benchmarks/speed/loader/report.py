@@ -27,7 +27,7 @@ _STORE, _H5AD, _LIMIT = "scdataloader: store", "scdataloader: h5ad in place", "p
 _PUBLISHED = "scdataloader 2.1.3 (published)"
 
 
-def write_reports(rows: list[dict[str, Any]], folder: Path, corpus: str) -> pd.DataFrame:
+def write_reports(rows: list[dict[str, Any]], folder: Path, corpus: str, stem: str = "speed_loader") -> pd.DataFrame:
     """Write all measurements, the targets with what failed, and the plot; return the summary."""
     table = pd.DataFrame(rows)
     for name in ("cells_s", "error", "order", "genes", "cores", "cache"):
@@ -35,10 +35,10 @@ def write_reports(rows: list[dict[str, Any]], folder: Path, corpus: str) -> pd.D
             table[name] = None
     folder.mkdir(parents=True, exist_ok=True)
     written = table.drop(columns=["first", "began", "ended", "width", "conversion", "settings"], errors="ignore")
-    written.to_csv(folder / "speed_loader_all.csv", index=False, float_format="%.5g")
-    (folder / "speed_loader_notes.md").write_text(notes(table, corpus), encoding="utf-8")
+    written.to_csv(folder / f"{stem}_all.csv", index=False, float_format="%.5g")
+    (folder / f"{stem}_notes.md").write_text(notes(table, corpus, stem), encoding="utf-8")
     if table["cells_s"].notna().any():
-        plot(table, folder / "speed_loader.png")
+        plot(table, folder / f"{stem}.png")
     return summary(table)
 
 
@@ -98,7 +98,7 @@ def targets(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def notes(table: pd.DataFrame, corpus: str) -> str:
+def notes(table: pd.DataFrame, corpus: str, stem: str) -> str:
     """Return how it was measured, the targets, the demand, the settings and what failed, in Markdown."""
     from benchmarks.__main__ import markdown
 
@@ -116,7 +116,7 @@ def notes(table: pd.DataFrame, corpus: str) -> str:
     ] or ["- none"]
     return "\n".join(
         [
-            "# Reading cells: notes to `speed_loader.md`",
+            f"# Reading cells: notes to `{stem}.md`",
             "",
             f"{corpus}; batches of 64 cells, dense float32. *Fixed*: the same 2,200 genes. *Random expressed*: 2,200",
             "of each cell's expressed genes, padded by others. *Weighted*: a cell type of n cells has the weight",
@@ -138,7 +138,7 @@ def notes(table: pd.DataFrame, corpus: str) -> str:
             "",
             markdown(demand()),
             "",
-            "![cells/s against what GPUs take](speed_loader.png)",
+            f"![cells/s against what GPUs take]({stem}.png)",
             "",
             "## Settings",
             "",

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from scdataloader.counts import csr_counts, obs_table
-from scdataloader.store.cells_table import LABEL_SUFFIX
+from scdataloader.labels import SUFFIX
 from scdataloader.store.convert import convert
 from scdataloader.store.lock import build_lock
 from scdataloader.store.manifest import NAME, SCHEMA, GeneEntry, Manifest, ShardEntry
@@ -186,7 +186,7 @@ def _joined(folder: Path, former: Manifest | None, new: Sequence[ShardEntry], sh
             path = folder / "genes" / f"{entry.genes}.parquet"
             known[entry.genes] = GeneEntry(entry.genes, pq.read_metadata(path).num_rows, file_entry(path))
         with pa.memory_map(str(folder / "shards" / f"{entry.name}.cells.arrow")) as file:
-            labels.update(name for name in pa.ipc.open_file(file).schema.names if name.endswith(LABEL_SUFFIX))
+            labels.update(name for name in pa.ipc.open_file(file).schema.names if name.endswith(SUFFIX))
     content: dict[str, Any] = {"genes": tuple(known.values()), "shards": shards, "labels": tuple(sorted(labels))}
     if former is not None:
         return former.next(**content)

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from scdataloader.labels import SUFFIX
+
 #: Columns of the table that are not from obs.
 BEGIN, INDEX, TOTAL, N_GENES = "_begin", "_index", "total_counts", "n_genes"
-LABEL_SUFFIX = "_ontology_term_id"
 
 
 def to_arrow(obs: pd.DataFrame, begin: np.ndarray, n_genes: np.ndarray, total: np.ndarray) -> pa.Table:
@@ -56,11 +57,11 @@ def obs_table(obs: pd.DataFrame, own: Mapping[str, pa.Array] | None = None) -> p
 def _column(name: str, values: pd.Series) -> pa.Array:
     if isinstance(values.dtype, pd.CategoricalDtype):
         return _dictionary(values)
-    if pd.api.types.is_numeric_dtype(values) and not name.endswith(LABEL_SUFFIX):
+    if pd.api.types.is_numeric_dtype(values) and not name.endswith(SUFFIX):
         return pa.array(values.to_numpy(), from_pandas=True)
     text = values.astype(object).where(values.notna(), None)
     text = text.map(lambda value: None if value is None else str(value))
-    if name.endswith(LABEL_SUFFIX) or text.nunique() <= len(text) // 2:
+    if name.endswith(SUFFIX) or text.nunique() <= len(text) // 2:
         return _dictionary(text.astype("category"))
     return pa.array(text.tolist(), type=pa.string())
 

@@ -1,0 +1,306 @@
+"""What each command of ``scdataloader`` does: thin over the Python API, one function a command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from scdataloader.preprocess import Preprocessor
+
+
+def check(file: str, preprocessor: Preprocessor, lost: Path | None = None) -> int:
+    """Say whether a file can be used, and what cleaning would remove.
+
+    Parameters
+    ----------
+    file
+        A file or address; see `scdataloader.sources.open_source`.
+    preprocessor
+        The settings.
+    lost
+        Table to write, of the gene names that would be lost and why (csv).
+    """
+    clean, report = preprocessor(file)
+    sys.stdout.write(f"{report}\n")
+    if lost is not None:
+        _write_lost(file, preprocessor, str(clean.obs["organism_ontology_term_id"].iloc[0]), lost)
+        sys.stdout.write(f"lost gene names written to {lost}\n")
+    sys.stdout.write("ready to use\n")
+    return 0
+
+
+def _write_lost(file: str, preprocessor: Preprocessor, organism: str, path: Path) -> None:
+    from scdataloader.genes import gene_table
+    from scdataloader.preprocess.find_counts import find_counts
+    from scdataloader.preprocess.gene_names import gene_columns
+    from scdataloader.sources import open_source
+    from scdataloader.write import atomic
+
+    with open_source(file) as source:
+        counts = find_counts(source, preprocessor.counts, undo_log=preprocessor.undo_log)
+        mapping = gene_columns(
+            counts.matrix.var, gene_table(organism, release=preprocessor.gene_release), organism=organism
+        ).mapping
+    table = mapping.to_frame()
+    with atomic(path) as temporary:
+        table[table["gene_id"].isna()].to_csv(temporary, index=False)
+
+
+def preprocess(
+    files: list[str],
+    out: Path,
+    preprocessor: Preprocessor,
+    workers: int = 1,
+    dask: str | None = None,
+    keep_going: bool = False,
+    overwrite: bool = False,
+    register: str | None = None,
+) -> int:
+    """Write a clean copy of each file, tables and a page of what was removed. A run that was stopped goes on.
+
+    Parameters
+    ----------
+    files
+        Files, folders, globs, addresses, census:ID, lamin:NAME.
+    out
+        Folder for the clean copies, report.csv, summary.csv and report.html.
+    preprocessor
+        The settings.
+    workers
+        Processes.
+    dask
+        Address of a Dask scheduler to work on instead.
+    keep_going
+        Go on after a file that fails; the exit status is then 1.
+    overwrite
+        Make every file anew, also those that a former run has made.
+    register
+        Register the outputs in the connected lamindb instance, as a version of the collection of this name.
+    """
+    from scdataloader.preprocess import preprocess_files
+    from scdataloader.sources import find_sources, unique_names
+
+    uris = find_sources(files)
+    corpus = preprocess_files(
+        uris,
+        out,
+        preprocessor,
+        names=unique_names(uris),
+        workers=workers,
+        client=dask,
+        keep_going=keep_going,
+        overwrite=overwrite,
+    )
+    corpus.write(out)
+    for file in corpus.files:
+        if file.report is not None:
+            sys.stdout.write(f"{file.report}\n")
+    sys.stdout.write(f"{corpus}\nwritten to {out}: see report.html\n")
+    if register is not None:
+        from scdataloader.lamin import register as register_files
+
+        made = [out / f"{file.name}.h5ad" for file in corpus.files if file.status != "failed"]
+        sys.stdout.write(f"registered as {register_files(made, collection=register)}\n")
+    return 0 if corpus.ok else 1
+
+
+def labels(
+    files: list[str],
+    classes: list[str] | None = None,
+    json: Path | None = None,
+    plot: Path | None = None,
+) -> int:
+    """Print the labels of files as trees, with counts of cells.
+
+    Parameters
+    ----------
+    files
+        Files, folders, globs, addresses; only their tables of cells are read.
+    classes
+        Label classes such as cell_type or disease; by default all the usual ones that the files have.
+    json
+        Write the label space there, to train on.
+    plot
+        Draw each tree: to this picture, with the class added to the name where there are several.
+    """
+    from scdataloader.label_tree import draw_tree, label_counts, tree_text
+    from scdataloader.labels import CLASSES, LabelSpace, label_column
+    from scdataloader.sources import open_source
+    from scdataloader.sources.find import find_sources
+    from scdataloader.write import atomic
+
+    tables = []
+    for uri in find_sources(files):
+        with open_source(uri) as source:
+            tables.append(source.obs)
+    chosen = classes or [name for name in CLASSES if any(label_column(table.columns, name) for table in tables)]
+    if not chosen:
+        raise ValueError(f"the files have labels of none of {list(CLASSES)}: name the columns with --classes")
+    space = LabelSpace.from_obs(tables, chosen, min_leaves=0)
+    for name, label_class in space.classes.items():
+        counts = label_counts(tables, name, label_class)
+        sys.stdout.write(f"{name}\n{tree_text(label_class, counts)}\n")
+        if plot is not None and label_class.leaves:
+            path = plot if len(chosen) == 1 else plot.with_stem(f"{plot.stem}-{name}")
+            draw_tree(label_class, counts, path)
+            sys.stdout.write(f"drawn to {path}\n")
+    if json is not None:
+        with atomic(json) as temporary:
+            space.save(temporary)
+        sys.stdout.write(f"label space written to {json}\n")
+    return 0
+
+
+def genes(
+    action: Literal["list", "fetch", "register"] = "list",
+    organism: str | None = None,
+    release: int | None = None,
+    table: Path | None = None,
+) -> int:
+    """List the gene tables there are, fetch one from Ensembl, or register one of your own.
+
+    Parameters
+    ----------
+    action
+        What to do.
+    organism
+        Whose table: Ensembl's name such as danio_rerio, or any other usual one.
+    release
+        Ensembl release to fetch.
+    table
+        File to register: csv, tsv or parquet with gene_id, symbol, biotype, chromosome, start.
+    """
+    from scdataloader.gene_tables import list_tables, register_gene_table
+
+    if action == "list":
+        sys.stdout.write(f"{list_tables().to_string(index=False)}\n")
+        return 0
+    if organism is None:
+        raise ValueError(f"say whose table, as in: scdataloader genes {action} danio_rerio")
+    if action == "register":
+        if table is None:
+            raise ValueError("say which file to register: --table FILE")
+        sys.stdout.write(f"registered as {register_gene_table(table, organism)}\n")
+        return 0
+    from scdataloader.ensembl import fetch_gene_table
+
+    found = fetch_gene_table(organism, release)
+    sys.stdout.write(f"{len(found):,} genes of {organism}\n")
+    return 0
+
+
+def download(ids: list[str], release: str = "stable") -> int:
+    """Fetch data sets of the CELLxGENE census, and print where they are.
+
+    Parameters
+    ----------
+    ids
+        Data set ids.
+    release
+        Census release: stable, latest, or a date such as 2025-01-30.
+    """
+    from scdataloader.census import download_dataset
+
+    for dataset in ids:
+        sys.stdout.write(f"{download_dataset(dataset, release=release)}\n")
+    return 0
+
+
+def build(files: list[str], out: Path, workers: int = 1, add: bool = False) -> int:
+    """Write preprocessed files as one cell store, for weighted random batches at memory speed.
+
+    Parameters
+    ----------
+    files
+        Preprocessed files, folders of them, globs.
+    out
+        Folder of the store. A build that was stopped goes on.
+    workers
+        Files converted at a time.
+    add
+        Add the files to the store that is there.
+    """
+    from scdataloader.sources import find_sources, unique_names
+    from scdataloader.store import CellStore
+    from scdataloader.store.report import describe
+
+    uris = find_sources(files)
+    named = list(zip(unique_names(uris), uris, strict=True))
+    if add:
+        store = CellStore.open(out)
+        store.add(named, workers=workers)
+    else:
+        CellStore.build(named, out, workers=workers)
+    sys.stdout.write(f"{describe(CellStore.open(out))}\n")
+    return 0
+
+
+def info(store: str) -> int:
+    """Say what a cell store, or files read as one, hold.
+
+    Parameters
+    ----------
+    store
+        Folder of a store, or a file.
+    """
+    from scdataloader.store import open_store
+    from scdataloader.store.report import describe
+
+    sys.stdout.write(f"{describe(open_store(store))}\n")
+    return 0
+
+
+def verify(store: str, quarantine: bool = False) -> int:
+    """Read every byte of a cell store and compare it with its checksums; the exit status is 1 if any differ.
+
+    Parameters
+    ----------
+    store
+        Folder of the store.
+    quarantine
+        Set damaged shards aside, so that the rest can be read; building again with the same inputs replaces them.
+    """
+    from scdataloader.store.report import verify_table
+
+    table = verify_table(store, quarantine=quarantine)
+    damaged = table[table["problem"] != ""]
+    sys.stdout.write(f"{len(table):,} shards of {table['cells'].sum():,} cells, {len(damaged):,} damaged\n")
+    if len(damaged):
+        sys.stdout.write(f"{damaged.to_string(index=False)}\n")
+    return 1 if len(damaged) else 0
+
+
+def export(store: str, out: Path) -> int:
+    """Write all cells of a store as one h5ad or zarr file.
+
+    Parameters
+    ----------
+    store
+        Folder of the store.
+    out
+        File to write, .h5ad or .zarr.
+    """
+    from scdataloader.store import CellStore
+
+    kinds = {".h5ad": "h5ad", ".zarr": "zarr"}
+    if out.suffix not in kinds:
+        raise ValueError(f"{out} must end in .h5ad or .zarr")
+    CellStore.open(store).export(out, format=kinds[out.suffix])
+    sys.stdout.write(f"written to {out}\n")
+    return 0
+
+
+#: Name of each command: its help, what runs it, and whether it takes the settings of `Preprocessor`.
+COMMANDS: dict[str, tuple[str, Callable[..., int], bool]] = {
+    "check": ("say whether a file can be used, and what cleaning would remove", check, True),
+    "preprocess": ("write clean copies of files, with tables and a page of what was removed", preprocess, True),
+    "labels": ("print and draw the labels of files", labels, False),
+    "build": ("write preprocessed files as one cell store", build, False),
+    "info": ("say what a cell store or a file holds", info, False),
+    "verify": ("compare a cell store with its checksums", verify, False),
+    "export": ("write a cell store as h5ad or zarr", export, False),
+    "genes": ("list organisms, fetch a gene table from Ensembl", genes, False),
+    "download": ("fetch data sets of the CELLxGENE census", download, False),
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,18 @@ def test_forward(tiny_v1: ScPrint, tiny_v1_forward: Arrays, case: str) -> None:
     assert_cells_match(output, tiny_v1_forward, f"{case}_out")
     assert_classes_match(output, tiny_v1_forward, f"{case}_out")
     np.testing.assert_allclose(output.cell_embedding, tiny_v1_forward[f"{case}_out_cell_emb"], atol=1e-5)
+
+
+@torch.no_grad()
+def test_forward_with_the_tokens_in_the_published_order(tiny_v1: ScPrint, tiny_v1_forward: Arrays) -> None:
+    config = replace(tiny_v1.config, token_order="depth_first")
+    model = ScPrint(config, gene_positions=tiny_v1.position_encoder.table).eval()
+    model.load_state_dict(tiny_v1.state_dict())
+    output = model(*inputs(tiny_v1_forward, "A"))
+    assert output.token_names[:2] == ("depth", "base")
+    np.testing.assert_allclose(output.cell_embeddings, tiny_v1_forward["A_out_cell_embs"], atol=1e-5)
+    assert_counts_match(output, tiny_v1_forward, "A_out")
+    assert_classes_match(output, tiny_v1_forward, "A_out")
 
 
 @pytest.mark.parametrize("case", ["A", "B"])

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from scprint_model.losses.cell_similarity import cell_similarity
 from scprint_model.losses.dissimilarity import embedding_dissimilarity
 from scprint_model.losses.hierarchical import hierarchical_loss
+from scprint_model.losses.info_nce import info_nce
+from scprint_model.losses.squared_error import log_count_error
 from scprint_model.losses.zinb import zinb_log_likelihood, zinb_loss
 from scprint_model.noise import downsample
 
@@ -65,13 +68,42 @@ def test_dissimilarity_and_gradients(tiny_v1_forward: Arrays, tiny_v1_losses: Ar
     np.testing.assert_allclose(embeddings.grad, tiny_v1_losses[f"emb_indep_{name}_dcell_embs"], rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("rate", [0.3, 0.6, 0.7])
-def test_downsample_statistics(published: Path, rate: float) -> None:
+@pytest.mark.parametrize("threshold", [0.3, 0.4, 0.6])
+def test_cell_similarity_and_gradients(tiny_v1_forward: Arrays, tiny_v1_losses: Arrays, threshold: float) -> None:
+    embedding = torch.from_numpy(tiny_v1_forward["A_out_cell_emb"]).requires_grad_()
+    loss = cell_similarity(embedding, threshold=threshold)
+    assert loss.item() == pytest.approx(float(tiny_v1_losses[f"ecs_{threshold}"]), rel=1e-6)
+    loss.backward()
+    np.testing.assert_allclose(embedding.grad, tiny_v1_losses[f"ecs_{threshold}_dcell_emb"], rtol=1e-4, atol=1e-7)
+
+
+def test_info_nce(tiny_v1_losses: Arrays) -> None:
+    first, second = (torch.from_numpy(tiny_v1_losses[name]) for name in ("cce_x", "cce_y"))
+    loss = info_nce(first, second, temperature=0.2)
+    assert loss.item() == pytest.approx(float(tiny_v1_losses["cce_v23_t0.2"]), rel=1e-6)
+
+
+def test_log_error(tiny_v1_forward: Arrays, tiny_v1_losses: Arrays) -> None:
+    counts = torch.from_numpy(tiny_v1_forward["A_in_expression"])
+    mean, zero_logits = (torch.from_numpy(tiny_v1_forward[f"A_out_{name}"]) for name in ("mean", "zero_logits"))
+    loss = log_count_error(counts, mean, zero_logits)
+    assert loss.item() == pytest.approx(float(tiny_v1_losses["mse_A"]), rel=1e-6)
+
+
+def test_downsampled_with_the_same_random_numbers(published: Path) -> None:
+    stats = dict(np.load(published / "downsample_stats.npz"))
+    noised = downsample(torch.from_numpy(stats["exact_in"]), 0.6, generator=torch.Generator().manual_seed(77))
+    np.testing.assert_array_equal(noised, stats["exact_new_0.6_seed77"])
+
+
+@pytest.mark.parametrize(("name", "rate"), [("0.3", 0.3), ("0.6", 0.6), ("0.7", 0.7), ("randsamp0.5", 0.5)])
+def test_downsample_statistics(published: Path, name: str, rate: float) -> None:
     stats = dict(np.load(published / "downsample_stats.npz"))
     n, values = int(stats["n"]), torch.from_numpy(stats["values"])
-    noised = downsample(values.expand(n, -1), rate, generator=torch.Generator().manual_seed(0)).double()
+    generator = torch.Generator().manual_seed(0)
+    noised = downsample(values.expand(n, -1), rate, each=name.startswith("randsamp"), generator=generator).double()
     # Both sides are estimates from n draws: five standard errors of their difference.
-    mean, var, zeros = (stats[f"new_{rate}_{name}"].astype(float) for name in ("mean", "var", "p0"))
+    mean, var, zeros = (stats[f"new_{name}_{moment}"].astype(float) for moment in ("mean", "var", "p0"))
     error = 5 * np.sqrt(2 / n)
     assert (np.abs(noised.mean(0).numpy() - mean) <= error * np.sqrt(var) + 1e-6).all()
     share = (noised == 0).double().mean(0).numpy()

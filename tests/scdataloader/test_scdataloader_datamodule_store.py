@@ -116,6 +116,9 @@ class Recorder(lightning.LightningModule):
         self.seen.append((self.trainer.current_epoch, batch_idx, content.tolist()))
         return self.weight.sum() * content.mean()
 
+    def validation_step(self, batch, batch_idx):  # noqa: ARG002
+        self.log("seen", batch["counts"].sum())
+
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=1e-6)
 
@@ -133,10 +136,11 @@ def test_training_draws_anew_each_epoch_and_continues_in_the_middle_of_one(store
     epochs = [[content for epoch, _, content in whole.seen if epoch == e] for e in (0, 1)]
     assert len(epochs[0]) == len(epochs[1]) == 10
     assert epochs[0] != epochs[1]
-    _, at = fit(store, tmp_path / "first", max_steps=13)
-    rest, _ = fit(store, tmp_path / "rest", max_steps=25, ckpt_path=at)
-    assert rest.seen == whole.seen[13:]
-    assert torch.equal(rest.weight, whole.weight)
+    for steps in (13, 20):  # in the middle, and at the end
+        _, at = fit(store, tmp_path / f"first{steps}", max_steps=steps)
+        rest, _ = fit(store, tmp_path / f"rest{steps}", max_steps=25, ckpt_path=at)
+        assert rest.seen == whole.seen[steps:]
+        assert torch.equal(rest.weight, whole.weight)
 
 
 def test_ranks_share_one_sequence(store):

@@ -1,15 +1,19 @@
 """Model folders."""
 
+import copy
 import json
+import os
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from scdataloader import datasets
 from scdataloader.fingerprint import cell_fingerprints
 from scprint_model import ScPrint
 from scprint_model.checkpoints import load_folder, save_folder
+from scprint_model.cli import main
 from scprint_model.pretrained import bundled_folder
 
 
@@ -71,6 +75,71 @@ def test_broken_folders_are_named(small_model, tmp_path):
     (tmp_path / "m/config.json").write_text(json.dumps(config | {"n_genes": 5}))
     with pytest.raises(ValueError, match="is inconsistent: the config has 5 genes"):
         load_folder(tmp_path / "m")
+
+
+def test_one_file_of_a_folder_and_what_it_needs(small_model, tmp_path):
+    small_model.save_pretrained(tmp_path / "m", card={"made": "here"})
+    again = ScPrint.from_pretrained(tmp_path / "m/model.safetensors")
+    torch.testing.assert_close(outputs(again).mean, outputs(small_model).mean, rtol=1e-6, atol=0)
+    assert again.card == {"made": "here"}
+    again.save_pretrained(tmp_path / "m", card={"again": True})  # over the file that its weights are mapped from
+    torch.testing.assert_close(outputs(again).mean, outputs(small_model).mean, rtol=1e-6, atol=0)
+    assert json.loads((tmp_path / "m/card.json").read_text()) == {"made": "here", "again": True}
+    (tmp_path / "m/genes.parquet").unlink()
+    with pytest.raises(FileNotFoundError, match=r"m is not a model folder: it lacks genes\.parquet"):
+        ScPrint.from_pretrained(tmp_path / "m/model.safetensors")
+
+
+def test_a_loaded_model_can_be_trained(small_model, tmp_path):
+    small_model.save_pretrained(tmp_path / "m")
+    before = (tmp_path / "m/model.safetensors").read_bytes()
+    model = ScPrint.from_pretrained(tmp_path / "m").train()
+    genes = torch.arange(30).reshape(2, 15)
+    model(genes, (genes % 4).float(), torch.tensor([100.0, 50.0])).mean.std().backward()
+    torch.optim.SGD(model.parameters(), lr=1.0).step()
+    assert not torch.equal(model.norm.weight, small_model.norm.weight)
+    assert (tmp_path / "m/model.safetensors").read_bytes() == before
+
+
+def test_weights_that_are_no_numbers_are_named(small_model, tmp_path):
+    model = copy.deepcopy(small_model)
+    with torch.no_grad():
+        model.norm.bias[3] = torch.nan
+    with pytest.raises(ValueError, match=r"the model holds NaN or infinite weights in norm\.bias"):
+        save_folder(model, tmp_path / "m", card={})
+    assert not (tmp_path / "m").exists()
+    with torch.no_grad():
+        model.norm.bias[3] = 1e6
+    with pytest.raises(ValueError, match=r"norm\.bias has values up to 1e\+06, which torch\.float16 does not hold"):
+        save_folder(model, tmp_path / "m", card={}, dtype=torch.float16)
+    save_folder(model, tmp_path / "m", card={}, dtype=torch.bfloat16)
+    weights = load_file(tmp_path / "m/model.safetensors")
+    weights["norm.bias"][3] = -torch.inf
+    save_file(weights, tmp_path / "m/model.safetensors")
+    with pytest.raises(ValueError, match=r"m holds NaN or infinite weights in norm\.bias"):
+        load_folder(tmp_path / "m")
+
+
+def test_damaged_tables_are_named(small_model, tmp_path):
+    save_folder(small_model, tmp_path / "m", card={})
+    (tmp_path / "m/genes.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=r"the tables genes\.parquet and labels\.json in .* cannot be read"):
+        load_folder(tmp_path / "m")
+    (tmp_path / "m/config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        load_folder(tmp_path / "m")
+    (tmp_path / "m/config.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"config\.json is damaged: it holds a list"):
+        load_folder(tmp_path / "m")
+
+
+def test_the_command_line_refuses_with_status_2(tmp_path, capsys):
+    torch.save({"state_dict": {}, "x": os.system}, tmp_path / "x.ckpt")
+    assert main(["convert", str(tmp_path / "x.ckpt"), str(tmp_path / "out")]) == 2
+    assert "is refused: it names posix.system (os.system)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main(["inspect", str(tmp_path / "none.ckpt")]) == 2
+    assert "there is no" in capsys.readouterr().err
 
 
 def test_bundled_model_opens_and_is_small():

@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scprint_model.losses.hierarchical import hierarchical_loss
 
@@ -76,3 +78,64 @@ def test_bad_input_is_named() -> None:
         hierarchical_loss(LOGITS, torch.tensor([-2]), DESCENDANTS)
     with pytest.raises(ValueError, match=r"descendants \(2, 2\)"):
         hierarchical_loss(LOGITS, torch.tensor([0]), DESCENDANTS[:, :2])
+
+
+def test_parent_without_leaves_is_unknown() -> None:
+    nothing_below = torch.zeros(1, 3, dtype=torch.bool)
+    logits = LOGITS.clone().requires_grad_()
+    loss = hierarchical_loss(logits, torch.tensor([3]), nothing_below)
+    loss.backward()
+    assert loss == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_class_without_labels_and_batch_without_cells() -> None:
+    none = torch.zeros(0, 0, dtype=torch.bool)
+    assert hierarchical_loss(torch.zeros(2, 0), torch.tensor([-1, -1]), none) == 0
+    assert hierarchical_loss(LOGITS[:0], torch.zeros(0, dtype=torch.long), DESCENDANTS) == 0
+
+
+def test_where_the_host_must_not_wait_a_bad_code_gives_nan() -> None:
+    compiled = torch.compile(hierarchical_loss, fullgraph=True, backend="eager")
+    good = torch.tensor([0, 3, -1])
+    logits = LOGITS.expand(3, -1)
+    torch.testing.assert_close(compiled(logits, good, DESCENDANTS), hierarchical_loss(logits, good, DESCENDANTS))
+    assert compiled(logits, torch.tensor([0, 5, -1]), DESCENDANTS).isnan()
+    assert compiled(logits, torch.tensor([0, -2, -1]), DESCENDANTS).isnan()
+
+
+def one_by_one(logits: torch.Tensor, labels: list[int]) -> float:
+    """The docstring, cell by cell and entry by entry."""
+    total, n_columns = 0.0, 3 + any(label >= 3 for label in labels)
+    for row, label in zip(logits.tolist(), labels, strict=True):
+        below = DESCENDANTS[label - 3].tolist() if label >= 3 else [False] * 3
+        for leaf, (logit, merged) in enumerate(zip(row, below, strict=True)):
+            if label >= 0 and not merged:
+                total += softplus(-logit) if leaf == label else softplus(logit)
+        if any(below):
+            total += softplus(-math.log(sum(math.exp(v) for v, b in zip(row, below, strict=True) if b)))
+    return total / (len(labels) * n_columns)
+
+
+@given(labels=st.lists(st.integers(-1, 4), min_size=1, max_size=6), seed=st.integers(0, 2**31))
+def test_any_mixture_of_labels(labels: list[int], seed: int) -> None:
+    logits = 4 * torch.randn(len(labels), 3, generator=torch.Generator().manual_seed(seed))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = hierarchical_loss(logits, torch.tensor(labels), DESCENDANTS)
+    assert loss.item() == pytest.approx(one_by_one(logits, labels), rel=1e-4, abs=1e-6)
+
+
+@given(
+    labels=st.lists(st.integers(-1, 4), min_size=2, max_size=2),
+    values=st.lists(st.sampled_from([0.0, 1.0, -1.0, 12.0, -300.0, 6e4, -6e4]), min_size=6, max_size=6),
+)
+def test_extreme_logits_of_half_precision_match_float64(labels: list[int], values: list[float]) -> None:
+    half = torch.tensor(values, dtype=torch.float16).reshape(2, 3)
+    ours, exact = half.requires_grad_(), half.detach().double().requires_grad_()
+    with torch.autocast("cpu", torch.float16):
+        loss = hierarchical_loss(ours, torch.tensor(labels), DESCENDANTS)
+    wanted = hierarchical_loss(exact, torch.tensor(labels), DESCENDANTS)
+    assert loss.item() == pytest.approx(wanted.item(), rel=1e-5, abs=1e-6)
+    (got,), (want,) = torch.autograd.grad(loss, ours), torch.autograd.grad(wanted, exact)
+    torch.testing.assert_close(got.double(), want, rtol=2e-3, atol=1e-4)

@@ -7,14 +7,13 @@ import math
 import pytest
 import torch
 
-from scprint_model.attention import sdpa
-from scprint_model.attention.multi_head import SelfAttention
-from scprint_model.attention.sdpa import attend_keeping_matrix, attend_sdpa
+from scprint_model.attention.attend import Scope
+from scprint_model.attention.multi_head import CrossAttention, SelfAttention
 from scprint_model.config import ModelConfig
 from scprint_model.layers.block import stochastic_depth
+from scprint_model.layers.expression_decoder import ExpressionDecoder
 from scprint_model.layers.position_encoder import sinusoid
 from scprint_model.layers.value_encoder import ValueEncoder, normalise_counts
-from scprint_model.layers.expression_decoder import ExpressionDecoder
 from scprint_model.model import ScPrint
 
 
@@ -65,31 +64,6 @@ def test_starting_values() -> None:
     assert not model.blocks[3].attention.qkv.bias.any()
 
 
-def test_attention_kernels_agree_with_the_textbook() -> None:
-    torch.manual_seed(0)
-    q, k, v = (torch.randn(2, 3, n, 4, dtype=torch.float64, requires_grad=True) for n in (5, 7, 7))
-    scores = torch.einsum("bhqd,bhkd->bhqk", q, k) / 2
-    weights = scores.exp() / scores.exp().sum(-1, keepdim=True)
-    textbook = torch.einsum("bhqk,bhkd->bhqd", weights, v)
-    expected = torch.autograd.grad(textbook.square().sum(), (q, k, v))
-    for kernel in (attend, attend_keeping_matrix):
-        result = kernel(q, k, v)
-        torch.testing.assert_close(result, textbook)
-        torch.testing.assert_close(torch.autograd.grad(result.square().sum(), (q, k, v)), expected)
-
-
-def test_attention_in_bfloat16_on_both_paths(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch.manual_seed(0)
-    q, k, v = (torch.randn(2, 3, 40, 16) for _ in range(3))
-    exact = attend(q, k, v)
-    fused = attend(*(t.bfloat16() for t in (q, k, v)))
-    # With a gradient to come the CPU keeps the matrix and must not need the fused kernel.
-    monkeypatch.setattr(sdpa, "scaled_dot_product_attention", None)
-    kept = attend(*(t.bfloat16().requires_grad_() for t in (q, k, v)))
-    for half in (fused, kept):
-        torch.testing.assert_close(half.float(), exact, atol=2e-2, rtol=2e-2)
-
-
 def test_grouped_queries_equal_repeated_keys_and_values() -> None:
     torch.manual_seed(0)
     grouped, full = SelfAttention(16, 4, 2), SelfAttention(16, 4, 4)
@@ -134,11 +108,29 @@ def test_stochastic_depth_rises_linearly() -> None:
     assert [block.drop_path for block in model.blocks] == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
 
 
+def test_cross_attention_with_the_same_weights_is_self_attention() -> None:
+    torch.manual_seed(0)
+    own, cross = SelfAttention(16, 4, 2), CrossAttention(16, 4, 2)
+    cross.q.weight.data, cross.kv.weight.data = own.qkv.weight.data.split([16, 16])
+    cross.q.bias.data, cross.kv.bias.data = own.qkv.bias.data.split([16, 16])
+    cross.out.load_state_dict(own.out.state_dict())
+    x = torch.randn(2, 6, 16)
+    lengths = torch.tensor([6, 2])
+    expected, _ = own(x, Scope(lengths=lengths))
+    torch.testing.assert_close(cross(x, Scope(other=x, other_lengths=lengths)), expected)
+    with pytest.raises(ValueError, match="needs the tokens of the other sequence"):
+        cross(x, Scope())
+
+
 def test_decoder_by_hand() -> None:
-    decoder = ZinbDecoder(2, dropout=0.0)
+    decoder = ExpressionDecoder(2, likelihood="zinb", told_depth=False, dropout=0.0)
     decoder.out.weight.data.zero_()
     decoder.out.bias.data = torch.tensor([0.0, 20.0, -3.0])
-    mean, dispersion, zero_logits = decoder(torch.randn(1, 4, 2), torch.tensor([8.0]))
+    totals = torch.tensor([8.0])
+    tokens = torch.randn(1, 4, 2)
+    mean, dispersion, zero_logits = decoder(tokens, totals, totals)
     torch.testing.assert_close(mean, torch.full((1, 4), 2.0))
     torch.testing.assert_close(dispersion, torch.full((1, 4), math.exp(15)))
     torch.testing.assert_close(zero_logits, torch.full((1, 4), -3.0))
+    padded = decoder(tokens, totals, totals, torch.tensor([[True, True, False, False]])).mean
+    torch.testing.assert_close(padded, torch.tensor([[4.0, 4.0, 0.0, 0.0]]))

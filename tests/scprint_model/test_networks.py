@@ -1,5 +1,8 @@
-"""Networks from attention."""
+"""Networks from attention: which cells, which genes, and how they come out."""
 
+import logging
+
+import anndata
 import numpy as np
 import pytest
 import torch
@@ -7,37 +10,6 @@ import torch
 from scprint_model import ScPrintMethod
 from scprint_model.genes import most_variable, shared_genes
 from scprint_model.networks import infer
-from scprint_model.networks.attention import MeanQueriesKeys
-
-
-def test_mean_attention_by_a_slow_loop():
-    rng = torch.Generator().manual_seed(0)
-    layers, cells, tokens, heads, width = 3, 7, 5, 2, 4
-    q, k = (torch.randn(layers, cells, tokens, heads, width, generator=rng) for _ in range(2))
-    means = MeanQueriesKeys()
-    for part in (slice(0, 3), slice(3, 7)):
-        means.add(tuple((q[i, part], k[i, part]) for i in range(layers)))
-    expected = np.zeros((tokens, tokens))
-    for layer in range(layers):
-        for head in range(heads):
-            a = np.asarray(q[layer, :, :, head].mean(0).double())
-            b = np.asarray(k[layer, :, :, head].mean(0).double())
-            for i in range(tokens):
-                weights = np.exp([a[i] @ b[j] / 2 for j in range(tokens)])  # 2 = sqrt(width)
-                expected[i] += weights / weights.sum()
-    np.testing.assert_allclose(means.attention(), expected / (layers * heads), atol=1e-6)
-    assert means.n_cells == cells
-    with pytest.raises(ValueError, match="no cell was added"):
-        MeanQueriesKeys().attention()
-
-
-def test_mean_attention_equals_the_published_network(shared):
-    data = np.load(shared / "fixtures/published_format/tiny_v1_gninfer.npz")
-    mean = torch.from_numpy(data["attn_mean_qk"])  # layer, slot, q or k, head, width
-    seen = torch.from_numpy(data["attn_div"]).reshape(-1) > 0
-    means = MeanQueriesKeys()
-    means.add(tuple((layer[seen, 0][None], layer[seen, 1][None]) for layer in mean))
-    np.testing.assert_allclose(means.attention()[8:, 8:], data["mean_none"], atol=1e-6)
 
 
 def test_rows_are_regulators_and_cells_and_genes_are_kept(small_model, retina):
@@ -49,6 +21,8 @@ def test_rows_are_regulators_and_cells_and_genes_are_kept(small_model, retina):
     assert network.var_names.tolist() == most_variable(known[rods], 60).tolist()
     assert network.uns["grn"]["method"] == "scPRINT"
     assert network.uns["grn"]["parameters"]["n_cells"] == rods.sum()
+    assert network.uns["grn"]["orientation"] == "row = regulator (source), column = target"
+    assert "transposed once" in network.uns["grn"]["parameters"]["attention_axes"]
 
     some = retina[:9]
     network = infer(small_model, some, genes=genes.tolist(), batch_size=4)
@@ -71,12 +45,15 @@ def test_rows_are_regulators_and_cells_and_genes_are_kept(small_model, retina):
     assert (np.diag(regulator) == 0).all()
 
 
-def test_batches_and_the_order_of_genes_change_nothing(small_model, retina):
+@pytest.mark.parametrize("attention", ["mean_qk", "mean_attention"])
+def test_batches_and_the_order_of_genes_change_nothing(small_model, retina, attention):
     some = retina[:9]
     genes = most_variable(some[:, shared_genes(small_model.vocabulary, some)], 50).tolist()
-    one = infer(small_model, some, genes=genes, batch_size=9)
-    other = infer(small_model, some, genes=genes[::-1], batch_size=2)
+    one = infer(small_model, some, genes=genes, batch_size=9, attention=attention)
+    other = infer(small_model, some, genes=genes[::-1], batch_size=2, attention=attention)
     np.testing.assert_allclose(one.varp["GRN"], other[:, one.var_names].varp["GRN"], atol=1e-6)
+    again = infer(small_model, some, genes=genes, batch_size=9, attention=attention)
+    np.testing.assert_array_equal(one.varp["GRN"], again.varp["GRN"])
 
 
 def test_number_of_cells_is_a_seeded_draw(small_model, retina):
@@ -86,19 +63,147 @@ def test_number_of_cells_is_a_seeded_draw(small_model, retina):
     assert one.obs_names.tolist() == again.obs_names.tolist() != other.obs_names.tolist()
 
 
+def test_most_expressed_genes(small_model, retina):
+    some = retina[:20].copy()
+    known = some[:, shared_genes(small_model.vocabulary, some)]
+    share = known.X.toarray() / some.obs["total_counts"].to_numpy()[:, None]
+    network = infer(small_model, some, genes="expressed", n_genes=30)
+    assert set(network.var_names) == set(known.var_names[np.argsort(-share.mean(0))[:30]])
+
+
+def test_genome_wide_every_gene_is_averaged_over_the_cells_that_showed_it(small_model, retina):
+    some = retina[:12].copy()
+    whole = infer(small_model, some, genes="all", context=300, seed=3)
+    known = some[:, shared_genes(small_model.vocabulary, some)]
+    seen = whole.var["n_cells_seen"].to_numpy()
+    assert seen.sum() == 12 * 300
+    assert seen.min() == 1
+    parameters = whole.uns["grn"]["parameters"]
+    assert parameters["n_genes_never_seen"] == known.n_vars - whole.n_vars > 0
+    expressed = (known.X.toarray() > 0).sum(1)
+    assert (expressed > 300).all()  # every draw is of expressed genes
+    assert (seen <= (known[:, whole.var_names].X.toarray() > 0).sum(0)).all()
+    other = infer(small_model, some, genes="all", context=300, seed=3, batch_size=5)
+    assert other.var_names.equals(whole.var_names)
+    np.testing.assert_allclose(other.varp["GRN"], whole.varp["GRN"], atol=1e-6)
+    # a context as large as the list is the usual network
+    genes = known.var_names[:80].tolist()
+    full, same = infer(small_model, some, genes=genes), infer(small_model, some, genes=genes, context=80)
+    np.testing.assert_array_equal(full.varp["GRN"], same.varp["GRN"])
+    assert "n_cells_seen" not in full.var
+
+
+def test_one_network_a_group_in_one_call(small_model, retina, caplog):
+    counted = retina.obs["cell_type"].value_counts()
+    small = counted.index[counted < 2].tolist()
+    with caplog.at_level(logging.WARNING):
+        joint = infer(small_model, retina, groupby="cell_type", n_genes=40, n_cells=6)
+    assert list(joint.networks) == sorted(counted.index[counted > 1])
+    assert all(name in caplog.text for name in small)
+    one = joint.networks["retinal rod cell"]
+    alone = infer(
+        small_model, retina, groupby="cell_type", group="retinal rod cell", genes=joint.var_names.tolist(), n_cells=6
+    )
+    np.testing.assert_allclose(one.varp["GRN"], alone.varp["GRN"], atol=1e-6)
+    assert one.uns["grn"]["parameters"]["group"] == "retinal rod cell"
+    assert joint.n_obs == np.minimum(counted[counted > 1], 6).sum()
+    names = ["retinal rod cell", "Mueller cell"]
+    own = infer(small_model, retina, groupby="cell_type", group=names, n_genes=40, n_cells=6, across=False)
+    assert list(own.networks) == names
+    assert 40 < own.n_vars <= 80
+    assert {(own.networks[name].grn != 0).any(1).sum() for name in names} == {40}
+
+
+def test_regulators_only_and_sparse_networks_are_parts_of_the_dense_one(small_model, retina):
+    some = retina[:8]
+    dense = infer(small_model, some, n_genes=50)
+    wanted = dense.var_names[[3, 8, 20]]
+    limited = infer(small_model, some, n_genes=50, regulators=[*wanted, "not measured"])
+    assert limited.regulators.tolist() == wanted.tolist()
+    np.testing.assert_array_equal(limited[:, wanted].varp["GRN"], dense[:, wanted].varp["GRN"])
+
+    from grnndata import tl
+
+    sparse = infer(small_model, some, n_genes=50, sparsify=5)
+    np.testing.assert_allclose(sparse.grn.toarray(), tl.top_k(dense, 5, per="target").grn.toarray(), atol=1e-7)
+    both = infer(small_model, some, n_genes=50, sparsify=5, regulators=wanted)
+    assert both.n_edges == 47 * 3 + 3 * 2  # fewer regulators than 5: all of them but the gene itself
+    np.testing.assert_allclose(both.grn.toarray(), limited.varp["GRN"], atol=1e-7)
+    corrected = infer(small_model, some, n_genes=50, steps=["apc", "symmetrise"])
+    np.testing.assert_allclose(corrected.grn, tl.symmetrise(tl.apc(dense)).grn, atol=1e-7)
+    assert len(corrected.uns["grn"]["steps"]) == 2
+
+
+def test_standard_error_is_that_of_the_networks_of_the_parts(small_model, retina):
+    some = retina[:12].copy()
+    genes = most_variable(some[:, shared_genes(small_model.vocabulary, some)], 50).tolist()
+    plain = infer(small_model, some, genes=genes)
+    network = infer(small_model, some, genes=genes, stability=3, seed=5)
+    np.testing.assert_allclose(network.varp["GRN"], plain.varp["GRN"], atol=1e-6)
+    dealt = np.random.default_rng(5).permutation(12)
+    parts = np.stack([infer(small_model, some[np.sort(dealt[i::3])], genes=genes).varp["GRN"] for i in range(3)])
+    np.testing.assert_allclose(network.varp["GRN_standard_error"], parts.std(0, ddof=1) / 3**0.5, atol=1e-7)
+    joint = infer(small_model, retina, groupby="cell_type", n_genes=40, n_cells=6, stability=2,
+                  group=["retinal rod cell", "Mueller cell"])  # fmt: skip
+    assert joint.varp["GRN_standard_error.Mueller cell"].shape == (joint.n_vars, joint.n_vars)
+    with pytest.raises(ValueError, match="stability=5 parts cannot be made of 3 cells"):
+        infer(small_model, some[:3], genes=genes, stability=5)
+
+
+def test_data_backed_by_a_file(small_model, retina, tmp_path):
+    retina[:12].copy().write_h5ad(tmp_path / "cells.h5ad")
+    backed = anndata.read_h5ad(tmp_path / "cells.h5ad", backed="r")
+    network = infer(small_model, backed, n_genes=50, n_cells=8)
+    expected = infer(small_model, retina[:12], n_genes=50, n_cells=8)
+    np.testing.assert_array_equal(network.grn, expected.grn)
+    np.testing.assert_array_equal(network.X.toarray(), expected.X.toarray())
+
+
+def test_cells_without_counts_are_left_out(small_model, retina, caplog):
+    some = retina[:6].copy()
+    genes = most_variable(some[:, shared_genes(small_model.vocabulary, some)], 50).tolist()
+    some.X = some.X.multiply([[1], [0], [1], [1], [0], [1]]).tocsr()
+    with caplog.at_level(logging.WARNING):
+        network = infer(small_model, some, genes=genes)
+    assert network.obs_names.tolist() == some.obs_names[[0, 2, 3, 5]].tolist()
+    assert "2 cells have no count of a gene" in caplog.text
+    with pytest.raises(ValueError, match="at least 2 cells, this group has 1 beside 1 without any count"):
+        infer(small_model, some[[0, 1]], genes=genes)
+
+
 def test_bad_requests_are_refused_with_near_names(small_model, retina):
     with pytest.raises(ValueError, match=r"no cell has cell_type = 'rod cell'; near ones: \[.*'retinal rod cell'"):
         infer(small_model, retina, groupby="cell_type", group="rod cell")
-    with pytest.raises(ValueError, match="obs has no column 'cluster'"):
-        infer(small_model, retina, groupby="cluster", group="1")
-    with pytest.raises(ValueError, match="give both or none"):
+    with pytest.raises(ValueError, match=r"obs has no column 'celltype'; near ones: \['cell_type'"):
+        infer(small_model, retina, groupby="celltype", group="1")
+    with pytest.raises(ValueError, match="needs groupby"):
         infer(small_model, retina, group="retinal rod cell")
     with pytest.raises(ValueError, match="at least 2 cells, this group has 1"):
         infer(small_model, retina[:1])
     with pytest.raises(ValueError, match=r"1 of 1 genes are not in the data or not known to the model.*\['x'\]"):
         infer(small_model, retina, genes=["x"])
-    with pytest.raises(ValueError, match="genes='expressed' must be 'variable' or a list"):
-        infer(small_model, retina, genes="expressed")
+    name = retina.var_names[shared_genes(small_model.vocabulary, retina)[0]]
+    with pytest.raises(ValueError, match="1 of the 2 genes are named twice"):
+        infer(small_model, retina, genes=[name, name])
+    with pytest.raises(ValueError, match="at least 2 genes, here are 1"):
+        infer(small_model, retina, genes=[name])
+    with pytest.raises(ValueError, match="genes='hvg' must be 'variable', 'expressed', 'all' or a list"):
+        infer(small_model, retina, genes="hvg")
+    with pytest.raises(ValueError, match="attention: 'mean' is not one of"):
+        infer(small_model, retina, attention="mean")
+    with pytest.raises(ValueError, match="mean_attention' needs all 200 genes in every cell, the context is 100"):
+        infer(small_model, retina, n_genes=200, context=100, attention="mean_attention")
+    with pytest.raises(ValueError, match="sparsify= and steps= are for one network"):
+        infer(small_model, retina, heads="all", sparsify=3)
+    with pytest.raises(ValueError, match="normalize='none' goes with attention='mean_qk'"):
+        infer(small_model, retina, attention="mean_attention", normalize="none")
+
+
+def test_memory_is_estimated_before_the_model_begins(small_model, retina, monkeypatch):
+    monkeypatch.setattr(small_model, "encode", None)  # calling it would raise TypeError
+    expected = r"needs \d+\.\d GB, 0\.1 GB are there: 2,000 genes x 2,000 genes x 4 heads x 4 bytes.*sparsify="
+    with pytest.raises(ValueError, match=expected):
+        infer(small_model, retina, n_genes=2000, heads="all", max_memory=0.1)
 
 
 def test_plugin_is_found_and_keeps_regulators_only(retina):
@@ -114,5 +219,7 @@ def test_plugin_is_found_and_keeps_regulators_only(retina):
     assert limited.regulators.tolist() == chosen.tolist()
     np.testing.assert_array_equal(limited[:, chosen].varp["GRN"], network[:, chosen].varp["GRN"])
     assert ScPrintMethod(n_genes=50).infer(known).n_vars == 50
+    largest = ScPrintMethod(n_genes=50, heads="max").infer(known)
+    assert (largest.varp["GRN"] >= ScPrintMethod(n_genes=50).infer(known).varp["GRN"] - 1e-7).all()
     with pytest.raises(ValueError, match=r"none of the 1 regulators, such as \['TP53'\]"):
         method.infer(known, regulators=["TP53"])

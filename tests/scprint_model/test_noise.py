@@ -49,6 +49,21 @@ def test_bounds_types_and_seed() -> None:
     assert torch.equal(downsample(counts, 0.0), counts.float())
 
 
+def test_a_rate_for_each_entry() -> None:
+    generator = torch.Generator().manual_seed(3)
+    kept = downsample(torch.full((N,), 1000.0), 0.6, each=True, generator=generator).double() / 1000
+    # (1 - s)² over s uniform between 0 and 0.33, and no entry below the lowest
+    assert kept.mean().item() == pytest.approx((1 - 0.67**3) / (3 * 0.33), abs=5e-3)
+    assert kept[kept > 0].min() > 0.67 - 0.1
+    assert kept[kept > 0].std() > 0.08
+
+
+def test_counts_that_are_none() -> None:
+    noised = downsample(torch.tensor([math.nan, -5.0, 0.0]), 0.6)
+    assert noised[0].isnan()
+    assert noised[1:].tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("rate", [-0.1, 60.0])
 def test_bad_rate(rate: float) -> None:
     with pytest.raises(ValueError, match=f"rate = {rate}"):

@@ -2,20 +2,26 @@
 
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import lightning
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 
 from scdataloader import CellDataModule, LabelSpace, datasets
 from scprint_model import ModelConfig, ScPrint
 from scprint_model.losses.zinb import zinb_loss
 from scprint_model.training.callbacks import SavePretrained
+from scprint_model.training.gene_table import start_from_table
 from scprint_model.training.module import PretrainingModule
-from scprint_model.training.objective import LossWeights, Objective
-from scprint_model.training.schedule import warmup_cosine
+from scprint_model.training.objective import LossWeights, Objective, ObjectiveConfig
+from scprint_model.training.optimizer import adamw, parameter_groups
+from scprint_model.training.schedule import WarmupPlateau, warmup_cosine
+from scprint_model.training.throughput import Throughput
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +38,9 @@ def data(tmp_path_factory):
 @pytest.fixture
 def labels(data):
     return data.label_space
+
+
+NO_NOISE = ObjectiveConfig(noise=0.0)
 
 
 def build(data, **options):
@@ -65,7 +74,7 @@ def test_loss_is_the_weighted_sum_of_its_terms(data, labels):
     weights = LossWeights(denoising=0.5, bottleneck=2.0, classification=3.0, dissimilarity=0.25)
     batch = next(iter(data.val_dataloader()))
     terms = Objective(labels, weights=weights, noise=0.6)(network, batch, generator=torch.Generator().manual_seed(3))
-    total = sum(getattr(weights, name) * terms[name] for name in vars(weights))
+    total = sum(getattr(weights, name) * value for name, value in terms.items() if name != "loss")
     torch.testing.assert_close(terms["loss"], total)
     with pytest.raises(ValueError, match=r"must not be negative: \{'bottleneck': -1\}"):
         LossWeights(bottleneck=-1)
@@ -139,6 +148,277 @@ def test_schedule_by_hand():
         warmup_cosine(12, 12)
 
 
+def test_plateau_by_hand():
+    factor = WarmupPlateau(2, cut=0.5, patience=1)
+    assert [factor(i) for i in range(3)] == [0.5, 1.0, 1.0]
+    seen = []
+    for loss in (3.0, 2.0, 2.5, 2.1, 2.2, float("nan"), 1.9, 2.0, 1.8):
+        factor.observe(loss)
+        seen.append(factor(10))
+    # two in a row that are not the lowest cut; then the waiting begins anew
+    assert seen == [1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
+    assert factor(0) == 0.125
+
+
+def test_plateau_keeps_its_state_with_the_optimiser():
+    def made():
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+        factor = WarmupPlateau(0, cut=0.5, patience=0)
+        return factor, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+    factor, scheduler = made()
+    factor.observe(1.0)
+    factor.observe(2.0)
+    again, scheduler_again = made()
+    scheduler_again.load_state_dict(scheduler.state_dict())
+    again.observe(0.9)
+    assert (again.factor, again.lowest) == (0.5, 0.9)
+
+
+class Rates(lightning.Callback):
+    def __init__(self):
+        self.rates = []
+
+    def on_train_batch_start(self, trainer, *_):
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+def fit(data, *callbacks, max_epochs=3, options=None, **model):
+    torch.manual_seed(0)
+    settings = {"d_model": 16, "n_layers": 1, "n_heads": 2, "warmup_steps": 2, "dropout": 0.0} | model
+    module = PretrainingModule(**settings)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False,
+             "enable_model_summary": False}  # fmt: skip
+    trainer = lightning.Trainer(
+        max_epochs=max_epochs, accelerator="cpu", callbacks=list(callbacks), **quiet, **(options or {})
+    )
+    trainer.fit(module, data)
+    return module, trainer
+
+
+def test_plateau_lowers_the_rate_after_validations_that_are_not_better(data):
+    # so small a rate that the loss does not move visibly, and validations that are the same
+    rates = Rates()
+    _, trainer = fit(data, rates, schedule="plateau", plateau_patience=0, plateau_cut=0.5, learning_rate=1e-12)
+    n = len(rates.rates) // 3
+    assert rates.rates[:3] == pytest.approx([0.5e-12, 1e-12, 1e-12])
+    assert rates.rates[n - 1 : n + 1] == pytest.approx([1e-12, 1e-12])
+    assert rates.rates[2 * n + 1] == pytest.approx(0.5e-12)
+    assert trainer.callback_metrics["val/loss"] > 0
+
+
+def test_constant_schedule_needs_no_end(data):
+    rates = Rates()
+    fit(data, rates, schedule="constant", max_epochs=-1, options={"max_steps": 5}, learning_rate=0.1)
+    assert rates.rates == pytest.approx([0.05, 0.1, 0.1, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_clipping_works_with_the_fused_optimiser(data, precision):
+    class Norms(lightning.Callback):
+        def __init__(self):
+            self.clipped = []
+
+        def on_before_zero_grad(self, _, pl_module, *__):
+            found = [p.grad.norm() for p in pl_module.parameters() if p.grad is not None]
+            if found:
+                self.clipped.append(float(torch.stack(found).norm()))
+
+    norms = Norms()
+    # Lightning has no fp16 on the CPU unless it is given as a plugin
+    options = {"plugins": [MixedPrecision(precision, "cpu")]} if precision == "16-mixed" else {"precision": precision}
+    _, trainer = fit(data, norms, max_epochs=1, options={"gradient_clip_val": 0.01, **options})
+    # the fused kernel unscales fp16 gradients after the clipping: not for those
+    assert bool(trainer.optimizers[0].param_groups[0]["fused"]) is (precision != "16-mixed")
+    if precision != "16-mixed":
+        assert float(trainer.callback_metrics["train/gradient_norm"]) > 0.1
+    # the first scale of fp16 gradients is too large: such steps are left out, and the scale is halved
+    finite = [norm for norm in norms.clipped if math.isfinite(norm)]
+    assert len(finite) == len(norms.clipped) or precision == "16-mixed"
+    assert math.isfinite(norms.clipped[-1])
+    assert max(finite) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_accumulated_batches_are_one_large_batch(data):
+    class Weights(lightning.Callback):
+        def on_train_batch_end(self, trainer, *_):
+            if trainer.global_step == 1 and not hasattr(self, "first"):
+                self.first = trainer.optimizers[0].state_dict()["state"]
+
+    steps = {}
+    for size, accumulate in ((32, 1), (16, 2)):
+        other = CellDataModule(data.files, classes=["cell_type"], organisms=["human"], context=48, batch_size=size,
+                               val_fraction=0.1, choice="most_expressed")  # fmt: skip
+        weights = Weights()
+        fit(
+            other,
+            weights,
+            objective=NO_NOISE,
+            warmup_steps=0,
+            options={"accumulate_grad_batches": accumulate, "max_steps": 1},
+        )
+        steps[size] = weights.first
+    largest = max(float(state["exp_avg"].abs().max()) for state in steps[32].values())
+    for i, state in steps[32].items():
+        torch.testing.assert_close(steps[16][i]["exp_avg"], state["exp_avg"], rtol=1e-4, atol=1e-6 * largest)
+
+
+def test_fused_steps_are_those_of_the_plain_optimiser():
+    weights = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        layer = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.LayerNorm(4), torch.nn.Embedding(3, 4))
+        groups = parameter_groups(layer, weight_decay=0.1, decay_all=False)
+        optimizer = adamw(groups, learning_rate=0.01, betas=(0.9, 0.95), fused=fused)
+        for _ in range(5):
+            optimizer.zero_grad()
+            (layer[1](layer[0](torch.ones(2, 5))).square().sum() + layer[2].weight.square().sum()).backward()
+            optimizer.step()
+        weights.append(torch.cat([p.detach().flatten() for p in layer.parameters()]))
+    torch.testing.assert_close(*weights)
+
+
+def test_decay_of_everything_is_an_option(data):
+    network = build(data).network
+    (group,) = parameter_groups(network, weight_decay=0.1, decay_all=True)
+    assert len(group["params"]) == len(list(network.parameters()))
+    assert group["weight_decay"] == 0.1
+
+
+def test_validation_scores_are_logged(data):
+    _, trainer = fit(data, max_epochs=1)
+    scores = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    assert scores.keys() >= {
+        "val/loss", "val/denoising", "val/bottleneck", "val/accuracy_cell_type", "val/macro_f1_cell_type",
+        "val/neighbours_cell_type", "val/denoising_gain",
+    }  # fmt: skip
+    assert all(math.isfinite(value) for value in scores.values())
+    assert 0 <= scores["val/macro_f1_cell_type"] <= 1
+
+
+def test_validation_is_the_same_for_any_batch_size(data):
+    found = []
+    for size in (7, 25):
+        other = CellDataModule(data.files, classes=["cell_type"], organisms=["human"], context=48, batch_size=size,
+                               val_fraction=0.1, choice="most_expressed")  # fmt: skip
+        module = PretrainingModule(d_model=16, n_layers=1, n_heads=2, objective=NO_NOISE)
+        other.setup("fit")
+        torch.manual_seed(0)
+        module.build(other)
+        quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        (scores,) = lightning.Trainer(accelerator="cpu", **quiet).validate(module, other, verbose=False)
+        found.append(scores)
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        assert found[1][name] == pytest.approx(value, rel=1e-4, abs=1e-4), name
+
+
+def test_speed_and_waiting_by_a_clock_of_our_own(monkeypatch):
+    clock = iter([0.0, 3.0, 4.0, 10.0, 11.0, 100.0, 101.0, 103.0])
+    monkeypatch.setattr("scprint_model.training.throughput.time.perf_counter", lambda: next(clock))
+    logged = {}
+    module = SimpleNamespace(log_dict=lambda values, **_: logged.update(values))
+    trainer = SimpleNamespace(log_every_n_steps=2, world_size=4)
+    batch = {"genes": torch.zeros(6, 3)}
+    shown = Throughput()
+    shown.on_train_epoch_start(trainer, module)  # 0
+    shown.on_train_batch_start(trainer, module, batch, 0)  # waited 3
+    shown.on_train_batch_end(trainer, module, None, batch, 0)  # worked 1
+    shown.on_train_batch_start(trainer, module, batch, 1)  # waited 6
+    shown.on_train_batch_end(trainer, module, None, batch, 1)  # worked 1
+    assert logged["train/data_wait"] == pytest.approx(9 / 11)
+    assert logged["train/cells_per_second"] == pytest.approx(4 * 12 / 11)
+    shown.on_validation_end(trainer, module)  # 100: the validation counts nowhere
+    trainer.log_every_n_steps = 1
+    shown.on_train_batch_start(trainer, module, batch, 2)  # waited 1
+    shown.on_train_batch_end(trainer, module, None, batch, 2)  # worked 2
+    assert logged["train/data_wait"] == pytest.approx(1 / 3)
+
+
+def test_table_of_gene_embeddings_frozen_but_for_genes_without_a_row():
+    torch.manual_seed(0)
+    rows, found = torch.randn(40, 6), torch.rand(40) < 0.5
+    embedding = torch.nn.Embedding(40, 6)
+    start_from_table(embedding, rows, found, freeze=True)
+    assert torch.equal(embedding.weight, rows)
+    groups = parameter_groups(embedding, weight_decay=0.5, decay_all=True)
+    assert [group["weight_decay"] for group in groups] == [0.0]  # decay would move frozen rows
+    optimizer = adamw(groups, learning_rate=0.1, betas=(0.9, 0.999), fused=True)
+    for _ in range(3):
+        optimizer.zero_grad()
+        embedding(torch.arange(40)).square().sum().backward()
+        optimizer.step()
+    assert torch.equal(embedding.weight[found], rows[found])
+    assert not torch.isclose(embedding.weight[~found], rows[~found]).any(dim=1).any()
+    with pytest.raises(ValueError, match=r"rows \(40, 6\) for \(40,\) genes, the model needs \(40, 3\)"):
+        start_from_table(torch.nn.Embedding(40, 3), rows, found, freeze=True)
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_training_from_a_table_file(data, tmp_path, freeze):
+    from scprint_model.gene_embeddings import load_table
+
+    ids = list(data.vocabulary.ids)
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(len(ids) - 100, 32)), index=ids[100:])
+    table.rename(columns=str).rename_axis("gene_id").to_csv(tmp_path / "genes.csv")
+    module, _ = fit(data, max_epochs=1, gene_embeddings=str(tmp_path / "genes.csv"), freeze_gene_embeddings=freeze,
+                    learning_rate=0.01)  # fmt: skip
+    rows, found = load_table(tmp_path / "genes.csv", data.vocabulary, 16)
+    weight = module.network.gene_encoder.table.weight.detach()
+    assert int(found.sum()) == len(ids) - 100
+    # averaged down: each value is the mean of two columns
+    assert rows[100, 0] == pytest.approx(table.iloc[0, :2].mean(), rel=1e-5)
+    assert torch.equal(weight[found], rows[found]) is freeze
+    assert not torch.equal(weight[~found], rows[~found])
+
+
+@pytest.mark.parametrize("size", ["small", "medium", "large", "xlarge"])
+def test_packaged_configs_have_the_named_sizes(size, monkeypatch, tmp_path):
+    import yaml
+
+    from scprint_model.commands.fit import packaged_configs
+    from scprint_model.config import SIZES
+
+    monkeypatch.chdir(tmp_path)
+    for given in (["--config", size], ["--config", f"configs/{size}.yaml"]):
+        found = packaged_configs([*given, "--data.context", "5"])
+        assert found[2:] == ["--data.context", "5"]
+        config = yaml.safe_load(Path(found[1]).read_text())
+        assert config["model"]["size"] == size
+    assert packaged_configs([f"--config={size}"]) == [f"--config={found[1]}"]
+    module = PretrainingModule(size=size, dropout=0.0)
+    assert {name: module.architecture[name] for name in SIZES[size]} == SIZES[size]
+
+
+@pytest.mark.parametrize("size", ["small", "xlarge"])
+def test_packaged_configs_are_read_by_the_command(size, capsys):
+    import yaml
+
+    from scprint_model.cli import main
+
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--config", size, "--data.files", "[a.h5ad]", "--model.warmup_steps", "7", "--print_config"])
+    assert stopped.value.code == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["model"]["size"] == size
+    assert config["model"]["warmup_steps"] == 7
+    assert config["trainer"]["use_distributed_sampler"] is False
+    assert "AtomicCheckpointIO" in str(config["trainer"]["plugins"])
+
+
+def test_files_come_before_packaged_configs(monkeypatch, tmp_path):
+    from scprint_model.commands.fit import packaged_configs
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").write_text("model: {}")
+    assert packaged_configs(["--config", "small"]) == ["--config", "small"]
+    assert packaged_configs(["--config", "other/small.yaml"]) == ["--config", "other/small.yaml"]
+    with pytest.raises(
+        ValueError, match=r"no file 'tinyy', .* there are \['large', 'medium', 'small', 'tiny', 'xlarge'\]"
+    ):
+        packaged_configs(["--config", "tinyy"])
+
+
 def test_module_options_reach_the_network(data):
     from scdataloader import GeneVocabulary
 
@@ -147,7 +427,7 @@ def test_module_options_reach_the_network(data):
     assert network.blocks[1].drop_path == pytest.approx(0.2)
     assert network.gene_encoder.table.weight.std().item() == pytest.approx(0.1, rel=0.02)
     both = GeneVocabulary.for_organisms(["human", "mouse"])
-    two_organisms = SimpleNamespace(vocabulary=both, label_space=data.label_space)
+    two_organisms = SimpleNamespace(vocabulary=both, label_space=data.label_space, cells=data.cells, context=48)
     shared, apart = (PretrainingModule(shared_rows=on).build(two_organisms) for on in (True, False))
     assert apart.gene_encoder.table.weight.shape[0] == len(both)
     assert shared.gene_encoder.table.weight.shape[0] == len({symbol.upper() for symbol in both.symbols})

@@ -198,6 +198,9 @@ class _EpochLoader(StoreLoader):
         self._current_epoch = current_epoch
 
     def __iter__(self) -> Iterator[CellBatch]:
-        if not self._resumed:
-            self.set_epoch(self._current_epoch())
-        return super().__iter__()
+        # runs at the first batch: by then the trainer knows its epoch; a state from the end of one is no place in it
+        epoch = self._current_epoch()
+        if epoch != self.epoch or not self._resumed:
+            self.set_epoch(epoch)
+            self._restart()
+        yield from super().__iter__()

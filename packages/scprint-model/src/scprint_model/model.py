@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from scdataloader import GeneVocabulary, LabelSpace
 from scprint_model.attention.attend import Backend, Scope, check_backend
 from scprint_model.attention.multi_head import QueriesKeys
-from scprint_model.attention.sdpa import length_mask
 from scprint_model.config import BLOCK_NORM_EPS, ModelConfig
+from scprint_model.inputs import check_bias, check_cells, check_context, real_genes
 from scprint_model.layers.block import build_blocks, run_blocks
 from scprint_model.layers.bottleneck import Bottleneck
 from scprint_model.layers.class_head import ClassHead
@@ -70,6 +70,8 @@ class ScPrint(nn.Module):
         self.label_space: LabelSpace | None = None
         #: Most genes per cell that it saw in training, where that is known; tasks use as many unless told otherwise.
         self.context: int | None = None
+        #: What is known of its origin and training, JSON-able.
+        self.card: dict[str, Any] = {}
         #: Keep only the tokens between blocks for the gradient and compute the rest again: less memory, more time.
         self.gradient_checkpointing = False
         self._attention_backend: Backend = "auto"
@@ -111,24 +113,35 @@ class ScPrint(nn.Module):
         initialise(self, stacks)
 
     @classmethod
-    def from_pretrained(cls, what: Path | str = "bundled") -> ScPrint:
-        """Load a trained model, ready for use on the CPU.
+    def from_pretrained(
+        cls,
+        what: Path | str = "bundled",
+        *,
+        filename: str | None = None,
+        revision: str | None = None,
+        cache_dir: Path | str | None = None,
+        local_files_only: bool = False,
+        unsafe: bool = False,
+    ) -> ScPrint:
+        """Load a trained model, ready for use on the CPU: see :func:`scprint_model.checkpoints.open.open_model`."""
+        from scprint_model.checkpoints.open import open_model
 
-        Parameters
-        ----------
-        what
-            ``"bundled"``: the small model that comes with the package; else a folder written by
-            :func:`~scprint_model.checkpoints.save_folder`.
+        return open_model(
+            what,
+            filename=filename,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            unsafe=unsafe,
+        )
 
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            When the folder holds no model, or a damaged one.
-        """
-        from scprint_model.checkpoints.folder import load_folder
-        from scprint_model.pretrained import bundled_folder
+    def save_pretrained(
+        self, folder: Path | str, *, card: dict[str, Any] | None = None, dtype: torch.dtype = torch.float32
+    ) -> None:
+        """Write what :meth:`from_pretrained` opens: see :func:`scprint_model.checkpoints.open.save_model`."""
+        from scprint_model.checkpoints.open import save_model
 
-        return load_folder(bundled_folder() if str(what) == "bundled" else what)
+        save_model(self, folder, card=card, dtype=dtype)
 
     @property
     def token_names(self) -> tuple[str, ...]:
@@ -202,18 +215,15 @@ class ScPrint(nn.Module):
         """
         if depth_multiplier is not None and expected_total is not None:
             raise ValueError("depth_multiplier and expected_total both set the sum of the means: give one of them")
-        self._check_context(genes, counts, total_counts)
-        real = self._real(genes, lengths)
-        if real is not None:
-            counts = counts * real
-        if depth_multiplier is not None:
-            total_counts = total_counts * depth_multiplier
+        multiplier = 1.0 if depth_multiplier is None else depth_multiplier
+        total_counts = total_counts * multiplier
+        counts, real = check_context(genes, counts, total_counts, lengths)
         gene_tokens = self._gene_tokens(genes, counts, mask)
         cell_tokens = self._cell_tokens(total_counts, metacell)
         scope = self._scope(genes, lengths, gene_bias)
         cells, gene_tokens, queries_keys = self._transform(cell_tokens, gene_tokens, scope, capture=capture_qk)
         if expected_total is None:
-            expected_total = counts.sum(dim=-1) * (1.0 if depth_multiplier is None else depth_multiplier)
+            expected_total = counts.sum(dim=-1) * multiplier
         parameters = self.expression_decoder(gene_tokens, total_counts, expected_total, real)
         return ScPrintOutput(**self._cell_fields(self._squeeze(cells), queries_keys), **parameters._asdict())
 
@@ -225,15 +235,14 @@ class ScPrint(nn.Module):
         *,
         mask: Tensor | None = None,
         metacell: Tensor | None = None,
+        depth_multiplier: float | Tensor | None = None,
         lengths: Tensor | None = None,
         gene_bias: Tensor | None = None,
         capture_qk: bool = False,
     ) -> CellEncoding:
         """Do as :meth:`forward` without the counts' distribution, which saves most of the last block."""
-        self._check_context(genes, counts, total_counts)
-        real = self._real(genes, lengths)
-        if real is not None:
-            counts = counts * real
+        total_counts = total_counts * (1.0 if depth_multiplier is None else depth_multiplier)
+        counts, _ = check_context(genes, counts, total_counts, lengths)
         gene_tokens = self._gene_tokens(genes, counts, mask)
         cell_tokens = self._cell_tokens(total_counts, metacell)
         scope = self._scope(genes, lengths, gene_bias)
@@ -284,14 +293,7 @@ class ScPrint(nn.Module):
         -----
         scPRINT paper, Methods, "The bottleneck learning task".
         """
-        expected = (genes.shape[0], len(self.token_names), self.config.d_model)
-        if cell_embeddings.shape != expected:
-            raise ValueError(
-                f"cell_embeddings has shape {tuple(cell_embeddings.shape)}; these genes and this "
-                f"model need {expected} (tokens {', '.join(self.token_names)})"
-            )
-        if total_counts.shape != genes.shape[:1]:
-            raise ValueError(f"total_counts has shape {tuple(total_counts.shape)}; it needs ({genes.shape[0]},)")
+        check_cells(self.config, genes, cell_embeddings, total_counts)
         gene_tokens = self.gene_encoder(genes) + self.position_encoder(genes)
         scope = self._scope(genes, lengths, gene_bias)
         if self.config.cell_transformer:
@@ -302,15 +304,12 @@ class ScPrint(nn.Module):
             cells, gene_tokens, _ = self._transform(cell_embeddings, gene_tokens, scope)
             cells = self._squeeze(cells)
         shared = total_counts if expected_total is None else expected_total
-        parameters = self.expression_decoder(gene_tokens, total_counts, shared, self._real(genes, lengths))
+        parameters = self.expression_decoder(gene_tokens, total_counts, shared, real_genes(genes, lengths))
         return ScPrintOutput(**self._cell_fields(cells, None), **parameters._asdict())
 
     def classify(self, cell_embeddings: Tensor) -> dict[str, Tensor]:
         """(B, T, d) cell embeddings to the logits of each class's leaf labels."""
-        return {name: head(cell_embeddings[:, self._token(name)]) for name, head in self.class_heads.items()}
-
-    def _token(self, name: str) -> int:
-        return self.token_names.index(name)
+        return {name: head(cell_embeddings[:, self.token_names.index(name)]) for name, head in self.class_heads.items()}
 
     def _gene_tokens(self, genes: Tensor, counts: Tensor, mask: Tensor | None) -> Tensor:
         """(B, S, d): which gene, where it lies, how much of it."""
@@ -373,7 +372,8 @@ class ScPrint(nn.Module):
             return cells
         tokens = list(cells.unbind(dim=1))
         for name, bottleneck in self.bottlenecks.items():
-            tokens[self._token(name)] = bottleneck(tokens[self._token(name)])
+            at = self.token_names.index(name)
+            tokens[at] = bottleneck(tokens[at])
         return torch.stack(tokens, dim=1)
 
     def _cell_fields(self, cells: Tensor, queries_keys: tuple[QueriesKeys, ...] | None) -> dict[str, Any]:
@@ -386,29 +386,4 @@ class ScPrint(nn.Module):
         }
 
     def _scope(self, genes: Tensor, lengths: Tensor | None, gene_bias: Tensor | None) -> Scope:
-        n_cells, n_genes = genes.shape
-        if gene_bias is not None:
-            if gene_bias.shape not in ((n_genes, n_genes), (n_cells, n_genes, n_genes)):
-                raise ValueError(
-                    f"gene_bias has shape {tuple(gene_bias.shape)}; it needs ({n_genes}, {n_genes}) or "
-                    f"({n_cells}, {n_genes}, {n_genes})"
-                )
-            gene_bias = gene_bias if gene_bias.ndim == 3 else gene_bias[None]
-        return Scope(backend=self._attention_backend, lengths=lengths, bias=gene_bias)
-
-    @staticmethod
-    def _real(genes: Tensor, lengths: Tensor | None) -> Tensor | None:
-        """(B, S), false where a gene is padding; None where there is none."""
-        if lengths is None:
-            return None
-        if lengths.shape != genes.shape[:1]:
-            raise ValueError(f"lengths has shape {tuple(lengths.shape)}; it needs ({genes.shape[0]},)")
-        return length_mask(lengths, genes.shape[1])
-
-    @staticmethod
-    def _check_context(genes: Tensor, counts: Tensor, total_counts: Tensor) -> None:
-        if genes.ndim != 2 or counts.shape != genes.shape or total_counts.shape != genes.shape[:1]:
-            raise ValueError(
-                f"genes {tuple(genes.shape)}, counts {tuple(counts.shape)} and total_counts "
-                f"{tuple(total_counts.shape)} must have the shapes (B, S), (B, S) and (B,)"
-            )
+        return Scope(backend=self._attention_backend, lengths=lengths, bias=check_bias(genes, gene_bias))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ScPrintMethod:
-    """Infers one network from all cells it is given, over the most variable genes that the model knows.
+    """Infers one network from all cells it is given, by default over the most variable genes that the model knows.
 
     Parameters
     ----------
@@ -24,13 +24,16 @@ class ScPrintMethod:
         See `ScPrint.from_pretrained`.
     n_genes
         At most so many genes; the paper's benchmarks use 5,000. Time and memory grow with the square.
+    options
+        Others of `scprint_model.networks.infer`, such as ``genes="all"`` for the whole genome, or ``heads`` with the
+        file of a saved `scprint_model.networks.HeadSelection`.
     """
 
     name = "scPRINT"
 
-    def __init__(self, model: str = "bundled", *, n_genes: int = 5000) -> None:
+    def __init__(self, model: str = "bundled", *, n_genes: int = 5000, **options: Any) -> None:
         self._what = model
-        self._n_genes = n_genes
+        self._options = {"n_genes": n_genes} | options
 
     @cached_property
     def _model(self) -> ScPrint:
@@ -50,27 +53,22 @@ class ScPrintMethod:
         Parameters
         ----------
         adata
-            Raw counts over Ensembl ids.
+            Raw counts over Ensembl ids or symbols.
         regulators
             Keep only the outgoing edges of these genes.
         rng
-            Part of the protocol; nothing is drawn here, so it changes nothing.
+            Seed of what is drawn, such as the genes that each cell shows of the whole genome; None: 0.
 
         Raises
         ------
         ValueError
             When none of the regulators is among the genes of the network, or the data cannot be used.
         """
-        from scprint_model.networks import infer
+        from scprint_model.networks import HeadSelection, infer
 
-        del rng
-        network = infer(self._model, adata, n_genes=self._n_genes)
-        if regulators is not None:
-            kept = network.var_names.isin(list(regulators))
-            if not kept.any():
-                raise ValueError(
-                    f"none of the {len(regulators):,} regulators, such as {list(regulators)[:3]}, is among the "
-                    f"network's {network.n_vars:,} genes, such as {network.var_names[:3].tolist()}"
-                )
-            network.varp["GRN"][~kept] = 0
-        return network
+        options = dict(self._options)
+        if str(options.get("heads", "")).endswith(".json"):
+            options["heads"] = HeadSelection.load(options["heads"])
+        if rng is not None:
+            options["seed"] = int(np.random.default_rng(rng).integers(2**31))
+        return infer(self._model, adata, regulators=regulators, **options)

@@ -81,6 +81,9 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
         When the store measures too few of the genes, or the arguments do not fit together.
     """
 
+    #: Lightning looks for it beside `sampler`, as a DataLoader has both.
+    batch_sampler: None = None
+
     def __init__(
         self,
         store: CellReader,
@@ -120,6 +123,9 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
         self._labels = store.encoder(label_space)
         # in shared memory: workers that persist over epochs see a new one, too
         self._epoch: torch.Tensor = torch.zeros(1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self._restart()
+
+    def _restart(self) -> None:
         self._place = {"start": 0, "step": 0, "workers": 1}
         self._resumed = False
 

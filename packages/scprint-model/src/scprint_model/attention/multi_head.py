@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from scprint_model.attention.attend import Scope, attend
+from scprint_model.attention.attend import EVERYTHING, Scope, attend
 
 #: Queries and keys of one layer, each (B, T, H, head width), before scaling.
 type QueriesKeys = tuple[Tensor, Tensor]
@@ -37,7 +37,7 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(d_model, d_model)
 
     def forward(
-        self, x_btd: Tensor, scope: Scope = Scope(), *, n_queries: int | None = None, capture: bool = False
+        self, x_btd: Tensor, scope: Scope = EVERYTHING, *, n_queries: int | None = None, capture: bool = False
     ) -> tuple[Tensor, QueriesKeys | None]:
         """Attend.
 
@@ -106,7 +106,7 @@ class CrossAttention(nn.Module):
 
 def _to_heads(q: Tensor, kv: Tensor, head_dim: int) -> tuple[Tensor, Tensor, Tensor]:
     k, v = kv.chunk(2, dim=-1)
-    q_bthk, k_btgk, v_btgk = (t.unflatten(-1, (-1, head_dim)) for t in (q, k, v))
+    q_bthk, k_btgk, v_btgk = (t.reshape(*t.shape[:-1], t.shape[-1] // head_dim, head_dim) for t in (q, k, v))
     return q_bthk, k_btgk, v_btgk
 
 

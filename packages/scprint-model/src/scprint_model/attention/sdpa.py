@@ -26,11 +26,11 @@ def attend_sdpa(
     if bias_bqt is not None:
         bias = bias_bqt[:, None].to(q.dtype)
         mask = bias if mask is None else bias.masked_fill(~mask, float("-inf"))
-    if mask is not None and bias_bqt is None and q.shape[1] != k.shape[1]:
-        # Not every fused kernel takes a mask and groups at once; as rows of one head they need no groups.
-        rows = _groups_as_rows(q, k.shape[1])
-        return scaled_dot_product_attention(rows, k, v, attn_mask=mask).reshape(q.shape).transpose(1, 2)
-    return scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1]).transpose(1, 2)
+        grouped = q.shape[1] != k.shape[1]
+        return scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped).transpose(1, 2)
+    # Few fused kernels take groups, and fewer take them with a mask; as more rows of one head they are no groups.
+    rows = _groups_as_rows(q, k.shape[1])
+    return scaled_dot_product_attention(rows, k, v, attn_mask=mask).reshape(q.shape).transpose(1, 2)
 
 
 def attend_keeping_matrix(q_bqhk: Tensor, k_btgk: Tensor, v_btgk: Tensor) -> Tensor:

@@ -11,17 +11,21 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from scdataloader import GeneVocabulary, LabelSpace
+from scprint_model.checkpoints.card import facts, readme
+from scprint_model.checkpoints.weights import build, check_finite
 from scprint_model.config import ModelConfig
 from scprint_model.model import ScPrint
 
-WEIGHTS, CONFIG, GENES, LABELS, CARD = (
+WEIGHTS, CONFIG, GENES, LABELS, CARD, README = (
     "model.safetensors",
     "config.json",
     "genes.parquet",
     "labels.json",
     "card.json",
+    "README.md",
 )
 
 
@@ -45,27 +49,29 @@ def save_folder(
     Raises
     ------
     ValueError
-        When the model lacks a vocabulary or labels, or `folder` is in use for something else.
+        When the model lacks a vocabulary or labels, `folder` is in use for something else, or a weight does not fit
+        `dtype`.
     """
     if model.vocabulary is None or model.label_space is None:
         raise ValueError("the model has no vocabulary or label space: set model.vocabulary and model.label_space")
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / WEIGHTS).is_file():
         raise ValueError(f"{folder} exists and holds no model: choose another folder, it will not be overwritten")
+    weights = {key: _stored(key, value, dtype) for key, value in model.state_dict().items()}
+    known = facts(
+        model.config, model.vocabulary, model.label_space, sum(value.numel() for value in weights.values()), card
+    )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
         temporary = Path(name) / "model"
         temporary.mkdir()
-        weights = {
-            key: (value.to(dtype) if value.is_floating_point() else value).contiguous().clone()
-            for key, value in model.state_dict().items()
-        }
         save_file(weights, temporary / WEIGHTS)
         (temporary / CONFIG).write_text(json.dumps(model.config.to_dict(), indent=1), encoding="utf-8")
         shutil.copymode(temporary / CONFIG, temporary / WEIGHTS)  # safetensors makes files that only the owner can read
         model.vocabulary.save(temporary / GENES)
         model.label_space.save(temporary / LABELS)
         (temporary / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+        (temporary / README).write_text(readme(folder.name, known), encoding="utf-8")
         if folder.exists():
             folder.rename(Path(name) / "old")
         shutil.move(temporary, folder)
@@ -74,38 +80,71 @@ def save_folder(
 def load_folder(folder: Path | str) -> ScPrint:
     """Read what `save_folder` wrote; float32, on the CPU, in evaluation mode.
 
+    Parameters
+    ----------
+    folder
+        The folder, or the ``.safetensors`` in it. Its weights are mapped into memory: replacing the folder is fine,
+        writing into the file while the model is in use is not.
+
     Raises
     ------
     FileNotFoundError
         When a file of the model is missing.
     ValueError
-        When the files are damaged or do not belong together.
+        When the files are damaged or do not belong together, or a weight is NaN or infinite.
     """
-    folder = Path(folder)
-    missing = [name for name in (WEIGHTS, CONFIG, GENES, LABELS) if not (folder / name).is_file()]
+    path = Path(folder)
+    file = path if path.suffix == ".safetensors" and not path.is_dir() else path / WEIGHTS
+    config, vocabulary, labels, card = read_tables(file.parent, weights=file.name)
+    try:
+        weights = load_file(file)
+    except SafetensorError as error:
+        raise ValueError(f"{file} is damaged: {error}") from error
+    model = build(config, weights, locations=torch.tensor(vocabulary.locations), what=str(folder))
+    model.vocabulary, model.label_space = vocabulary, labels
+    model.card, model.context = card, card.get("context")
+    return model
+
+
+def read_tables(
+    folder: Path, *, weights: str = WEIGHTS
+) -> tuple[ModelConfig, GeneVocabulary, LabelSpace, dict[str, Any]]:
+    """Return config, vocabulary, label space and card of a model folder; raises as `load_folder`."""
+    missing = [name for name in (weights, CONFIG, GENES, LABELS) if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} is not a model folder: it lacks {', '.join(missing)}")
-    config = ModelConfig.from_dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
-    vocabulary, labels = GeneVocabulary.load(folder / GENES), LabelSpace.load(folder / LABELS)
+    config = ModelConfig.from_dict(_json(folder / CONFIG))
+    try:
+        vocabulary, labels = GeneVocabulary.load(folder / GENES), LabelSpace.load(folder / LABELS)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise ValueError(f"the tables {GENES} and {LABELS} in {folder} cannot be read: {error}") from error
     if len(vocabulary) != config.n_genes or labels.sizes != config.class_sizes:
         raise ValueError(
             f"{folder} is inconsistent: the config has {config.n_genes} genes and classes {config.class_sizes}, "
             f"its tables {len(vocabulary)} genes and {labels.sizes}"
         )
+    return config, vocabulary, labels, _json(folder / CARD) if (folder / CARD).is_file() else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
     try:
-        weights = load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise ValueError(f"{folder / WEIGHTS} is damaged: {error}") from error
-    model = ScPrint(
-        config, gene_positions=torch.tensor(vocabulary.locations), gene_rows=weights.get("gene_encoder.rows")
-    )
-    try:
-        model.load_state_dict(
-            {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is damaged: it holds a {type(values).__name__}, not named values")
+    return values
+
+
+def _stored(key: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a weight as it is written: a copy of its own, since safetensors refuses memory that is shared."""
+    if not value.is_floating_point():
+        return value.detach().cpu().contiguous().clone()
+    stored = value.detach().to("cpu", dtype, copy=True).contiguous()
+    if stored.numel() and not torch.isfinite(torch.stack(torch.aminmax(stored))).all():
+        check_finite({key: value}, "the model")
+        largest = float(value.abs().max())
+        raise ValueError(
+            f"{key} has values up to {largest:.3g}, which {dtype} does not hold: store float32 or bfloat16"
         )
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {folder} do not fit its config: {error}") from error
-    model.vocabulary, model.label_space = vocabulary, labels
-    card = json.loads((folder / CARD).read_text(encoding="utf-8")) if (folder / CARD).is_file() else {}
-    model.context = card.get("context")
-    return model.eval()
+    return stored

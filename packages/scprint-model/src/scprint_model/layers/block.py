@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from scprint_model.attention.attend import Scope
+from scprint_model.attention.attend import EVERYTHING, Scope
 from scprint_model.attention.multi_head import CrossAttention, QueriesKeys, SelfAttention
 from scprint_model.config import BLOCK_NORM_EPS, ModelConfig
 
@@ -69,7 +69,7 @@ class Block(nn.Module):
         return isinstance(self.attention, CrossAttention)
 
     def forward(
-        self, x: Tensor, scope: Scope = Scope(), *, n_queries: int | None = None, capture: bool = False
+        self, x: Tensor, scope: Scope = EVERYTHING, *, n_queries: int | None = None, capture: bool = False
     ) -> tuple[Tensor, QueriesKeys | None]:
         """Run the block.
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from scprint_model.layers.block import Block
+from scprint_model.layers.bottleneck import Bottleneck
 from scprint_model.layers.class_head import ClassHead
 from scprint_model.layers.value_encoder import ValueEncoder
 
@@ -21,7 +22,8 @@ def initialise(model: nn.Module, stacks: Sequence[nn.ModuleList]) -> None:
 
     Linear and embedding weights are N(0, 0.02) with zero bias; the two layers of each block which write to
     the residual stream are smaller by √(2 n) in a stack of n blocks, so that the stream's variance does not grow
-    with depth; class heads start with a bias of -0.13; the value encoders' first bias is spread (see there).
+    with depth; class heads start with a bias of -0.13; the value encoders' first
+    bias is spread and the bottlenecks start between their codes (see there).
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -41,3 +43,5 @@ def initialise(model: nn.Module, stacks: Sequence[nn.ModuleList]) -> None:
             nn.init.constant_(module.out.bias, CLASS_BIAS)
         elif isinstance(module, ValueEncoder):
             module.spread_first_bias()
+        elif isinstance(module, Bottleneck):
+            module.start_between_codes()

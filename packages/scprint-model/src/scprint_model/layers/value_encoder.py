@@ -64,7 +64,9 @@ class ValueEncoder(nn.Module):
         assert isinstance(first, nn.Linear)  # noqa: S101  (for the type checker)
         # Elementwise rather than a matrix product with inner size 1: mixed precision then leaves the value
         # exact.
-        hidden = torch.addcmul(first.bias, values.clamp(0, MAX_VALUE)[..., None], first.weight[:, 0])
+        exact = torch.promote_types(first.weight.dtype, torch.float32)
+        weight, bias = first.weight[:, 0].to(exact), first.bias.to(exact)
+        hidden = torch.addcmul(bias, values.to(exact).clamp(0, MAX_VALUE)[..., None], weight).to(first.weight.dtype)
         for module in rest:
             hidden = module(hidden)
         return hidden

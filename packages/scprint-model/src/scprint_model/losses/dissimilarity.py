@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from scprint_model.losses.precision import in_float32
 
-def embedding_dissimilarity(
-    cell_embeddings: Tensor, *, kind: Literal["cosine", "cosine_and_distance"] = "cosine"
-) -> Tensor:
+DissimilarityKind = Literal["cosine", "cosine_and_distance"]
+
+
+def embedding_dissimilarity(cell_embeddings: Tensor, *, kind: DissimilarityKind = "cosine") -> Tensor:
     """How alike the cell tokens are: lower is more different.
 
     Parameters
@@ -24,19 +26,24 @@ def embedding_dissimilarity(
         token with itself counts 0. The first trained the published v1 weights (weight 0.2), the second
         belongs to their version 2.3 (weight 0.1).
 
+    Returns
+    -------
+    Scalar, float32 (float64 for float64), also under autocast.
+
     Raises
     ------
     ValueError
         When `kind` is neither.
     """
-    embeddings = cell_embeddings if cell_embeddings.dtype == torch.float64 else cell_embeddings.float()
-    n_tokens, d = embeddings.shape[-2:]
-    others = ~torch.eye(n_tokens, dtype=torch.bool, device=embeddings.device)
-    unit = normalize(embeddings, dim=-1)
-    cosine = (unit @ unit.transpose(-1, -2)) * others
-    if kind == "cosine":
-        return cosine.abs().mean()
-    if kind != "cosine_and_distance":
-        raise ValueError(f"kind = {kind!r} must be 'cosine' or 'cosine_and_distance'")
-    distance = torch.linalg.vector_norm(embeddings[..., :, None, :] - embeddings[..., None, :, :], dim=-1)
-    return 0.5 * cosine.square().mean() + 0.5 / (distance / d**0.5 * others + 1e-3).mean()
+    with torch.autocast(device_type=cell_embeddings.device.type, enabled=False):
+        embeddings = in_float32(cell_embeddings)
+        n_tokens, d = embeddings.shape[-2:]
+        others = ~torch.eye(n_tokens, dtype=torch.bool, device=embeddings.device)
+        unit = normalize(embeddings, dim=-1)
+        cosine = (unit @ unit.transpose(-1, -2)) * others
+        if kind == "cosine":
+            return cosine.abs().mean()
+        if kind != "cosine_and_distance":
+            raise ValueError(f"kind = {kind!r} must be 'cosine' or 'cosine_and_distance'")
+        distance = torch.linalg.vector_norm(embeddings[..., :, None, :] - embeddings[..., None, :, :], dim=-1)
+        return 0.5 * cosine.square().mean() + 0.5 / (distance / d**0.5 * others + 1e-3).mean()

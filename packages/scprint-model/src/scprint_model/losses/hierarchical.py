@@ -6,13 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from scprint_model.losses.precision import in_float32
+
 
 def hierarchical_loss(logits: Tensor, labels: Tensor, descendants: Tensor) -> Tensor:
     """Binary cross-entropy over leaf labels in which a parent's leaves count as one, by their log-sum-exp.
 
     A leaf label is the one positive among n. For a parent label the leaves below it have no loss of their
     own, the other leaves are negatives, and the log-sum-exp of the leaves below is one more positive.
-    Unknown labels have no loss.
+    Unknown labels, and parents without any leaf, have no loss.
 
     Parameters
     ----------
@@ -27,12 +29,13 @@ def hierarchical_loss(logits: Tensor, labels: Tensor, descendants: Tensor) -> Te
     Returns
     -------
     Scalar: mean over all B × n entries (n + 1 where the batch has a parent label), those without loss
-    included.
+    included; 0 where there is none. float32 (float64 for float64), also under autocast.
 
     Raises
     ------
     ValueError
-        When shapes do not fit or a code is out of range.
+        When shapes do not fit or, on the CPU, a code is out of range. Elsewhere (and inside `torch.compile`) that
+        would make the host wait for the device in every step, so the loss is NaN instead.
 
     Notes
     -----
@@ -45,24 +48,33 @@ def hierarchical_loss(logits: Tensor, labels: Tensor, descendants: Tensor) -> Te
             f"logits {tuple(logits.shape)}, labels {tuple(labels.shape)} and descendants "
             f"{tuple(descendants.shape)} must have the shapes (B, n), (B,) and (n_parents, n)"
         )
-    n_codes = n_leaves + len(descendants)
-    if bool(((labels < -1) | (labels >= n_codes)).any()):
+    n_parents = len(descendants)
+    labels = labels.long()
+    beyond = ((labels < -1) | (labels >= n_leaves + n_parents)).any()
+    if labels.device.type == "cpu" and not torch.compiler.is_compiling() and bool(beyond):
         raise ValueError(
             f"label codes between {int(labels.min())} and {int(labels.max())}, but the model knows "
-            f"{n_leaves} leaves and {len(descendants)} parents: codes -1 (unknown) to {n_codes - 1}"
+            f"{n_leaves} leaves and {n_parents} parents: codes -1 (unknown) to {n_leaves + n_parents - 1}"
         )
-    logits = logits if logits.dtype == torch.float64 else logits.float()
-    labels = labels.long()
-    known = labels >= 0
-    is_parent = labels >= n_leaves
-    targets = torch.arange(n_leaves, device=labels.device) == labels[:, None]
-    weights = known[:, None].expand_as(logits)
-    if bool(is_parent.any()):
-        below = descendants[(labels - n_leaves).clamp(min=0)] & is_parent[:, None]
-        weights = weights & ~below
-        # A row without a parent label gets a finite stand-in, which has no weight.
-        merged = logits.masked_fill(~below & is_parent[:, None], -torch.inf).logsumexp(dim=1, keepdim=True)
-        logits = torch.cat((logits, merged), dim=1)
-        targets = torch.cat((targets, is_parent[:, None]), dim=1)
-        weights = torch.cat((weights, is_parent[:, None]), dim=1)
-    return binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), weight=weights.to(logits.dtype))
+    with torch.autocast(device_type=logits.device.type, enabled=False):
+        logits = in_float32(logits)
+        weights = (labels >= 0)[:, None].expand_as(logits)
+        targets = torch.arange(n_leaves, device=labels.device) == labels[:, None]
+        n_columns = torch.full((), n_leaves, device=labels.device)
+        if n_parents and n_leaves:
+            below = descendants[(labels - n_leaves).clamp(0, n_parents - 1)]
+            is_parent = labels >= n_leaves
+            has_leaves = (is_parent & below.any(dim=1))[:, None]
+            below = below & has_leaves
+            weights = weights & ~below & (has_leaves | ~is_parent[:, None])
+            # A row without a parent label gets a finite stand-in, which has no weight.
+            merged = logits.masked_fill(~below & has_leaves, -torch.inf).logsumexp(dim=1, keepdim=True)
+            logits = torch.cat((logits, merged), dim=1)
+            targets = torch.cat((targets, has_leaves), dim=1)
+            weights = torch.cat((weights, has_leaves), dim=1)
+            n_columns = n_columns + is_parent.any()
+        losses = binary_cross_entropy_with_logits(
+            logits, targets.to(logits.dtype), weight=weights.to(logits.dtype), reduction="sum"
+        )
+        mean = losses / (len(labels) * n_columns).clamp(min=1)
+        return torch.where(beyond, torch.nan, mean)

@@ -1,20 +1,36 @@
-"""A gene network for a group of cells."""
+"""Gene networks of groups of cells."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from difflib import get_close_matches
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
+from tqdm.auto import tqdm
 
 from grnndata import GRNAnnData
-from scdataloader import CellDataset
-from scprint_model.genes import most_variable, shared_genes
+from grnndata.schema import network_key
+from scdataloader.counts import total_counts
+from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
-from scprint_model.networks.attention import MeanQueriesKeys
-from scprint_model.tasks.encode import tables, walk
+from scprint_model.networks.assemble import TURNED
+from scprint_model.networks.attention import Normalize
+from scprint_model.networks.cells import Genes, NetworkCells, cell_groups, choose_genes, drop_empty_cells
+from scprint_model.networks.finished import FinishedNetworks, data_hash, model_hash
+from scprint_model.networks.heads import Heads, choose_heads, head_names
+from scprint_model.networks.plan import Attention, NetworkPlan, Step
+from scprint_model.networks.read import ReadNetwork, read_network
+from scprint_model.tasks.encode import DEFAULT_CONTEXT, tables
+
+logger = logging.getLogger(__name__)
+
+#: Key in ``varp`` of the standard error of each edge; that of a named network has the name behind it.
+ERROR_KEY = "GRN_standard_error"
 
 
 @torch.inference_mode()
@@ -23,111 +39,260 @@ def infer(
     adata: AnnData,
     *,
     groupby: str | None = None,
-    group: str | None = None,
-    genes: str | Sequence[str] = "variable",
+    group: str | Sequence[str] | None = None,
+    genes: Genes = "variable",
     n_genes: int = 3000,
+    across: bool | None = None,
+    context: int | None = None,
     n_cells: int | None = None,
-    batch_size: int = 16,
+    attention: Attention = "mean_qk",
+    heads: Heads = "mean",
+    layers: Sequence[int] | None = None,
+    normalize: Normalize = "softmax",
+    regulators: Iterable[str] | None = None,
+    sparsify: int | None = None,
+    steps: Sequence[Step] = (),
+    stability: int = 0,
+    folder: Path | str | None = None,
+    max_memory: float | None = None,
+    batch_size: int = 8,
     seed: int = 0,
 ) -> GRNAnnData:
-    """Infer one gene network from the model's attention over a group of cells.
+    """Infer gene networks from the model's attention over groups of cells.
 
-    The queries and keys of each gene are averaged over the cells, in every layer and head; the softmax of their
-    product, averaged over all heads, is the network. A gene that attends is the target, the gene it attends to its
-    regulator.
+    A gene that attends is the target, the gene it attends to its regulator; cell tokens are left out, and self edges.
+    Every cell passes through the model once, and no more is kept than sums over the cells.
 
     Parameters
     ----------
     model
         See `ScPrint.from_pretrained`.
     adata
-        As for `scprint_model.tasks.encode`; not changed.
+        As for `scprint_model.tasks.encode`, in memory or backed by a file; not changed.
     groupby, group
-        Use only the cells with ``obs[groupby] == group``; both or none.
+        Column of obs, and which of its values: one network of the cells with that value, or one each for several
+        values. `groupby` alone: one network for every value, named so in ``networks``. Neither: one of all cells.
     genes
-        ``"variable"``: the `n_genes` most variable ones in these cells; or a list of names.
+        ``"variable"``: the most variable ones; ``"expressed"``: those with the largest mean share of a cell's counts;
+        ``"all"`` that the model knows; or a list of names.
     n_genes
-        See `genes`.
+        How many variable or expressed ones.
+    across
+        Choose them over the cells of all groups (True), or for each network over its own cells (False); None: True
+        where there are several networks, so that these have the same genes.
+    context
+        Genes that the model sees of a cell at a time. Fewer than the network has: each cell shows a random draw of its
+        expressed ones, filled up with others, and a gene's query and key are averaged over the cells that showed it;
+        ``var["n_cells_seen"]`` says how many these were, and genes that none showed are left out. None: all genes at
+        once, and for ``genes="all"`` as many as the model saw in training. Time goes with its square.
     n_cells
-        Use at most so many cells, drawn at random; None: all.
+        Use at most so many cells of a group, drawn at random; None: all.
+    attention
+        ``"mean_qk"``: that of the mean query and the mean key of each gene, as in the paper. ``"mean_attention"``: the
+        mean of the attention maps of the cells; slower, and all genes must fit one context.
+    heads
+        ``"mean"`` or ``"max"`` over all heads; ``"all"``: a stack with a plane a head; or the mean of some: a
+        `HeadSelection`, or pairs (layer, head), both from 0.
+    layers
+        Heads of these layers only, from 0, negative ones from the last; None: all.
+    normalize
+        ``"softmax"``: shares of a target's attention; they sum to less than 1, what is missing went to the cell tokens
+        and the gene itself. ``"sinkhorn"``: scaled until also each regulator's sum to 1 (self edges, dropped then,
+        count), in every head, or for ``"mean_attention"`` in their mean. ``"none"``: scaled products, without softmax.
+    regulators
+        Genes that may have outgoing edges, for example transcription factors; None: all.
+    sparsify
+        Keep so many regulators of each target, those with the largest weights, as a sparse network that is never held
+        densely; None: keep all.
+    steps
+        grnndata's tools to apply to each network, in order: ``"apc"``, ``"symmetrise"``, ``"maximum_spanning_tree"``,
+        ``"tmfg"``.
+    stability
+        Deal the cells into so many parts, and store the standard error of each edge from the networks of the parts, in
+        ``varp["GRN_standard_error"]``; 0: not.
+    folder
+        Keep each finished network here: the same call after an interruption does the others only.
+    max_memory
+        GB that may be used; None: what the machine has left.
     batch_size
         Cells at a time. It changes nothing but speed and memory.
     seed
-        Of that draw.
+        Of all draws.
 
     Returns
     -------
     grnndata.GRNAnnData
-        The cells and genes used, raw counts in X, and the dense network, row = regulator, column = target, no self
-        edges. A column sums to less than 1: what is missing went to the cell tokens and the gene itself.
+        The cells and genes used, raw counts in X, and the network, row = regulator, column = target. Of several groups:
+        all their cells and genes, and a named network each; weights are 0 where it had no such gene.
 
     Raises
     ------
     ValueError
-        For a group that is not there, too few cells, or genes that the model does not know.
+        For a group that is not there, too few cells, genes that the model does not know, options that contradict each
+        other, or more memory than there is; all before the model begins.
 
     Notes
     -----
     scPRINT paper, Methods, "Extracting meta-cell gene networks from attention matrices in scPRINT".
     """
-    vocabulary, labels = tables(model)
-    cells = _group(adata, groupby, group)
-    if n_cells is not None and len(cells) > n_cells:
-        cells = np.sort(np.random.default_rng(seed).choice(cells, n_cells, replace=False))
-    if len(cells) < 2:
-        raise ValueError(f"a network needs at least 2 cells, this group has {len(cells)}")
-    known = adata[cells][:, shared_genes(vocabulary, adata)]
-    chosen = known[:, _genes(known, genes, n_genes)].copy()
-
-    data = CellDataset([("input", chosen)], vocabulary, labels, context=chosen.n_vars, choice="most_expressed")
-    device = next(model.parameters()).device
-    rank = torch.from_numpy(vocabulary.index(chosen.var_names)).argsort().argsort()
-    means = MeanQueriesKeys()
-    for batch in walk(data, batch_size=batch_size, description="reading attention"):
-        # all cells have the same genes: put them in one order, so that tokens can be averaged
-        at = torch.argsort(batch["genes"], dim=1)[:, rank]
-        ordered = batch["genes"].gather(1, at).to(device), batch["counts"].gather(1, at).to(device)
-        encoding = model.encode(*ordered, batch["total_counts"].to(device), capture_qk=True)
-        means.add(encoding.queries_keys or ())
-    n_tokens = len(model.token_names)
-    attention = means.attention()[n_tokens:, n_tokens:].cpu().numpy()
-    network = np.ascontiguousarray(attention.T)  # attention rows are targets: the one place where they are turned
-    np.fill_diagonal(network, 0)
-    parameters = {
-        "attention": "softmax of mean queries and keys",
-        "heads": "mean of all layers and heads",
-        "n_cells": len(cells),
-        "n_genes": chosen.n_vars,
-        "group": "" if group is None else str(group),
-    }
-    return GRNAnnData(chosen, grn=network, method="scPRINT", parameters=parameters)
-
-
-def _group(adata: AnnData, groupby: str | None, group: str | None) -> np.ndarray:
-    if (groupby is None) != (group is None):
-        raise ValueError(f"groupby={groupby!r} and group={group!r} go together: give both or none")
-    if groupby is None or group is None:
-        return np.arange(adata.n_obs)
-    if groupby not in adata.obs:
-        raise ValueError(f"obs has no column {groupby!r}; it has {list(adata.obs.columns)}")
-    values = adata.obs[groupby].astype(str)
-    cells = np.flatnonzero(values == group)
-    if not len(cells):
-        there = sorted(values.unique())
-        near = get_close_matches(group, there, n=3, cutoff=0.4)
-        hint = f"near ones: {near}" if near else f"there are {there[:12]}"
-        raise ValueError(f"no cell has {groupby} = {group!r}; {hint}")
-    return cells
-
-
-def _genes(adata: AnnData, genes: str | Sequence[str], n_genes: int) -> Sequence[str]:
-    if isinstance(genes, str):
-        if genes != "variable":
-            raise ValueError(f"genes={genes!r} must be 'variable' or a list of gene names")
-        return most_variable(adata, n_genes).tolist()
-    unknown = [gene for gene in genes if gene not in adata.var_names]
-    if unknown:
+    vocabulary, _ = tables(model)
+    chosen_heads, combine = choose_heads(model, heads, layers)
+    plan = NetworkPlan(attention, chosen_heads, combine, normalize, sparsify, tuple(steps), stability, batch_size)
+    groups = cell_groups(adata, groupby, group)
+    several = groupby is not None and (group is None or not isinstance(group, str))
+    if several and combine == "all":
+        raise ValueError("heads='all' keeps a stack of networks, of one group: give group=")
+    shared = match_genes(vocabulary, adata)
+    counts = shared.counts(adata)
+    groups = drop_empty_cells(groups, np.asarray(counts.sum(axis=1)).ravel(), n_cells, seed)
+    known = _plain(adata, shared, counts)
+    if isinstance(genes, str) and genes == "all" and context is None:
+        context = model.context or DEFAULT_CONTEXT
+    if across is None:
+        across = several
+    at = {}
+    if across:
+        everyone = np.sort(np.concatenate(list(groups.values())))
+        at = dict.fromkeys(groups, choose_genes(known[everyone], genes, n_genes))
+    else:
+        at = {name: choose_genes(known[cells], genes, n_genes) for name, cells in groups.items()}
+    del known
+    n_most = max(map(len, at.values()))
+    if attention == "mean_attention" and context is not None and context < n_most:
         raise ValueError(
-            f"{len(unknown)} of {len(genes)} genes are not in the data or not known to the model, such as {unknown[:3]}"
+            f"attention='mean_attention' needs all {n_most:,} genes in every cell, the context is {context:,}: choose "
+            "fewer genes, a larger context=, or attention='mean_qk'"
         )
-    return genes
+    plan.memory(model, n_most, min(context or n_most, n_most), n_networks=len(groups)).check(max_memory)
+    allowed = _allowed(adata, shared, regulators)
+
+    options = plan.describe(model) | {"genes": genes if isinstance(genes, str) else "given", "seed": seed}
+    told: dict[str, Any] = {"groupby": groupby or "", "normalize": normalize, "steps": list(steps), "context": context}
+    told |= {"cells": {name: len(cells) for name, cells in groups.items()}}
+    finished = None
+    if folder is not None:
+        finished = FinishedNetworks(folder, _description(adata, shared, counts, model, at, allowed) | options | told)
+    del counts
+    networks = {}
+    with tqdm(total=sum(map(len, groups.values())), desc="reading attention", unit="cell", disable=None) as bar:
+        for name, cells in groups.items():
+            network = finished.read(name) if finished else None
+            if network is None:
+                inputs = NetworkCells.build(adata, shared, at[name], cells, context, seed)
+                found = read_network(
+                    model,
+                    inputs,
+                    plan,
+                    regulators=None if allowed is None else allowed[at[name]],
+                    seed=seed,
+                    advance=bar.update,
+                )
+                about = options | {"group": name, "groupby": groupby or "", "n_cells": len(cells)}
+                network = _as_grnndata(adata, shared, at[name], cells, found, plan, about, inputs)
+                if finished:
+                    finished.write(name, network)
+            else:
+                bar.update(len(cells))
+            networks[name] = network
+    if not several:
+        return next(iter(networks.values()))
+    return _together(adata, shared, groups, networks)
+
+
+def _plain(adata: AnnData, shared: SharedGenes, counts: Any) -> AnnData:
+    """Return the known genes' counts and each cell's total, without anything else that the data hold."""
+    obs = pd.DataFrame({"total_counts": total_counts(adata)}, index=adata.obs_names)
+    return AnnData(X=counts, obs=obs, var=pd.DataFrame(index=adata.var_names[shared.columns]))
+
+
+def _in_memory(adata: AnnData, cells: np.ndarray) -> AnnData:
+    """Return some cells; of data backed by a file, which cannot be copied, what is read of it."""
+    return adata[cells].to_memory() if adata.isbacked else adata[cells]
+
+
+def _allowed(adata: AnnData, shared: SharedGenes, regulators: Iterable[str] | None) -> np.ndarray | None:
+    if regulators is None:
+        return None
+    wanted = list(map(str, regulators))
+    allowed = np.asarray(adata.var_names[shared.columns].isin(wanted))
+    if not allowed.any():
+        raise ValueError(
+            f"none of the {len(wanted):,} regulators, such as {wanted[:3]}, is among the genes of the data that the "
+            f"model knows, such as {adata.var_names[shared.columns][:3].tolist()}"
+        )
+    return allowed
+
+
+def _description(
+    adata: AnnData,
+    shared: SharedGenes,
+    counts: Any,
+    model: ScPrint,
+    at: dict[str, np.ndarray],
+    allowed: np.ndarray | None,
+) -> dict[str, Any]:
+    """Return what networks depend on beside the options, short enough for a file."""
+    names = adata.var_names[shared.columns]
+    chosen = {name: "\n".join(names[places]) for name, places in at.items()}
+    return {
+        "data": data_hash(adata, counts),
+        "model": model_hash(model),
+        "genes_of_groups": pd.util.hash_pandas_object(pd.Series(chosen)).astype(str).to_dict(),
+        "regulators": [] if allowed is None else np.flatnonzero(allowed).tolist(),
+    }
+
+
+def _as_grnndata(
+    adata: AnnData,
+    shared: SharedGenes,
+    at: np.ndarray,
+    cells: np.ndarray,
+    found: ReadNetwork,
+    plan: NetworkPlan,
+    told: dict[str, Any],
+    inputs: NetworkCells,
+) -> GRNAnnData:
+    """Put a network beside its cells and genes."""
+    seen = found.n_seen > 0
+    base = shared.select(_in_memory(adata, cells), at[seen])
+    told |= {"n_genes": base.n_vars, "context": inputs.context, "attention_axes": TURNED}
+    if not inputs.whole:
+        base.var["n_cells_seen"] = found.n_seen[seen]
+        unseen = adata.var_names[shared.columns[at[~seen]]].tolist()
+        told["n_genes_never_seen"] = len(unseen)
+        if unseen:
+            logger.warning("%d genes were in no cell's context and are left out, such as %s", len(unseen), unseen[:3])
+    network = GRNAnnData(
+        base,
+        grn=found.network,
+        planes=head_names(plan.heads) if plan.n_planes else None,
+        method="scPRINT",
+        parameters=told,
+        normalisation=plan.normalisation,
+    )
+    if found.standard_error is not None:
+        network.varp[ERROR_KEY] = found.standard_error
+    return plan.finish(network)
+
+
+def _together(
+    adata: AnnData, shared: SharedGenes, groups: dict[str, np.ndarray], networks: dict[str, GRNAnnData]
+) -> GRNAnnData:
+    """Put the networks of several groups into one object, by name."""
+    names = adata.var_names[shared.columns]
+    present = np.zeros(len(names), dtype=bool)
+    for network in networks.values():
+        present |= np.asarray(names.isin(network.var_names))
+    cells = np.sort(np.concatenate([groups[name] for name in networks]))
+    joint = GRNAnnData(shared.select(_in_memory(adata, cells), np.flatnonzero(present)), networks=networks)
+    for name, network in networks.items():
+        place = joint.var_names.get_indexer(network.var_names)
+        if ERROR_KEY in network.varp:
+            error = np.full((joint.n_vars, joint.n_vars), np.nan, dtype=np.float32)
+            error[np.ix_(place, place)] = np.asarray(network.varp[ERROR_KEY])
+            joint.varp[ERROR_KEY + network_key(name).removeprefix("GRN")] = error
+        if "n_cells_seen" in network.var:
+            seen = np.zeros(joint.n_vars, dtype=np.int64)
+            seen[place] = network.var["n_cells_seen"]
+            joint.varm[f"n_cells_seen.{network_key(name).removeprefix('GRN.')}"] = seen[:, None]
+    return joint

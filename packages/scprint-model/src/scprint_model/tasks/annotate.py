@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from scdataloader.labels import SUFFIX
 from scprint_model.model import ScPrint
 from scprint_model.tasks.encode import EncodedCells, encode, tables
 
@@ -36,9 +37,10 @@ def annotate(
         logits = encoded.class_logits[name]
         best = logits.argmax(axis=1)
         terms = space.decode(best)
-        columns[f"predicted_{name}"] = pd.Categorical([space.names[term] for term in terms])
-        columns[f"predicted_{name}_ontology_term_id"] = pd.Categorical(terms)
-        columns[f"predicted_{name}_confidence"] = 1 / (1 + np.exp(-logits[np.arange(len(best)), best]))
+        short = name.removesuffix(SUFFIX)  # published checkpoints call classes by the columns of ids
+        columns[f"predicted_{short}"] = pd.Categorical([space.names[term] for term in terms])
+        columns[f"predicted_{short}{SUFFIX}"] = pd.Categorical(terms)
+        columns[f"predicted_{short}_confidence"] = 1 / (1 + np.exp(-logits[np.arange(len(best)), best]))
     predicted = pd.DataFrame(columns, index=adata.obs_names)
     adata.obs[predicted.columns] = predicted
     return predicted

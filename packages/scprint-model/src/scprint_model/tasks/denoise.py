@@ -11,7 +11,7 @@ from anndata import AnnData
 
 from scdataloader import CellDataset
 from scdataloader.counts import csr_counts
-from scprint_model.genes import shared_genes
+from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.tasks.encode import tables, walk
 
@@ -55,17 +55,21 @@ def denoise(
     if depth_multiplier <= 0:
         raise ValueError(f"depth_multiplier={depth_multiplier} must be positive")
     vocabulary, labels = tables(model)
-    chosen = adata[:, _columns(model, adata, genes)].copy()
-    cells = CellDataset([("input", chosen)], vocabulary, labels, context=chosen.n_vars, choice="most_expressed")
+    known = match_genes(vocabulary, adata)
+    at = _positions(known, adata, genes)
+    chosen = known.select(adata, at)
+    sources = [("input", known.source(vocabulary, adata, at))]
+    cells = CellDataset(sources, vocabulary, labels, context=chosen.n_vars, choice="most_expressed")
     device = next(model.parameters()).device
     column = np.full(len(vocabulary), -1)
-    column[vocabulary.index(chosen.var_names)] = np.arange(chosen.n_vars)
+    column[known.index[known.columns[at]]] = np.arange(chosen.n_vars)
     expected = np.empty(chosen.shape, dtype=np.float32)
     done = 0
     for batch in walk(cells, batch_size=batch_size, description="denoising cells"):
         inputs = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
         output = model(*inputs, depth_multiplier=depth_multiplier)
-        values = (output.mean * torch.sigmoid(-output.zero_logits)).float().cpu().numpy()
+        mean = output.mean if output.zero_logits is None else output.mean * torch.sigmoid(-output.zero_logits)
+        values = mean.float().cpu().numpy()
         rows = np.arange(done, done + len(values))
         expected[rows[:, None], column[batch["genes"].numpy()]] = values
         done += len(values)
@@ -74,12 +78,12 @@ def denoise(
     return chosen
 
 
-def _columns(model: ScPrint, adata: AnnData, genes: Sequence[str] | None) -> np.ndarray:
-    known = shared_genes(tables(model)[0], adata)
+def _positions(known: SharedGenes, adata: AnnData, genes: Sequence[str] | None) -> np.ndarray:
+    """Return where in the known columns the named genes are, in the order of the data."""
     if genes is None:
-        return known
-    at = adata.var_names.get_indexer(pd.Index(genes))
-    bad = [gene for gene, i in zip(genes, at, strict=True) if i < 0 or i not in set(known)]
+        return np.arange(len(known))
+    at = adata.var_names[known.columns].get_indexer(pd.Index(genes))
+    bad = [gene for gene, i in zip(genes, at, strict=True) if i < 0]
     if bad:
         raise ValueError(
             f"{len(bad)} of {len(genes)} genes are not in the data or not known to the model, such as {bad[:3]}"

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from scdataloader import CellBatch, CellDataset, GeneVocabulary, LabelSpace
 from scdataloader.cells import loader
-from scprint_model.genes import shared_genes
+from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
 
 #: Genes per cell where neither the caller nor the model says: the paper's context.
@@ -64,7 +64,8 @@ def encode(
     model
         With vocabulary and labels; see `ScPrint.from_pretrained`.
     adata
-        As `scdataloader.Preprocessor` gives it: raw counts over Ensembl ids, ``obs["total_counts"]``.
+        Raw counts over Ensembl ids (with versions or without) or symbols, as `scdataloader.Preprocessor` gives them or
+        any file holds them; see `scprint_model.genes.match_genes`. Not changed.
     context
         Genes per cell: its most expressed ones, filled up with unexpressed ones. More is slower, with the square. None:
         as many as the model saw in training.
@@ -79,9 +80,10 @@ def encode(
         When the data share too few genes with the model.
     """
     vocabulary, labels = tables(model)
-    known = len(shared_genes(vocabulary, adata))
-    size = min(context or model.context or DEFAULT_CONTEXT, known)
-    cells = CellDataset([("input", adata)], vocabulary, labels, context=size, choice="most_expressed", seed=seed)
+    known = match_genes(vocabulary, adata)
+    size = min(context or model.context or DEFAULT_CONTEXT, len(known))
+    sources = [("input", known.source(vocabulary, adata))]
+    cells = CellDataset(sources, vocabulary, labels, context=size, choice="most_expressed", seed=seed)
     device = next(model.parameters()).device
     embeddings: list[np.ndarray] = []
     logits: dict[str, list[np.ndarray]] = {name: [] for name in model.config.class_sizes}

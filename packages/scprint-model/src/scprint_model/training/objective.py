@@ -1,90 +1,122 @@
-"""The three pre-training tasks and how their losses add up."""
+"""One training step: which passes the network makes over a batch, and how their losses add up.
+
+Shapes: B cells, S genes of the context, C label classes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from scdataloader import CellBatch, LabelSpace
+from scdataloader import CellBatch, GeneVocabulary, LabelSpace
+from scprint_model.losses.adversarial import DatasetClassifier, others_mean
+from scprint_model.losses.cell_similarity import cell_similarity
 from scprint_model.losses.dissimilarity import embedding_dissimilarity
 from scprint_model.losses.hierarchical import hierarchical_loss
+from scprint_model.losses.info_nce import info_nce
+from scprint_model.losses.negative_binomial import nb_loss
+from scprint_model.losses.squared_error import log_count_error, renormalised_log_error
 from scprint_model.losses.zinb import zinb_loss
-from scprint_model.model import ScPrint
+from scprint_model.model import CellEncoding, ScPrint, ScPrintOutput
 from scprint_model.noise import downsample
+from scprint_model.training.objective_checks import bad_counts, check_batch
+from scprint_model.training.passes import Context, context_of, draw_length, hidden_genes, thinned_total
+from scprint_model.training.recipes import RECIPES, LossWeights, ObjectiveConfig, Recipe
 
-
-@dataclass(frozen=True, kw_only=True)
-class LossWeights:
-    """Weight of each term; the defaults are the paper's unscaled sum.
-
-    Attributes
-    ----------
-    denoising
-        ZINB likelihood of the clean counts, given down-sampled ones.
-    bottleneck
-        ZINB likelihood of the clean counts, given the cell embeddings only.
-    classification
-        Sum of the hierarchical label losses.
-    dissimilarity
-        Likeness of the cell tokens.
-    """
-
-    denoising: float = 1.0
-    bottleneck: float = 1.0
-    classification: float = 1.0
-    dissimilarity: float = 1.0
-
-    def __post_init__(self) -> None:
-        negative = {name: value for name, value in vars(self).items() if value < 0}
-        if negative:
-            raise ValueError(f"loss weights must not be negative: {negative}")
+__all__ = ["LossWeights", "Objective", "ObjectiveConfig", "Recipe", "count_loss", "read_regulators"]
 
 
 class Objective(nn.Module):
-    """One training step's loss: denoise, rebuild from the embedding, classify.
+    """One training step's loss: denoise, rebuild from the embedding, classify; and what a recipe adds.
 
-    The network sees down-sampled counts with the cell's true total count. What it then says of the clean counts is the
-    denoising loss; its cell embeddings are classified, and alone have to give the clean counts back.
+    In its plainest form the network sees down-sampled counts with the cell's true total count. What it then says of
+    the clean counts is the denoising loss; its cell embeddings are classified, and alone have to give the clean counts
+    back.
 
     Parameters
     ----------
     label_space
         Labels of the batches, in order.
-    weights
-        Of the terms.
-    noise
-        Down-sampling rate r (0.6 in the paper); see `scprint_model.noise.downsample`.
-    min_context
-        In training, each batch is cut to a random number of genes, from this one to all; None: never. So the network
-        works with any context.
+    recipe
+        Passes, terms and weights; or what to change of a named one.
+    weights, noise, min_context
+        In place of the recipe's.
+    regulators
+        (n_genes,) bool, for ``mask_genes="regulators"``; see :func:`read_regulators`.
+    d_model, n_datasets
+        Width of the model and number of data sets, for the term ``adversarial_datasets``. Its classifier is then a part
+        of this module, whose parameters have to be trained with the model's.
+
+    Raises
+    ------
+    ValueError
+        When something that the recipe needs is not given.
 
     Notes
     -----
     scPRINT paper, Methods, "Pretraining".
     """
 
+    #: (n_genes,) bool, or None.
+    regulators: Tensor | None
+
     def __init__(
         self,
         label_space: LabelSpace,
+        recipe: Recipe | ObjectiveConfig = RECIPES["paper"],
         *,
-        weights: LossWeights,
-        noise: float,
+        weights: LossWeights | None = None,
+        noise: float | None = None,
         min_context: int | None = None,
+        regulators: Tensor | None = None,
+        d_model: int | None = None,
+        n_datasets: int | None = None,
     ) -> None:
         super().__init__()
-        self.weights = weights
-        self.noise = noise
-        self.min_context = min_context
+        base = recipe.resolve() if isinstance(recipe, ObjectiveConfig) else recipe
+        given = {"weights": weights, "noise": noise, "min_context": min_context}
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        self.recipe = replace(base, **changes)
+        self.label_space = label_space
         self.class_names = list(label_space.classes)
         for name, labels in label_space.classes.items():
             self.register_buffer(f"_{name}", torch.from_numpy(labels.descendants.toarray()), persistent=False)
+        if self.recipe.mask_genes == "regulators" and regulators is None:
+            raise ValueError("mask_genes='regulators' needs regulators, a bool for each gene of the vocabulary")
+        self.register_buffer("regulators", regulators, persistent=False)
+        if self.weights.adversarial_classes and len(self.class_names) < 2:
+            raise ValueError(
+                f"weights.adversarial_classes={self.weights.adversarial_classes} needs two classes; the label space "
+                f"has {self.class_names}"
+            )
+        self.dataset_classifier: DatasetClassifier | None = None
+        if self.weights.adversarial_datasets:
+            if d_model is None or n_datasets is None:
+                raise ValueError(
+                    f"weights.adversarial_datasets={self.weights.adversarial_datasets} needs d_model and n_datasets, "
+                    f"which are {d_model} and {n_datasets}"
+                )
+            self.dataset_classifier = DatasetClassifier(d_model, n_datasets)
+
+    @property
+    def weights(self) -> LossWeights:
+        """Weights of the terms."""
+        return self.recipe.weights
+
+    @property
+    def n_datasets(self) -> int | None:
+        """Data sets told apart by the adversarial classifier; None where there is none."""
+        return None if self.dataset_classifier is None else self.dataset_classifier.n_datasets
 
     def forward(
         self, model: ScPrint, batch: CellBatch, *, generator: torch.Generator | None = None
     ) -> dict[str, Tensor]:
-        """Return each term, unweighted, and their weighted sum under ``"loss"``; scalars.
+        """Return each term that has a weight, unweighted, and their weighted sum under ``"loss"``; scalars.
 
         Parameters
         ----------
@@ -93,24 +125,58 @@ class Objective(nn.Module):
         batch
             Clean counts and labels.
         generator
-            Source of the noise; None: torch's global one.
+            Source of noise and masks; None: torch's global one.
+
+        Raises
+        ------
+        ValueError
+            On the CPU, as :func:`scprint_model.training.objective_checks.check_batch`. On other devices the loss of
+            such a batch is NaN: the host would have to wait in every step.
         """
-        genes, counts = batch["genes"], batch["counts"]
-        if self.training and self.min_context is not None and self.min_context < genes.shape[1]:
-            n = int(torch.randint(self.min_context, genes.shape[1] + 1, (), generator=generator))
-            genes, counts = genes[:, :n], counts[:, :n]
-        noisy = downsample(counts, self.noise, generator=generator)
-        context_total = counts.sum(dim=1)
-        output = model(genes, noisy, batch["total_counts"], expected_total=context_total)
-        terms = {
-            "denoising": zinb_loss(counts, output.mean, output.dispersion, output.zero_logits),
-            "dissimilarity": embedding_dissimilarity(output.cell_embeddings),
-            "classification": self.classification(output.class_logits, batch["labels"]),
-        }
-        rebuilt = model.generate(genes, output.cell_embeddings, context_total)
-        terms["bottleneck"] = zinb_loss(counts, rebuilt.mean, rebuilt.dispersion, rebuilt.zero_logits)
-        weighted = [getattr(self.weights, name) * value for name, value in terms.items()]
-        return {"loss": torch.stack(weighted).sum(), **terms}
+        if batch["counts"].device.type == "cpu" and not torch.compiler.is_compiling():
+            check_batch(batch, self.label_space, n_datasets=self.n_datasets)
+        length = None
+        if self.training:
+            recipe = self.recipe
+            n_genes = batch["genes"].shape[1]
+            length = draw_length(n_genes, recipe.min_context, recipe.short_share, generator=generator)
+        context = context_of(batch, length)
+        passes = self.passes(model, context, generator=generator)
+        terms = self.terms(model, batch, context, passes)
+        weighted = [self.weight(name) * value for name, value in terms.items()]
+        loss = torch.where(bad_counts(batch).any(), torch.nan, torch.stack(weighted).sum())
+        return {"loss": loss, **terms}
+
+    def weight(self, term: str) -> float:
+        """Return the weight of a term of :meth:`terms`."""
+        return float(getattr(self.weights, term))
+
+    def terms(
+        self, model: ScPrint, batch: CellBatch, context: Context, passes: dict[str, CellEncoding]
+    ) -> dict[str, Tensor]:
+        """Return each term that has a weight, unweighted; scalars. A subclass adds its own here and to :meth:`weight`.
+
+        Parameters
+        ----------
+        model
+            The network.
+        batch
+            As it came, for labels and data sets.
+        context
+            What the passes saw of it.
+        passes
+            What they gave, see :meth:`passes`.
+        """
+        terms = self._count_terms(model, context, passes)
+        terms |= self._embedding_terms(model, list(passes.values()))
+        first = next(iter(passes.values()))
+        if self.weights.classification:
+            terms["classification"] = self.classification(first.class_logits, batch["labels"])
+        if self.weights.adversarial_classes:
+            terms["adversarial_classes"] = self._adversarial_classes(model, first, batch["labels"])
+        if self.dataset_classifier is not None:
+            terms["adversarial_datasets"] = self._adversarial_datasets(first, batch["dataset"])
+        return terms
 
     def classification(self, class_logits: dict[str, Tensor], labels: Tensor) -> Tensor:
         """Sum of the hierarchical losses of all classes, a scalar; labels (B, C)."""
@@ -119,3 +185,176 @@ class Objective(nn.Module):
             for i, name in enumerate(self.class_names)
         ]
         return torch.stack(losses).sum() if losses else labels.new_zeros((), dtype=torch.float32)
+
+    def passes(
+        self, model: ScPrint, context: Context, *, generator: torch.Generator | None = None
+    ) -> dict[str, CellEncoding]:
+        """Let the network look at a context as often as the recipe says.
+
+        Returns
+        -------
+        dict
+            In order, as far as the recipe has them: ``full`` (no counts predicted), ``masking 0``, ``masking 1`` …,
+            ``denoising``, ``bottleneck``.
+        """
+        recipe, passes = self.recipe, dict[str, CellEncoding]()
+        genes, lengths, expected = context.genes, context.lengths, context.context_total
+        if recipe.full_pass:
+            passes["full"] = model.encode(genes, context.counts, context.total_counts, lengths=lengths)
+        for i, ratio in enumerate(recipe.mask_ratios):
+            counts, totals = context.counts, context.total_counts
+            if recipe.mask_noise:
+                counts = downsample(counts, recipe.mask_noise, each=True, generator=generator)
+                totals = thinned_total(context, counts)
+            mask = hidden_genes(
+                genes, ratio, regulators=self.regulators, others=recipe.mask_others, generator=generator
+            )
+            passes[f"masking {i}"] = model(genes, counts, totals, mask=mask, expected_total=expected, lengths=lengths)
+        if recipe.denoising_pass:
+            noisy = downsample(context.counts, recipe.noise, generator=generator)
+            arguments = (genes, noisy, context.total_counts)
+            passes["denoising"] = (
+                model(*arguments, expected_total=expected, lengths=lengths)
+                if self._says_counts()
+                else model.encode(*arguments, lengths=lengths)
+            )
+        if self.weights.bottleneck:
+            source = passes["full"] if recipe.full_pass else list(passes.values())[-1]
+            passes["bottleneck"] = model.generate(
+                genes, source.cell_embeddings, context.total_counts, expected_total=expected, lengths=lengths
+            )
+        return passes
+
+    def _says_counts(self) -> bool:
+        return self.weights.denoising > 0 or self.weights.log_error > 0
+
+    def _count_terms(self, model: ScPrint, context: Context, passes: dict[str, CellEncoding]) -> dict[str, Tensor]:
+        """Likelihood of the clean counts in each pass that predicts them, and their log error."""
+        likelihood, log_errors = model.config.likelihood, list[Tensor]()
+        if self.weights.log_error and likelihood == "mse":
+            raise ValueError(
+                f"weights.log_error={self.weights.log_error} stands beside a likelihood, but the model's likelihood is "
+                "'mse', which is that error itself: set one of the two"
+            )
+        sums: dict[str, list[Tensor]] = {}
+        for name, output in passes.items():
+            if not isinstance(output, ScPrintOutput):
+                continue
+            term = name.split()[0]
+            if getattr(self.weights, term):
+                sums.setdefault(term, []).append(count_loss(likelihood, context.counts, output, real=context.real))
+            if self.weights.log_error:
+                log_errors.append(log_count_error(context.counts, output.mean, output.zero_logits, real=context.real))
+        if log_errors:
+            sums["log_error"] = log_errors
+        return {term: torch.stack(losses).sum() for term, losses in sums.items()}
+
+    def _embedding_terms(self, model: ScPrint, encodings: list[CellEncoding]) -> dict[str, Tensor]:
+        """Dissimilarity, ECS and InfoNCE of the passes that have cell embeddings of their own."""
+        weights, recipe = self.weights, self.recipe
+        if weights.bottleneck and (not recipe.generated_embeddings or model.config.cell_transformer):
+            encodings = encodings[:-1]
+        terms: dict[str, Tensor] = {}
+        if weights.dissimilarity:
+            losses = [embedding_dissimilarity(e.cell_embeddings, kind=recipe.dissimilarity) for e in encodings]
+            terms["dissimilarity"] = torch.stack(losses).sum()
+        if weights.cell_similarity:
+            losses = [cell_similarity(e.cell_embedding, threshold=recipe.similarity_threshold) for e in encodings]
+            terms["cell_similarity"] = torch.stack(losses).sum()
+        if weights.contrastive:
+            if len(encodings) < 2:
+                raise ValueError(
+                    f"weights.contrastive={weights.contrastive} compares passes, but a model with a cell transformer "
+                    "has no embeddings of the bottleneck pass: set full_pass or mask_ratios"
+                )
+            losses = [
+                info_nce(one.cell_embedding, other.cell_embedding, temperature=recipe.temperature)
+                for i, one in enumerate(encodings)
+                for other in encodings[i + 1 :]
+            ]
+            terms["contrastive"] = torch.stack(losses).mean()
+        return terms
+
+    def _adversarial_classes(self, model: ScPrint, encoding: CellEncoding, labels: Tensor) -> Tensor:
+        """Label losses of each class's head on the mean of the other classes' tokens, whose gradient is reversed."""
+        places = [encoding.token_names.index(name) for name in self.class_names]
+        others = others_mean(torch.stack([encoding.cell_embeddings[:, place] for place in places], dim=1))
+        logits = {name: model.class_heads[name](others[:, i]) for i, name in enumerate(self.class_names)}
+        return self.classification(logits, labels)
+
+    def _adversarial_datasets(self, encoding: CellEncoding, dataset: Tensor) -> Tensor:
+        assert self.dataset_classifier is not None  # noqa: S101  (for the type checker)
+        n = self.dataset_classifier.n_datasets
+        loss = cross_entropy(self.dataset_classifier(encoding.cell_embedding), dataset.clamp(0, n - 1))
+        return torch.where(((dataset < 0) | (dataset >= n)).any(), torch.nan, loss)
+
+
+def count_loss(likelihood: str, counts: Tensor, output: ScPrintOutput, *, real: Tensor | None = None) -> Tensor:
+    """Loss of the clean counts under what a pass predicts, a scalar.
+
+    Parameters
+    ----------
+    likelihood
+        Of the model: ``"zinb"``, ``"nb"`` or ``"mse"``; see `ModelConfig`.
+    counts
+        (B, S) raw counts.
+    output
+        The pass's.
+    real
+        (B, S) false where there is no gene; None: everywhere is one.
+    """
+    if likelihood == "mse" or output.dispersion is None:
+        return renormalised_log_error(counts, output.mean, real=real)
+    if likelihood == "nb" or output.zero_logits is None:
+        return nb_loss(counts, output.mean, output.dispersion, real=real)
+    return zinb_loss(counts, output.mean, output.dispersion, output.zero_logits, real=real)
+
+
+def read_regulators(path: Path | str, vocabulary: GeneVocabulary) -> Tensor:
+    """Read which genes of a vocabulary are regulators: (n_genes,) bool.
+
+    Parameters
+    ----------
+    path
+        Text file with an Ensembl id on each line; empty lines and lines from ``#`` on are left out.
+    vocabulary
+        The model's genes.
+
+    Raises
+    ------
+    ValueError
+        When none of the ids is in the vocabulary.
+    """
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    ids = [line.split("#")[0].strip() for line in lines]
+    ids = [gene for gene in ids if gene]
+    index = torch.from_numpy(vocabulary.index(ids))
+    found = index[index >= 0]
+    if not len(found):
+        raise ValueError(
+            f"none of the {len(ids)} ids in {path} is in the vocabulary, such as {ids[:3]}: it needs Ensembl gene ids "
+            "without a version, one a line"
+        )
+    regulators = torch.zeros(len(vocabulary), dtype=torch.bool)
+    regulators[found] = True
+    return regulators
+
+
+def build_objective(
+    config: ObjectiveConfig, label_space: LabelSpace, *, vocabulary: GeneVocabulary, d_model: int, n_datasets: int
+) -> Objective:
+    """Make the objective of a training, with the files that its config names.
+
+    Parameters
+    ----------
+    config
+        Recipe and changes.
+    label_space, vocabulary
+        The model's.
+    d_model
+        The model's width.
+    n_datasets
+        Data sets that the training's cells come from.
+    """
+    regulators = None if config.regulators is None else read_regulators(config.regulators, vocabulary)
+    return Objective(label_space, config, regulators=regulators, d_model=d_model, n_datasets=n_datasets)

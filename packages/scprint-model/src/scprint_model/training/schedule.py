@@ -63,6 +63,7 @@ class WarmupPlateau:
         self.waited = 0
 
     def __call__(self, step: int) -> float:
+        """Return the factor of a step."""
         rise = (step + 1) / self.warmup_steps if step < self.warmup_steps else 1.0
         return rise * self.factor
 

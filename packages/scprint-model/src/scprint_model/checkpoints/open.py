@@ -1,0 +1,192 @@
+"""Whatever holds a model: the bundled one, a folder, a file of ours, a published checkpoint, a hub repository."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from scprint_model.checkpoints.card import facts
+from scprint_model.checkpoints.folder import WEIGHTS, load_folder, read_tables, save_folder
+from scprint_model.checkpoints.hub import fetch, is_hub_id
+from scprint_model.checkpoints.published import read_published, seal, sha256_of
+from scprint_model.model import ScPrint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Located:
+    """Where a model is.
+
+    Attributes
+    ----------
+    path
+        A folder or a file.
+    source
+        Repository, revision and checksum, if it is from the hub.
+    """
+
+    path: Path
+    source: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether these are weights as this package writes them."""
+        return self.path.is_dir() or self.path.suffix == ".safetensors"
+
+
+def locate(
+    what: Path | str,
+    *,
+    filename: str | None = None,
+    revision: str | None = None,
+    cache_dir: Path | str | None = None,
+    local_files_only: bool = False,
+) -> Located:
+    """Find a model; see `open_model`."""
+    if str(what) == "bundled" and not Path(what).exists():
+        from scprint_model.pretrained import bundled_folder
+
+        path = bundled_folder()
+    else:
+        path = Path(what).expanduser()
+    if path.exists():
+        if revision is not None:
+            raise ValueError(f"revision={revision!r} is of hub repositories, and {what} is on this machine")
+        if filename is not None:
+            path = path / filename
+            if not path.is_file():
+                raise FileNotFoundError(f"{what} has no file {filename}")
+        return Located(path)
+    if not is_hub_id(str(what)):
+        raise FileNotFoundError(
+            f"there is no {what}: give 'bundled', a folder, a file, or a hub repository such as 'jkobject/scPRINT' "
+            "with filename='medium-v1.5.ckpt'"
+        )
+    return Located(
+        *fetch(str(what), filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
+    )
+
+
+def open_model(
+    what: Path | str = "bundled",
+    *,
+    filename: str | None = None,
+    revision: str | None = None,
+    cache_dir: Path | str | None = None,
+    local_files_only: bool = False,
+    unsafe: bool = False,
+) -> ScPrint:
+    """Load a trained model, float32, on the CPU, in evaluation mode.
+
+    Parameters
+    ----------
+    what
+        - ``"bundled"``: the small model that comes with the package;
+        - a folder that `ScPrint.save_pretrained` wrote, or the ``.safetensors`` in it;
+        - a published Lightning ``.ckpt`` of scPRINT (families A and B: small-v1, medium-v1, large-v1, medium-v1.5);
+        - a repository on the Hugging Face hub, such as ``"jkobject/scPRINT"``.
+    filename
+        The file in that repository or folder, such as ``"medium-v1.5.ckpt"``.
+    revision
+        Commit, tag or branch of the repository.
+    cache_dir, local_files_only
+        Where the hub's files are kept, and whether to do without the network (as with ``HF_HUB_OFFLINE=1``).
+    unsafe
+        Unpickle a ``.ckpt`` in full where it holds more than plain values, which runs whatever code it carries. Only
+        for files whose author you trust. By default nothing in a file can run.
+
+    Returns
+    -------
+    ScPrint
+        With `vocabulary`, `label_space` and `card`.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is nothing of that name.
+    ValueError
+        When the file is refused, damaged, or of a network that is not supported.
+    """
+    found = locate(what, filename=filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
+    if found.is_ours:
+        model = load_folder(found.path)
+        if found.source:
+            model.card = dict(model.card) | {"fetched": found.source}
+    else:
+        checkpoint = read_published(found.path, unsafe=unsafe)
+        card = checkpoint.card(sha256=found.source.get("sha256"))
+        card["source"] |= found.source
+        model = checkpoint.model(card=card)
+    logger.info("%s: %d genes, tokens %s", found.path.name, model.config.n_genes, ", ".join(model.config.token_names))
+    return model
+
+
+def save_model(
+    model: ScPrint, folder: Path | str, *, card: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write a model as a folder: safetensors, config, gene vocabulary, label space, and a model card.
+
+    Parameters
+    ----------
+    model
+        With `vocabulary` and `label_space`.
+    folder
+        Made anew, or replaced as a whole if it holds a model already.
+    card
+        JSON-able facts to add to `model.card`, or to replace there.
+    dtype
+        Of the stored weights: `torch.float32`, or `torch.bfloat16` or `torch.float16` at half the size. Loading gives
+        float32 again.
+
+    Raises
+    ------
+    ValueError
+        See `scprint_model.checkpoints.save_folder`.
+    """
+    context = {} if model.context is None else {"context": model.context}
+    save_folder(model, folder, card=seal(model.card) | context | dict(card or {}), dtype=dtype)
+
+
+def describe(
+    what: Path | str = "bundled",
+    *,
+    filename: str | None = None,
+    revision: str | None = None,
+    cache_dir: Path | str | None = None,
+    local_files_only: bool = False,
+    unsafe: bool = False,
+) -> dict[str, Any]:
+    """Return what is known of a model without reading its weights; parameters as for `open_model`.
+
+    Returns
+    -------
+    dict
+        ``path``, ``sha256`` (of the file with the weights), and what `scprint_model.checkpoints.card.facts` gives.
+    """
+    found = locate(what, filename=filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
+    if not found.is_ours:
+        checkpoint = read_published(found.path, unsafe=unsafe)
+        digest = found.source.get("sha256") or sha256_of(found.path)
+        card = checkpoint.card(sha256=digest)
+        card["source"] |= found.source
+        n = sum(weight.numel() for weight in checkpoint.weights.values())
+        known = facts(checkpoint.config, checkpoint.vocabulary, checkpoint.labels, n, card)
+        return {"path": str(found.path), "sha256": digest} | known
+    weights = found.path / WEIGHTS if found.path.is_dir() else found.path
+    config, vocabulary, labels, card = read_tables(weights.parent)
+    try:
+        with safe_open(weights, framework="pt") as file:
+            shapes = [file.get_slice(key).get_shape() for key in file.keys()]  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise ValueError(f"{weights} is damaged: {error}") from error
+    n = sum(map(math.prod, shapes))
+    digest = found.source.get("sha256") or sha256_of(weights)
+    return {"path": str(found.path), "sha256": digest} | facts(config, vocabulary, labels, n, card)

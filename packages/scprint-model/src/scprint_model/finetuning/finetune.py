@@ -1,0 +1,391 @@
+"""The one call: data in, an adapted model and its scores on held-out cells out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scdataloader import CellDataset, GeneVocabulary, LabelSpace
+from scdataloader.write import atomic
+from scprint_model.finetuning.adapter import ADAPTER, save_adapter
+from scprint_model.finetuning.cells import Data, Parts, column, divide, read, tables, to_cells
+from scprint_model.finetuning.extend import extend
+from scprint_model.finetuning.genes import extend_vocabulary, new_rows
+from scprint_model.finetuning.labels import extend_space, find_targets, new_labels
+from scprint_model.finetuning.low_rank import ATTENTION, add_low_rank, low_rank_parts, merge_low_rank
+from scprint_model.finetuning.scores import label_scores, neighbour_accuracy
+from scprint_model.finetuning.train import Aims, encode_all, train_heads, train_network
+from scprint_model.model import ScPrint
+from scprint_model.tasks.encode import DEFAULT_CONTEXT
+from scprint_model.tasks.encode import tables as model_tables
+
+logger = logging.getLogger(__name__)
+
+Train = Literal["heads", "lora", "all"]
+Save = Literal["adapter", "model"]
+REPORT = "report.json"
+#: Adam's step for the network, where the caller does not say.
+RATES: dict[str, float] = {"lora": 1e-3, "all": 1e-4}
+#: Cells by which the token is chosen that a new class starts from.
+PROBE = 512
+
+
+def finetune(
+    model: ScPrint | Path | str,
+    data: Data,
+    *,
+    labels: Sequence[str] | str = (),
+    batch_key: str | None = None,
+    train: Train = "lora",
+    genes: GeneVocabulary | Path | str | None = None,
+    organisms: Sequence[str] | str = (),
+    gene_embeddings: Path | str | None = None,
+    rank: int = 8,
+    alpha: float = 16.0,
+    projections: Sequence[str] = ATTENTION,
+    merge: bool = True,
+    held_out: float = 0.2,
+    held_out_by: str | None = None,
+    epochs: int = 10,
+    patience: int = 3,
+    batch_size: int = 32,
+    learning_rate: float | None = None,
+    batch_weight: float = 10.0,
+    denoising: float | None = None,
+    context: int | None = None,
+    out: Path | str | None = None,
+    save: Save | None = None,
+    device: str | None = None,
+    seed: int = 0,
+) -> ScPrint:
+    """Adapt a trained model to labels, genes, organisms or batches of one's own.
+
+    First the heads of the classes learn on the embeddings as they are; then, unless ``train="heads"``, the network and
+    the heads learn together (Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform
+    out-of-distribution": heads first spares the network the gradients of random heads).
+
+    Parameters
+    ----------
+    model
+        Not changed; or what `ScPrint.from_pretrained` opens, such as ``"bundled"``.
+    data
+        Raw counts: an `AnnData`, files, or several `AnnData` by name; see `scprint_model.genes.match_genes`. Not
+        changed.
+    labels
+        Columns of ``obs`` to learn. One whose class the model has (``"cell_type"``) extends that class by the labels
+        it lacks; any other becomes a class of its own. Ontology terms, or names of such, are hierarchical; other words
+        are taken as they are. Cells without a label say ``"unknown"``.
+    batch_key
+        Column of ``obs`` whose values the cell embedding shall not tell: its distribution is made alike across them,
+        label by label of the first of `labels` where there is one; see
+        `scprint_model.finetuning.batch_effect.batch_distance`.
+    train
+        ``"heads"`` of the classes only; ``"lora"``: also thin matrices added to projections of the transformer, the
+        tokens of the classes and rows of new genes; ``"all"`` weights.
+    genes
+        Genes to add: a vocabulary, or a file of one.
+    organisms
+        Organisms whose protein-coding genes are added.
+    gene_embeddings
+        Table of ``scprint gene-embeddings``, from which new genes start; see
+        `scprint_model.finetuning.genes.new_rows`, also for genes that are not in it.
+    rank, alpha, projections
+        Of ``"lora"``; see `scprint_model.finetuning.low_rank.add_low_rank`.
+    merge
+        Return a plain model. False: the low-rank parts stay apart, as `save_adapter` needs them.
+    held_out
+        Share of the cells, or of the groups of `held_out_by`, to score on.
+    held_out_by
+        Column of ``obs``, such as ``"donor_id"``, or ``"dataset"``, whose groups are held out as a whole.
+    epochs, patience
+        The network learns for so many epochs at most, and stops when the loss of a tenth of the other cells has not
+        fallen for `patience` of them. The best weights are kept.
+    batch_size
+        Cells a step.
+    learning_rate
+        Of the network; None: 0.001 for ``"lora"``, 0.0001 for ``"all"``.
+    batch_weight, denoising
+        Weights of the distance between batches and of the denoising task (which keeps the embedding informative)
+        beside the mean loss of the labels. `denoising` None: 1 with a `batch_key` or new genes, else 0.
+    context
+        Genes per cell; None: as many as the model saw in training.
+    out
+        Folder to write to: ``report.json`` and what `save` says. It must be new or empty.
+    save
+        ``"adapter"``: what was changed, for `load_adapter`; ``"model"``: a whole model, for `ScPrint.from_pretrained`.
+        None: the adapter, and for ``train="all"``, which changes everything, the model.
+    device
+        Such as ``"cuda"``; None: a GPU where there is one.
+    seed
+        The same gives the same result on the same machine.
+
+    Returns
+    -------
+    ScPrint
+        On the CPU, in evaluation mode. ``card["finetuned"]`` holds, for each class, accuracy and macro F1 on held-out
+        cells before and after, and with a `batch_key` how often the ten nearest neighbours tell the batch.
+
+    Raises
+    ------
+    ValueError
+        When options contradict each other, a column is missing, a label has one cell, `batch_key` has one value, too
+        few genes are shared, or `out` is in use; the message says what to do.
+    FileNotFoundError
+        When there is no such model or file.
+    """
+    labels, organisms = (([x] if isinstance(x, str) else list(x)) for x in (labels, organisms))
+    grows = genes is not None or bool(organisms)
+    weight = (1.0 if batch_key is not None or grows else 0.0) if denoising is None else denoising
+    _check(train, save, labels, batch_key, weight if train != "heads" or denoising else 0.0, gene_embeddings, grows)
+    if min(epochs, patience, batch_size) < 1:
+        raise ValueError(f"epochs = {epochs}, patience = {patience} and batch_size = {batch_size} must be at least 1")
+    folder = None if out is None else _free(Path(out))
+    base = model if isinstance(model, ScPrint) else ScPrint.from_pretrained(model)
+    known_genes, known_labels = model_tables(base)
+    sets = read(data)
+    targets = find_targets(tables(sets), labels, known_labels)
+    space, codes = extend_space(tables(sets), targets, known_labels)
+    batches = None if batch_key is None else _batches(column(sets, batch_key, argument="batch_key"), batch_key)
+    groups = None if held_out_by is None else column(sets, held_out_by, argument="held_out_by")
+    vocabulary = extend_vocabulary(known_genes, genes, organisms)
+    cells = to_cells(sets, vocabulary, context=context or base.context or DEFAULT_CONTEXT, seed=seed)
+    all_codes = np.concatenate(codes)
+    strata = all_codes[:, 0] if targets else np.zeros(len(cells), np.int64)
+    parts = divide(strata, held_out=held_out, groups=groups, seed=seed)
+    aims = Aims(
+        names=tuple(target.name for target in targets),
+        codes=torch.from_numpy(all_codes),
+        descendants=tuple(torch.from_numpy(space.classes[t.name].descendants.toarray()) for t in targets),
+        batches=None if batches is None else torch.from_numpy(batches),
+        batch_weight=batch_weight,
+        denoising=weight,
+    )
+    run = _Run(cells, aims, parts, batch_size, seed, torch.device(device or _best_device()))
+    made = _extended(base, vocabulary, known_labels, space, run, gene_embeddings)
+    history, before, after = _learn(
+        made, base, run, train, rank, alpha, projections, epochs, patience, learning_rate or RATES.get(train, 0.0)
+    )
+    made.to("cpu")
+    made.card["finetuned"] = {
+        "train": train,
+        "seed": seed,
+        "cells": {name: len(getattr(parts, name)) for name in ("train", "validation", "held_out")},
+        "new_genes": len(vocabulary) - len(known_genes),
+        "new_labels": new_labels(known_labels, space),
+        "before": before,
+        "after": after,
+        "loss": history,
+    }
+    if folder is not None:
+        _write(made, base, folder, save or ("model" if train == "all" else "adapter"), model)
+    if merge:
+        merge_low_rank(made)
+    return made
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """The cells and what is learned from them."""
+
+    cells: CellDataset
+    aims: Aims
+    parts: Parts
+    batch_size: int
+    seed: int
+    device: torch.device
+
+    def encode(self, model: ScPrint, at: np.ndarray, description: str) -> Tensor:
+        return encode_all(model, self.cells, at, batch_size=self.batch_size, description=description)
+
+
+def _learn(
+    made: ScPrint,
+    base: ScPrint,
+    run: _Run,
+    train: Train,
+    rank: int,
+    alpha: float,
+    projections: Sequence[str],
+    epochs: int,
+    patience: int,
+    learning_rate: float,
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Train in place; return losses, and scores before and after."""
+    history: dict[str, Any] = {}
+    embeddings = run.encode(made, np.arange(len(run.cells)), "embedding cells")
+    before = _scores(made, run, embeddings)
+    if run.aims.names:
+        history["heads"] = train_heads(made, embeddings, run.aims, run.parts, batch_size=run.batch_size, seed=run.seed)
+    if train != "heads":
+        with torch.random.fork_rng():
+            torch.manual_seed(run.seed)
+            parameters, handles = _chosen(made, base, run.aims.names, train, rank, alpha, projections)
+        history["network"] = train_network(
+            made,
+            run.cells,
+            run.aims,
+            run.parts,
+            parameters,
+            epochs=epochs,
+            patience=patience,
+            learning_rate=learning_rate,
+            batch_size=run.batch_size,
+            seed=run.seed,
+        )
+        for handle in handles:
+            handle.remove()
+        embeddings = run.encode(made, np.arange(len(run.cells)), "scoring")
+    return history, before, _scores(made, run, embeddings)
+
+
+def _chosen(
+    model: ScPrint,
+    base: ScPrint,
+    names: Sequence[str],
+    train: Train,
+    rank: int,
+    alpha: float,
+    projections: Sequence[str],
+) -> tuple[list[Tensor], list[Any]]:
+    """Return the parameters to train, and the hooks that keep some of their rows as they are."""
+    if train == "all":
+        return list(model.parameters()), []
+    add_low_rank(model, rank=rank, alpha=alpha, projections=projections)
+    chosen: list[Tensor] = [p for _, _, part in low_rank_parts(model) for p in part.parameters()]
+    chosen += [p for name in names for p in model.class_heads[name].parameters()]
+    handles = []
+    rows: list[tuple[Tensor, Tensor]] = []
+    if names:
+        classes = list(model.config.class_sizes)
+        rows.append((model.class_tokens.weight, torch.tensor([1 + classes.index(name) for name in names])))
+    table = model.gene_encoder.table.weight
+    n_old = len(base.gene_encoder.table.weight)
+    if len(table) > n_old:
+        rows.append((table, torch.arange(n_old, len(table))))
+    for parameter, at in rows:
+        # Adam leaves rows alone whose gradient was never anything but zero
+        mask = torch.zeros(len(parameter), 1, device=parameter.device)
+        mask[at] = 1
+        hook = partial(torch.mul, mask)
+        handles.append(parameter.register_hook(hook))  # type: ignore[no-untyped-call]
+        chosen.append(parameter)
+    return chosen, handles
+
+
+def _extended(
+    base: ScPrint,
+    vocabulary: GeneVocabulary,
+    known: LabelSpace,
+    space: LabelSpace,
+    run: _Run,
+    gene_embeddings: Path | str | None,
+) -> ScPrint:
+    """Return the base with the new genes, labels and classes, on the device."""
+    n_new = len(vocabulary) - base.config.n_genes
+    rows = new_rows(base, vocabulary, embeddings=gene_embeddings, seed=run.seed) if n_new else None
+    made = extend(base, vocabulary, known, rows=rows)
+    new = [name for name in run.aims.names if name not in known.classes]
+    tokens = _nearest_tokens(made.to(run.device), run, new) if new else {}
+    return extend(made, vocabulary, space, tokens=tokens, seed=run.seed).to(run.device)
+
+
+def _nearest_tokens(model: ScPrint, run: _Run, new: Sequence[str]) -> dict[str, str]:
+    """Return for each new class the token whose embedding tells its labels best, by the nearest neighbours of cells."""
+    at = np.random.default_rng(run.seed).permutation(run.parts.train)[:PROBE]
+    embeddings = run.encode(model, at, "choosing tokens")
+    half = len(at) // 2
+    chosen = {}
+    for name in new:
+        codes = run.aims.codes[torch.from_numpy(at), run.aims.names.index(name)]
+        scores = {
+            token: neighbour_accuracy(embeddings[:half, i], codes[:half], embeddings[half:, i], codes[half:])
+            for i, token in enumerate(model.token_names)
+            if token not in ("depth", "metacell")
+        }
+        chosen[name] = max(scores, key=lambda token: (scores[token], token == "base"))
+        logger.info("class %r starts from the token %r: %s", name, chosen[name], scores)
+    return chosen
+
+
+@torch.no_grad()
+def _scores(model: ScPrint, run: _Run, embeddings: Tensor) -> dict[str, Any]:
+    """Return scores on the held-out cells."""
+    held = torch.from_numpy(run.parts.held_out)
+    device = next(model.parameters()).device
+    logits = model.classify(embeddings[held].to(device))
+    scores: dict[str, Any] = {
+        name: label_scores(logits[name].float().cpu(), run.aims.codes[held, c], run.aims.descendants[c])
+        for c, name in enumerate(run.aims.names)
+    }
+    if run.aims.batches is not None:
+        told = torch.from_numpy(run.parts.train)
+        cell = embeddings.mean(dim=1)
+        codes = run.aims.batches
+        scores["batch_by_neighbours"] = neighbour_accuracy(cell[told], codes[told], cell[held], codes[held])
+        if run.aims.names:
+            codes = run.aims.codes[:, 0]
+            scores["label_by_neighbours"] = neighbour_accuracy(cell[told], codes[told], cell[held], codes[held])
+    return scores
+
+
+def _batches(values: np.ndarray, key: str) -> np.ndarray:
+    names = sorted(set(values.tolist()) - {"unknown"})
+    if len(names) < 2:
+        raise ValueError(f"batch_key={key!r} has one value, {names}: there are no batches to bring together")
+    code = {name: i for i, name in enumerate(names)}
+    return np.array([code.get(value, -1) for value in values.tolist()], dtype=np.int64)
+
+
+def _check(
+    train: str,
+    save: str | None,
+    labels: Sequence[str],
+    batch_key: str | None,
+    denoising: float,
+    gene_embeddings: object,
+    grows: bool,
+) -> None:
+    if train not in get_args(Train):
+        raise ValueError(f"train={train!r} is not one of {list(get_args(Train))}")
+    if save not in (None, *get_args(Save)):
+        raise ValueError(f"save={save!r} is not one of {list(get_args(Save))}")
+    if train == "heads" and (batch_key is not None or denoising):
+        raise ValueError(
+            f"train='heads' leaves the embeddings as they are, so batch_key={batch_key!r} and denoising={denoising} "
+            "would do nothing: choose train='lora' or 'all'"
+        )
+    if train == "heads" and not labels:
+        raise ValueError("train='heads' needs labels: name columns of obs")
+    if not labels and batch_key is None and not denoising:
+        raise ValueError("there is nothing to learn: give labels, a batch_key, new genes, or a weight of denoising")
+    if gene_embeddings is not None and not grows:
+        raise ValueError("gene_embeddings are for new genes: name them with genes or organisms")
+
+
+def _free(folder: Path) -> Path:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"out={folder} is in use: name a new or empty folder, nothing is overwritten")
+    return folder
+
+
+def _write(made: ScPrint, base: ScPrint, folder: Path, save: Save, given: object) -> None:
+    if save == "adapter":
+        save_adapter(made, folder / ADAPTER, base=base, name=None if isinstance(given, ScPrint) else str(given))
+    else:
+        merge_low_rank(made)
+        made.save_pretrained(folder)
+    with atomic(folder / REPORT) as temporary:
+        temporary.write_text(json.dumps(made.card["finetuned"], indent=1), encoding="utf-8")
+
+
+def _best_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,199 @@
+"""The cells of each network, its genes, and the batches that go through the model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scipy import sparse
+from torch import Tensor
+
+from scdataloader.collate.expressed import random_expressed
+from scdataloader.counts import csr_counts, obs_table, total_counts
+from scprint_model.genes import SharedGenes, most_variable
+
+logger = logging.getLogger(__name__)
+
+type Genes = Literal["variable", "expressed", "all"] | Sequence[str]
+
+
+def cell_groups(adata: AnnData, groupby: str | None, group: str | Sequence[str] | None) -> dict[str, np.ndarray]:
+    """Return the positions of the cells of each network, by its name; ``""`` where there are no groups.
+
+    Raises
+    ------
+    ValueError
+        When there is no such column or group; the message lists near ones.
+    """
+    if groupby is None:
+        if group is not None:
+            raise ValueError(f"group={group!r} needs groupby: the column of obs which names the cells' groups")
+        return {"": np.arange(adata.n_obs)}
+    obs = obs_table(adata)
+    if groupby not in obs:
+        near = get_close_matches(groupby, list(map(str, obs.columns)), n=3, cutoff=0.4)
+        raise ValueError(
+            f"obs has no column {groupby!r}; {f'near ones: {near}' if near else f'it has {list(obs.columns)}'}"
+        )
+    named = obs[groupby].notna().to_numpy()
+    values = obs[groupby].astype(str).to_numpy()
+    there = sorted(set(values[named]))
+    wanted = there if group is None else [group] if isinstance(group, str) else list(map(str, group))
+    for name in wanted:
+        if name not in there:
+            near = get_close_matches(name, there, n=3, cutoff=0.4)
+            hint = f"near ones: {near}" if near else f"there are {there[:12]}"
+            raise ValueError(f"no cell has {groupby} = {name!r}; {hint}")
+    return {name: np.flatnonzero(named & (values == name)) for name in wanted}
+
+
+def drop_empty_cells(groups: dict[str, np.ndarray], per_cell: np.ndarray, n_cells: int | None, seed: int) -> dict[
+    str, np.ndarray
+]:  # fmt: skip
+    """Return the groups without cells that have no count, and at most `n_cells` of each, drawn at random.
+
+    Groups with fewer than 2 cells are left out and named in the log.
+
+    Raises
+    ------
+    ValueError
+        When no group has 2 cells.
+    """
+    kept = {name: cells[per_cell[cells] > 0] for name, cells in groups.items()}
+    n_empty = sum(map(len, groups.values())) - sum(map(len, kept.values()))
+    if n_empty:
+        logger.warning("%d cells have no count of a gene that the model knows: they are left out", n_empty)
+    small = {name: len(cells) for name, cells in kept.items() if len(cells) < 2}
+    if len(small) == len(kept):
+        sizes = next(iter(small.values())) if len(small) == 1 else small
+        raise ValueError(
+            f"a network needs at least 2 cells, this group has {sizes}"
+            + (f" beside {n_empty} without any count" if n_empty else "")
+        )
+    if small:
+        logger.warning("no network of groups with fewer than 2 cells: %s", small)
+    result = {}
+    for name, cells in kept.items():
+        if name not in small:
+            drawn = cells
+            if n_cells is not None and len(cells) > n_cells:
+                drawn = np.sort(np.random.default_rng(seed).choice(cells, n_cells, replace=False))
+            result[name] = drawn
+    return result
+
+
+def choose_genes(known: AnnData, genes: Genes, n_genes: int) -> np.ndarray:
+    """Return the positions of a network's genes among those of `known`, which has the cells to choose by.
+
+    Raises
+    ------
+    ValueError
+        When a named gene is not there, repeats, or fewer than 2 are left.
+    """
+    if isinstance(genes, str):
+        if genes == "variable":
+            at = known.var_names.get_indexer(pd.Index(most_variable(known, n_genes)))
+        elif genes == "expressed":
+            at = _most_expressed(known, n_genes)
+        elif genes == "all":
+            at = np.arange(known.n_vars)
+        else:
+            raise ValueError(f"genes={genes!r} must be 'variable', 'expressed', 'all' or a list of gene names")
+    else:
+        names = list(map(str, genes))
+        at = known.var_names.get_indexer(pd.Index(names))
+        unknown = [name for name, i in zip(names, at, strict=True) if i < 0]
+        if unknown:
+            raise ValueError(
+                f"{len(unknown)} of {len(names)} genes are not in the data or not known to the model, such as "
+                f"{unknown[:3]}"
+            )
+        if len(set(names)) < len(names):
+            raise ValueError(f"{len(names) - len(set(names))} of the {len(names)} genes are named twice")
+    if len(at) < 2:
+        raise ValueError(f"a network needs at least 2 genes, here are {len(at)}: choose more, or other cells")
+    return np.asarray(at)
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkCells:
+    """Counts of chosen cells and genes, and the batches made of them.
+
+    Attributes
+    ----------
+    counts
+        CSR, shape (n_cells, n_genes).
+    total_counts
+        Of all genes, float32, shape (n_cells,).
+    genes
+        Vocabulary index of each gene, int64.
+    numbers
+        What each cell's draw of genes depends on beside the seed: its position in the data.
+    context
+        Genes of a cell that the model sees at a time; fewer than there are: a draw of its expressed ones, filled up
+        with unexpressed ones.
+    """
+
+    counts: sparse.csr_matrix
+    total_counts: np.ndarray
+    genes: np.ndarray
+    numbers: np.ndarray
+    context: int
+    seed: int
+
+    @classmethod
+    def build(
+        cls, adata: AnnData, shared: SharedGenes, at: np.ndarray, cells: np.ndarray, context: int | None, seed: int
+    ) -> NetworkCells:
+        """Take genes, positions `at` among the shared ones, and cells of the data."""
+        part = adata[cells]
+        return cls(
+            counts=shared.counts(part, at),
+            total_counts=total_counts(part),
+            genes=np.asarray(shared.index[shared.columns[at]]),
+            numbers=cells,
+            context=min(context or len(at), len(at)),
+            seed=seed,
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether every cell shows all genes, in one order."""
+        return self.context == len(self.genes)
+
+    def batches(self, cells: np.ndarray, batch_size: int) -> Iterator[tuple[Tensor | None, Tensor, Tensor, Tensor]]:
+        """Yield (places, genes, counts, total counts) of batches of cells, in order.
+
+        Places are those of the genes in `genes`, (B, context) int64, or None where every cell shows all in order.
+        """
+        for start in range(0, len(cells), batch_size):
+            some = cells[start : start + batch_size]
+            counts = torch.from_numpy(self.counts[some].toarray().astype(np.float32, copy=False))
+            totals = torch.from_numpy(self.total_counts[some].astype(np.float32, copy=False))
+            if self.whole:
+                yield None, torch.from_numpy(self.genes).expand(len(some), -1), counts, totals
+            else:
+                places = torch.from_numpy(np.stack([self._draw(cell) for cell in some]))
+                yield places, torch.from_numpy(self.genes)[places], counts.gather(1, places), totals
+
+    def _draw(self, cell: int) -> np.ndarray:
+        # a generator a cell: how cells are put into batches must not change what is drawn
+        rng = np.random.default_rng([self.seed, int(self.numbers[cell])])
+        row = slice(self.counts.indptr[cell], self.counts.indptr[cell + 1])
+        expressed = self.counts.indices[row][self.counts.data[row] > 0].astype(np.int64)
+        return random_expressed(np.sort(expressed), np.arange(len(self.genes)), self.context, rng)
+
+
+def _most_expressed(known: AnnData, n: int) -> np.ndarray:
+    """Return the positions of the genes with the largest mean share of the cells' counts, in the data's order."""
+    totals = np.maximum(total_counts(known).astype(np.float64), 1)
+    shares = np.asarray((sparse.diags_array(1 / totals) @ csr_counts(known).astype(np.float64)).sum(axis=0)).ravel()
+    order = np.argsort(-shares, kind="stable")[:n]
+    return np.sort(order[shares[order] > 0])

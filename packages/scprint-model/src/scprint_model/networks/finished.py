@@ -1,0 +1,87 @@
+"""A folder of finished networks, so that an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from anndata import AnnData
+from scipy import sparse
+
+import grnndata
+from grnndata import GRNAnnData
+from grnndata.atomic import atomic_path
+from scdataloader.counts import total_counts
+from scprint_model.model import ScPrint
+
+_RUN = "run.json"
+
+
+class FinishedNetworks:
+    """One h5ad file a group, and a description of the run that they belong to.
+
+    Parameters
+    ----------
+    folder
+        Made where it is not there.
+    description
+        JSON-able: everything that the networks depend on.
+
+    Raises
+    ------
+    ValueError
+        When the folder holds networks of another run, or something else.
+    """
+
+    def __init__(self, folder: Path | str, description: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        record, told = self.folder / _RUN, json.loads(json.dumps(dict(description)))
+        if record.is_file():
+            before = json.loads(record.read_text(encoding="utf-8"))
+            other = sorted(key for key in told.keys() | before.keys() if told.get(key) != before.get(key))
+            if other:
+                raise ValueError(
+                    f"{self.folder} holds networks of another run, which differs in {other}: choose another folder"
+                )
+        else:
+            if any(self.folder.iterdir()):
+                raise ValueError(f"{self.folder} holds other files: choose an empty folder")
+            with atomic_path(record) as temporary:
+                temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+    def read(self, group: str) -> GRNAnnData | None:
+        """Return a finished network; None where it is not."""
+        path = self._path(group)
+        return grnndata.read_h5ad(path) if path.is_file() else None
+
+    def write(self, group: str, network: GRNAnnData) -> None:
+        """Keep a network; atomic."""
+        grnndata.write_h5ad(network, self._path(group))
+
+    def _path(self, group: str) -> Path:
+        return self.folder / f"{quote(group, safe=' ') or 'all'}.h5ad"
+
+
+def data_hash(adata: AnnData, counts: sparse.csr_matrix) -> str:
+    """Return what tells data sets apart: names of cells and genes, counts, and totals."""
+    digest = hashlib.sha256()
+    for names in (adata.obs_names, adata.var_names):
+        digest.update("\n".join(map(str, names.tolist())).encode())
+    for part in (counts.indptr, counts.indices, counts.data, total_counts(adata)):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def model_hash(model: ScPrint) -> str:
+    """Return what tells models apart: all weights."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).float().numpy().tobytes())
+    return digest.hexdigest()[:16]

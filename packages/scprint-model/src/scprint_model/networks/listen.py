@@ -1,0 +1,69 @@
+"""Hearing the queries and keys of chosen layers while cells pass through the model, and going no further.
+
+Shape suffixes: b cell, n token (T cell tokens, then S genes), h query head, g key head, k head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from scprint_model.attention.multi_head import SelfAttention
+from scprint_model.model import ScPrint
+
+#: Takes a layer's index, its queries (B, N, H, h) and its keys (B, N, G, h), before scaling.
+type Receive = Callable[[int, Tensor, Tensor], None]
+
+
+class _Enough(Exception):  # noqa: N818  (no error: it ends a pass)
+    """The last layer that is wanted has spoken: nothing after it is computed."""
+
+
+def self_attentions(model: ScPrint) -> list[SelfAttention]:
+    """Return the model's self-attention modules over genes, in order: the layers that networks are read from."""
+    found = [block.attention for block in model.blocks]
+    return [attention for attention in found if isinstance(attention, SelfAttention)]
+
+
+@contextmanager
+def listening(model: ScPrint, layers: Sequence[int], receive: Receive) -> Iterator[Callable[..., None]]:
+    """Yield a function that runs a batch of cells (genes, counts, total counts) and hands on what is heard.
+
+    One layer's queries and keys are held at a time. In the last wanted layer attention, the layers behind it and the
+    heads are not computed.
+    """
+    modules = self_attentions(model)
+    last = modules[max(layers)]
+    handles = [modules[i].qkv.register_forward_hook(partial(_hear, modules[i], i, receive)) for i in layers]
+    handles.append(last.register_forward_pre_hook(_stop))
+
+    def run(genes: Tensor, counts: Tensor, total_counts: Tensor) -> None:
+        try:
+            model.encode(genes, counts, total_counts)
+        except _Enough:
+            return
+
+    try:
+        yield run
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _hear(
+    attention: SelfAttention, layer: int, receive: Receive, module: nn.Module, args: tuple[Any, ...], qkv: Tensor
+) -> None:
+    del module, args
+    d, width = attention.d_model, attention.head_dim
+    n_keys = (qkv.shape[-1] - d) // 2
+    q, k = qkv[..., :d], qkv[..., d : d + n_keys]
+    receive(layer, q.view(*q.shape[:2], -1, width), k.view(*k.shape[:2], -1, width))
+
+
+def _stop(attention: nn.Module, args: tuple[Any, ...]) -> None:
+    attention.qkv(args[0])  # type: ignore[operator]
+    raise _Enough

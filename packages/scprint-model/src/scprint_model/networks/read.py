@@ -1,0 +1,179 @@
+"""Reading one network out of the model's attention over a group of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scprint_model.model import ScPrint
+from scprint_model.networks.assemble import assemble
+from scprint_model.networks.attention import MeanQueriesKeys, attention_rows
+from scprint_model.networks.cells import NetworkCells
+from scprint_model.networks.listen import listening
+from scprint_model.networks.mean_attention import MeanAttention
+from scprint_model.networks.plan import NetworkPlan
+
+type Heard = MeanQueriesKeys | MeanAttention
+
+
+@dataclass(frozen=True)
+class ReadNetwork:
+    """A network and what is known of it.
+
+    Attributes
+    ----------
+    network
+        As `scprint_model.networks.assemble.assemble` gives it, over the genes that were seen.
+    n_seen
+        int64, shape (all genes,): the cells that showed each gene.
+    standard_error
+        float32, as a dense network; None where it was not asked for. NaN for genes that some part did not show.
+    """
+
+    network: Any
+    n_seen: np.ndarray
+    standard_error: np.ndarray | None
+
+
+def read_network(
+    model: ScPrint,
+    cells: NetworkCells,
+    plan: NetworkPlan,
+    *,
+    regulators: np.ndarray | None = None,
+    seed: int = 0,
+    advance: Callable[[int], object] = lambda _: None,
+) -> ReadNetwork:
+    """Run all cells through the model and build their network.
+
+    Parameters
+    ----------
+    model, cells, plan
+        Whose attention, to what, and what becomes of it.
+    regulators
+        bool, one a gene: which may have outgoing edges; None: all.
+    seed
+        Deals the cells into the parts whose variation is measured.
+    advance
+        Called with the number of cells after each batch.
+
+    Raises
+    ------
+    ValueError
+        When ``plan.stability`` asks for more parts than there are cells.
+    """
+    n_cells, n_genes = cells.counts.shape
+    order = np.arange(n_cells)
+    parts = [order]
+    if plan.stability:
+        if n_cells < plan.stability:
+            raise ValueError(f"stability={plan.stability} parts cannot be made of {n_cells} cells")
+        dealt = np.random.default_rng(seed).permutation(order)
+        parts = [np.sort(dealt[i :: plan.stability]) for i in range(plan.stability)]
+    total: Any = None
+    moments = _Moments(n_genes)
+    for part in parts:
+        heard = _hear(model, cells, part, plan, advance)
+        if plan.stability:
+            seen = _seen(heard, model, n_genes)
+            moments.add(_build(heard, model, plan, seen > 0, regulators), seen > 0)
+        if total is None:
+            total = heard
+        else:
+            total.merge(heard)
+    seen = _seen(total, model, n_genes)
+    error = moments.standard_error(seen > 0) if plan.stability else None
+    return ReadNetwork(_build(total, model, plan, seen > 0, regulators), seen, error)
+
+
+def _hear(
+    model: ScPrint, cells: NetworkCells, part: np.ndarray, plan: NetworkPlan, advance: Callable[[int], object]
+) -> Heard:
+    """Run some of the cells, and keep what a network needs."""
+    n_cell_tokens = len(model.captured_tokens)
+    n_tokens = n_cell_tokens + len(cells.genes)
+    device = next(model.parameters()).device
+    heard: Heard
+    if plan.attention == "mean_qk":
+        heard = MeanQueriesKeys(n_tokens)
+    else:
+        heard = MeanAttention(n_tokens, plan.heads, plan.combine)
+    token_places: Tensor | None = None
+
+    def receive(layer: int, q: Tensor, k: Tensor) -> None:
+        if isinstance(heard, MeanQueriesKeys):
+            heard.add(layer, q, k, token_places)
+        else:
+            heard.add(layer, q, k)
+
+    with listening(model, plan.layers, receive) as run:
+        for places, genes, counts, totals in cells.batches(part, plan.batch_size):
+            if places is not None:
+                first = torch.arange(n_cell_tokens).expand(len(places), -1)
+                token_places = torch.cat((first, places + n_cell_tokens), dim=1).to(device)
+            run(genes.to(device), counts.to(device), totals.to(device))
+            if isinstance(heard, MeanQueriesKeys):
+                heard.count(len(counts), token_places)
+            else:
+                heard.count(len(counts))
+            advance(len(counts))
+    return heard
+
+
+def _seen(heard: Heard, model: ScPrint, n_genes: int) -> np.ndarray:
+    if isinstance(heard, MeanAttention):
+        return np.full(n_genes, heard.n_cells)
+    return heard.n_seen[len(model.captured_tokens) :].numpy()
+
+
+def _build(heard: Heard, model: ScPrint, plan: NetworkPlan, seen: np.ndarray, regulators: np.ndarray | None) -> Any:
+    n_cell_tokens = len(model.captured_tokens)
+    blocks: Iterator[tuple[slice, Tensor]]
+    if isinstance(heard, MeanAttention):
+        blocks = heard.rows(n_cell_tokens=n_cell_tokens, sinkhorn=plan.normalize == "sinkhorn")
+    else:
+        blocks = attention_rows(
+            heard, plan.heads, n_cell_tokens=n_cell_tokens, combine=plan.combine, normalize=plan.normalize
+        )
+    return assemble(
+        blocks,
+        int(seen.sum()),
+        n_planes=plan.n_planes,
+        regulators=None if regulators is None else regulators[seen],
+        top_k=plan.sparsify,
+    )
+
+
+class _Moments:
+    """Running mean and squared deviations of networks of parts of the cells.
+
+    Notes
+    -----
+    Welford 1962; the standard error is that of random groups: Wolter 2007, "Introduction to Variance Estimation", 2.
+    """
+
+    def __init__(self, n_genes: int) -> None:
+        self._n_genes, self._n = n_genes, 0
+        self._mean = self._squares = np.zeros((0, 0), dtype=np.float32)
+
+    def add(self, network: np.ndarray, seen: np.ndarray) -> None:
+        placed = network
+        if not seen.all():
+            placed = np.full((self._n_genes, self._n_genes), np.nan, dtype=np.float32)
+            placed[np.ix_(seen, seen)] = network
+        self._n += 1
+        if self._n == 1:
+            self._mean, self._squares = placed, np.zeros_like(placed)
+            return
+        off = placed - self._mean
+        self._mean += off / self._n
+        self._squares += off * (placed - self._mean)
+
+    def standard_error(self, seen: np.ndarray) -> np.ndarray:
+        variance = self._squares[np.ix_(seen, seen)] / (self._n - 1)
+        return np.asarray(np.sqrt(variance / self._n))

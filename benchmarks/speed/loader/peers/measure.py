@@ -87,7 +87,7 @@ def warm(open_loader: Callable[..., Batches], job: dict[str, Any], run: dict[str
     close(batches)
     return {
         "rates": rates, "first_batch_s": first_batch, "began": began, "ended": ended,
-        "first": first.tolist(), "mean": float(np.mean(sums)),
+        "first": first.tolist(), "mean": float(np.mean(sums)), "checked": BATCH * len(sums),
     }  # fmt: skip
 
 
@@ -114,7 +114,7 @@ def cold(open_loader: Callable[..., Batches], job: dict[str, Any], run: dict[str
     ended = time.monotonic()
     return {
         "rates": rates, "first_batch_s": float(np.median(firsts)), "began": began, "ended": ended,
-        "first": sums[0].tolist(), "mean": float(np.mean(sums)), "resident": max(left),
+        "first": sums[0].tolist(), "mean": float(np.mean(sums)), "checked": BATCH * len(sums), "resident": max(left),
     }  # fmt: skip
 
 

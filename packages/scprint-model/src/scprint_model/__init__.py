@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from scprint_model import tasks
     from scprint_model.config import ModelConfig
     from scprint_model.demo.run import run_demo
+    from scprint_model.finetuning import finetune, load_adapter
     from scprint_model.model import ScPrint, ScPrintOutput
-    from scprint_model.networks import infer
+    from scprint_model.networks import infer, select_heads
     from scprint_model.plugin import ScPrintMethod
 
 __all__ = [
@@ -19,8 +20,11 @@ __all__ = [
     "ScPrintMethod",
     "ScPrintOutput",
     "__version__",
+    "finetune",
     "infer",
+    "load_adapter",
     "run_demo",
+    "select_heads",
     "tasks",
 ]
 
@@ -29,8 +33,11 @@ _HOME = {
     "ScPrint": "model",
     "ScPrintMethod": "plugin",
     "ScPrintOutput": "model",
+    "finetune": "finetuning",
     "infer": "networks",
+    "load_adapter": "finetuning",
     "run_demo": "demo.run",
+    "select_heads": "networks",
 }
 
 

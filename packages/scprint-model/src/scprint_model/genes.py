@@ -17,6 +17,7 @@ from scdataloader.counts import csr_counts, log_normalise, obs_table, total_coun
 from scdataloader.genes import gene_table
 from scdataloader.preprocess.checks import check_raw_counts, check_shape, find_organism
 from scdataloader.preprocess.gene_names import gene_columns
+from scprint_model.parts import parts
 
 logger = logging.getLogger(__name__)
 
@@ -105,9 +106,7 @@ class SharedGenes:
     def source(self, vocabulary: GeneVocabulary, adata: AnnData, at: np.ndarray | None = None) -> AnnData:
         """Return the counts of `select` under the model's gene ids, for `scdataloader.CellDataset`."""
         columns = self.columns if at is None else self.columns[at]
-        obs = obs_table(adata)
-        if "total_counts" not in obs:
-            obs = obs.assign(total_counts=total_counts(adata))
+        obs = pd.DataFrame({"total_counts": total_counts(adata)}, index=adata.obs_names)
         ids = pd.Index([vocabulary.ids[i] for i in self.index[columns]])
         return AnnData(X=self.counts(adata, at), obs=obs, var=pd.DataFrame(index=ids))
 
@@ -135,8 +134,12 @@ def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:
         known; the message says what share of the genes and of the counts are.
     """
     check_shape(adata, min_cells=1)
-    counts = csr_counts(adata)
-    check_raw_counts(counts)
+    per_gene = np.zeros(adata.n_vars)
+    for _, part in parts(adata):
+        counts = csr_counts(part)
+        check_raw_counts(counts, all_zero=True)
+        per_gene += np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
+    check_raw_counts(per_gene)  # not all zero
     names = [str(name) for name in adata.var_names.tolist()]
     index = vocabulary.index(_VERSION.sub("", name) if name.startswith("ENS") else name for name in names)
     n_ensembl = sum(_ENSEMBL.match(name) is not None for name in names)
@@ -148,7 +151,6 @@ def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:
     known = np.flatnonzero(index >= 0)
     _, first = np.unique(index[known], return_index=True)
     columns = known[np.sort(first)]
-    per_gene = np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
     found = SharedGenes(
         index=index,
         columns=columns,

@@ -65,7 +65,7 @@ def batch_distance(embeddings: Tensor, batches: Tensor, labels: Tensor | None = 
 def _pairs(groups: Tensor, size: Tensor) -> Tensor:
     """(P, G): for each pair of batches the weight of each group, positive for one batch and negative for the other."""
     rows = []
-    present = groups[:, 0].unique().tolist()
+    present = sorted(set(groups[:, 0].tolist()))
     at = {(int(b), int(y)): i for i, (b, y) in enumerate(groups.tolist())}
     of = {b: {y for other, y in at if other == b} for b in present}
     for i, one in enumerate(present):

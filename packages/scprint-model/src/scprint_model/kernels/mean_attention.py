@@ -105,7 +105,7 @@ def _check(q_bnhk: Tensor, k_bngk: Tensor, out: Tensor, square: Tensor | None, h
     fits = tuple(k_bngk.shape) == (n_cells, n_tokens, n_groups, width) and n_groups > 0 and n_heads % n_groups == 0
     if not fits:
         raise ValueError(
-            f"keys {tuple(k_bngk.shape)} do not fit queries {tuple(q_bnhk.shape)}: they must be (B, N, G, k), G dividing H"
+            f"keys {tuple(k_bngk.shape)} do not fit queries {tuple(q_bnhk.shape)}: pass (B, N, G, k), G | H"
         )
     allowed = ((n_tokens, n_tokens), (n_heads, n_tokens, n_tokens))
     for name, sums in (("out", out), ("square", square)):
@@ -117,6 +117,6 @@ def _check(q_bnhk: Tensor, k_bngk: Tensor, out: Tensor, square: Tensor | None, h
             raise ValueError(f"{name} must be float32 and contiguous, not {sums.dtype} with strides {sums.stride()}")
     if head_weights is not None and (out.ndim == 3 or tuple(head_weights.shape) != (n_heads,)):
         raise ValueError(
-            f"head_weights of shape {tuple(head_weights.shape)} with out of shape {tuple(out.shape)}: give ({n_heads},) "
-            "weights with an (N, N) map, and none with a map a head"
+            f"head_weights of shape {tuple(head_weights.shape)} with out of shape {tuple(out.shape)}: ({n_heads},) "
+            "weights go with an (N, N) map, none with a map a head"
         )

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 """Triton kernels that sum attention maps over cells: rows' log-sum-exp first, then one tile of the map at a time.
 
 B cells, N tokens, H query heads, G key heads, K head width; a tile has ROWS × COLUMNS entries.
@@ -45,7 +46,7 @@ def accumulate(q_bnhk: Tensor, k_bngk: Tensor, out_mnn: Tensor, square_mnn: Tens
 
 
 @triton.jit
-def _tile(ptr, rows, n_tokens, width, WIDTH: tl.constexpr):  # type: ignore[no-untyped-def]
+def _tile(ptr, rows, n_tokens, width, WIDTH: tl.constexpr):
     """Load some rows of one head's (N, K) queries or keys, zero outside."""
     columns = tl.arange(0, WIDTH)
     inside = (rows[:, None] < n_tokens) & (columns[None, :] < width)
@@ -53,7 +54,7 @@ def _tile(ptr, rows, n_tokens, width, WIDTH: tl.constexpr):  # type: ignore[no-u
 
 
 @triton.jit
-def _log_sum_exp(  # type: ignore[no-untyped-def]
+def _log_sum_exp(
     q_ptr,
     k_ptr,
     lse_ptr,
@@ -84,7 +85,7 @@ def _log_sum_exp(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _accumulate(  # type: ignore[no-untyped-def]
+def _accumulate(
     q_ptr,
     k_ptr,
     lse_ptr,

@@ -51,7 +51,7 @@ def fused_zinb_loss(
     wide = [name for name, t in given.items() if t.dtype == torch.float64]
     if wide:
         raise ValueError(f"{wide} are float64, the kernel computes in float32: pass use_triton=False")
-    loss: Tensor = _FusedZinb.apply(counts, mean, dispersion, zero_logits, real)  # type: ignore[no-untyped-call]
+    loss: Tensor = _FusedZinb.apply(counts, mean, dispersion, zero_logits, real)
     return loss
 
 

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def, untyped-decorator"
 """Triton kernel of the zero-inflated negative binomial loss and its gradients.
 
 x counts, mu mean, theta dispersion, pi log-odds of an extra zero. Nothing but exp, log and division is used, so that
@@ -36,7 +37,7 @@ def zinb_with_gradients(
 
 
 @triton.jit
-def _log1p(u):  # type: ignore[no-untyped-def]
+def _log1p(u):
     """Logarithm of 1 + u without the rounding of the sum (Kahan)."""
     w = 1.0 + u
     safe = tl.where(w == 1.0, 2.0, w)
@@ -44,7 +45,7 @@ def _log1p(u):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _expm1(v):  # type: ignore[no-untyped-def]
+def _expm1(v):
     """Exponential of v <= 0, less 1, without the rounding of the difference (Kahan)."""
     w = tl.exp(v)
     inside = (w > 0.0) & (w < 1.0)
@@ -53,7 +54,7 @@ def _expm1(v):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _deviance(u, one_plus_u):  # type: ignore[no-untyped-def]
+def _deviance(u, one_plus_u):
     """Value of u - log(1 + u), where 1 + u is also known without the rounding of the sum."""
     small = tl.abs(u) < 0.1
     v = tl.where(small, u, 0.0)
@@ -65,7 +66,7 @@ def _deviance(u, one_plus_u):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _stirling(z):  # type: ignore[no-untyped-def]
+def _stirling(z):
     """Return lgamma(z + 1) minus Stirling's formula, and digamma(z) minus log(z): series from 4 on, steps up below."""
     error = tl.zeros_like(z)
     psi = tl.zeros_like(z)
@@ -85,18 +86,18 @@ def _stirling(z):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _softplus(v):  # type: ignore[no-untyped-def]
+def _softplus(v):
     return tl.maximum(v, 0.0) + _log1p(tl.exp(-tl.abs(v)))
 
 
 @triton.jit
-def _sigmoid(v):  # type: ignore[no-untyped-def]
+def _sigmoid(v):
     e = tl.exp(-tl.abs(v))
     return tl.where(v >= 0, 1.0, e) / (1.0 + e)
 
 
 @triton.jit
-def _zinb(  # type: ignore[no-untyped-def]
+def _zinb(
     x_ptr,
     mu_ptr,
     theta_ptr,

@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 from anndata import AnnData
 
-from scdataloader import CellDataset
 from scdataloader.counts import csr_counts
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
@@ -54,18 +53,17 @@ def denoise(
     """
     if depth_multiplier <= 0:
         raise ValueError(f"depth_multiplier={depth_multiplier} must be positive")
-    vocabulary, labels = tables(model)
+    vocabulary, _ = tables(model)
     known = match_genes(vocabulary, adata)
     at = _positions(known, adata, genes)
     chosen = known.select(adata, at)
-    sources = [("input", known.source(vocabulary, adata, at))]
-    cells = CellDataset(sources, vocabulary, labels, context=chosen.n_vars, choice="most_expressed")
     device = next(model.parameters()).device
     column = np.full(len(vocabulary), -1)
     column[known.index[known.columns[at]]] = np.arange(chosen.n_vars)
     expected = np.empty(chosen.shape, dtype=np.float32)
     done = 0
-    for batch in walk(cells, batch_size=batch_size, description="denoising cells"):
+    batches = walk(model, adata, known, at, context=chosen.n_vars, batch_size=batch_size, description="denoising cells")
+    for batch in batches:
         inputs = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
         output = model(*inputs, depth_multiplier=depth_multiplier)
         mean = output.mean if output.zero_logits is None else output.mean * torch.sigmoid(-output.zero_logits)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,12 +12,14 @@ from anndata import AnnData
 from tqdm.auto import tqdm
 
 from scdataloader import CellBatch, CellDataset, GeneVocabulary, LabelSpace
-from scdataloader.cells import loader
-from scprint_model.genes import match_genes
+from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
+from scprint_model.parts import parts
 
 #: Genes per cell where neither the caller nor the model says: the paper's context.
 DEFAULT_CONTEXT = 2200
+#: How a cell's context is chosen, in scdataloader's words.
+CHOICE = "most_expressed"
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,45 @@ def tables(model: ScPrint) -> tuple[GeneVocabulary, LabelSpace]:
     return model.vocabulary, model.label_space
 
 
-def walk(cells: CellDataset, *, batch_size: int, description: str) -> Iterator[CellBatch]:
-    """Yield all cells in order, in batches, behind a progress bar."""
-    with tqdm(total=len(cells), desc=description, unit="cell", disable=None) as bar:
-        for batch in loader(cells, range(len(cells)), batch_size=batch_size):
-            yield batch
-            bar.update(len(batch["genes"]))
+def walk(
+    model: ScPrint,
+    adata: AnnData,
+    known: SharedGenes,
+    at: np.ndarray | None = None,
+    *,
+    context: int,
+    batch_size: int,
+    seed: int = 0,
+    description: str,
+) -> Iterator[CellBatch]:
+    """Yield all cells in order, in batches of their most expressed genes, behind a progress bar.
+
+    Cells are read a part at a time; neither that nor the batches change what a cell shows.
+
+    Parameters
+    ----------
+    model
+        Whose vocabulary the genes are of.
+    adata, known
+        The data, and `scprint_model.genes.match_genes` of them.
+    at
+        Positions in ``known.columns``: the genes to draw on; None: all.
+    context
+        Genes a cell, at most the number of these.
+    batch_size, seed, description
+        Cells at a time, seed of ties, and what the progress bar says.
+    """
+    vocabulary, labels = tables(model)
+    with tqdm(total=adata.n_obs, desc=description, unit="cell", disable=None) as bar:
+        for start, part in parts(adata):
+            source = known.source(vocabulary, part, at)
+            cells = CellDataset([("input", source)], vocabulary, labels, context=context, choice=CHOICE, seed=seed)
+            for first in range(0, len(cells), batch_size):
+                rows = cells.rows(range(first, min(first + batch_size, len(cells))))
+                # ties are broken by a cell's place in the whole data
+                batch = cells.collator([replace(row, index=row.index + start) for row in rows])
+                yield cast("CellBatch", batch)
+                bar.update(len(rows))
 
 
 @torch.inference_mode()
@@ -79,15 +115,14 @@ def encode(
     ValueError
         When the data share too few genes with the model.
     """
-    vocabulary, labels = tables(model)
+    vocabulary, _ = tables(model)
     known = match_genes(vocabulary, adata)
     size = min(context or model.context or DEFAULT_CONTEXT, len(known))
-    sources = [("input", known.source(vocabulary, adata))]
-    cells = CellDataset(sources, vocabulary, labels, context=size, choice="most_expressed", seed=seed)
     device = next(model.parameters()).device
     embeddings: list[np.ndarray] = []
     logits: dict[str, list[np.ndarray]] = {name: [] for name in model.config.class_sizes}
-    for batch in walk(cells, batch_size=batch_size, description="embedding cells"):
+    batches = walk(model, adata, known, context=size, batch_size=batch_size, seed=seed, description="embedding cells")
+    for batch in batches:
         genes, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
         encoding = model.encode(genes, counts, total)
         embeddings.append(encoding.cell_embeddings.float().cpu().numpy())

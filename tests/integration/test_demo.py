@@ -198,7 +198,7 @@ def test_missing_files_and_wrong_commands(tmp_path, capsys):
     assert main(["demo", "--out", str(tmp_path / "taken")]) == 2
     assert "is a file: choose a folder" in capsys.readouterr().err
     assert main(["demo", "--model", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
-    assert "is not a model folder" in capsys.readouterr().err
+    assert "give 'bundled', a folder" in capsys.readouterr().err
     assert main(["dance"]) == 2
     assert "unknown command 'dance'" in capsys.readouterr().err
     assert main([]) == 0

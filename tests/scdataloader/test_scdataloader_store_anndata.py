@@ -217,7 +217,7 @@ def test_a_message_says_what_is_slow(tmp_path, caplog):
         assert store.info()["slow"] == {"d": why}
         assert f"40 cells  read row by row: {why}" in describe(store)
         assert f"1 of 2 data sets, such as {path} ({why}), are read row by row" in caplog.text
-        assert "`scdataloader store build`" in caplog.text
+        assert "`scdataloader build`" in caplog.text
     by_genes = anndata.AnnData(adata.X.tocsc(), obs=adata.obs, var=adata.var)
     by_genes.write_h5ad(tmp_path / "csc.h5ad")
     assert open_store(tmp_path / "csc.h5ad").info()["slow"] == {"csc": "stored by genes"}

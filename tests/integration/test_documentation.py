@@ -33,6 +33,8 @@ PAGES = [
     "docs/explain/scores.md",
     "docs/how_to/add_a_method.md",
     "docs/how_to/add_a_truth.md",
+    "docs/how_to/denoise_and_generate.md",
+    "docs/how_to/embed_and_annotate.md",
     "docs/how_to/feed_a_gpu.md",
     "docs/how_to/finetune.md",
     "docs/how_to/gene_embeddings.md",

@@ -120,6 +120,27 @@ def test_genes_averaged_over_the_cells_that_drew_them(tiny_v1, told):
     np.testing.assert_allclose(rows, told["random_mean"], atol=1e-6)
 
 
+@pytest.mark.parametrize("attention", ["mean_qk", "mean_attention"])
+def test_published_checkpoint_with_a_cell_transformer_and_shared_keys(published, tiny_v23_forward, attention):
+    """Single cells, each with genes of its own, against the published queries and keys in float64."""
+    model = ScPrint.from_pretrained(published / "tiny_v23.ckpt")
+    assert model.captured_tokens == ()
+    assert model.config.kv_heads < model.config.n_heads
+    inputs = tiny_v23_forward
+    for cell in (0, 5):
+        genes = [model.vocabulary.ids[i] for i in inputs["in_gene_pos"][cell]]
+        obs = pd.DataFrame({"total_counts": inputs["in_depth"][[cell]]}, index=["c"])
+        cells = anndata.AnnData(X=inputs["in_expression"][[cell]], obs=obs, var=pd.DataFrame(index=genes))
+        stack = infer(model, cells, groupby="obs_names", group="c", genes=genes, heads="all", attention=attention)
+        for layer in range(3):
+            q, k, _ = inputs[f"qkv_block{layer}"][cell].astype(np.float64).transpose(1, 2, 0, 3)
+            for head in range(4):
+                attended = np.exp(q[head] @ k[head].T / q.shape[-1] ** 0.5)
+                attended /= attended.sum(axis=1, keepdims=True)
+                found = stack.networks[f"layer {layer} head {head}"]
+                np.testing.assert_allclose(found[:, genes].grn, turned(attended), atol=1e-6)
+
+
 def test_the_timed_network(shared):
     folder = shared / "fixtures/timing"
     model = ScPrint.from_pretrained(folder / "timing_d128_l4_h4_g1200.ckpt")

@@ -9,6 +9,7 @@ import pytest
 import grnndata
 from scdataloader import datasets
 from scprint_model import ScPrint, infer
+from scprint_model.cli import main
 from scprint_model.commands import network as command
 
 
@@ -42,11 +43,24 @@ def test_networks_of_groups_with_selected_heads(file, tmp_path, capsys):
     # the same heads again, from the file, for one group: a plain network
     one = tmp_path / "one.h5ad"
     (tmp_path / "genes.txt").write_text("\n".join(found.var_names))
-    command.run([str(file), str(one), "--groupby", "cell_type", "--group", json.dumps(names[:1]), "--genes",
+    command.run([str(file), str(one), "--groupby", "cell_type", "--group", names[0], "--genes",
                  str(tmp_path / "genes.txt"), "--heads", str(tmp_path / "out.heads.json")])  # fmt: skip
     again = grnndata.read_h5ad(one)
     assert len(again.networks) == 0
     np.testing.assert_allclose(again[:, found.var_names].grn, found.networks[names[0]].grn, atol=1e-6)
+
+
+def test_a_network_for_each_of_some_cells_by_the_program(file, tmp_path, capsys):
+    names = datasets.retina_1k().obs_names[[3, 1]].tolist()
+    out = tmp_path / "cells.h5ad"
+    arguments = ["network", str(file), str(out), "--groupby", "obs_names", "--group", json.dumps(names)]
+    assert main([*arguments, "--n_genes", "40", "--sparsify", "5"]) == 0
+    found = grnndata.read_h5ad(out)
+    assert list(found.networks) == names
+    assert (np.asarray((found.networks[names[0]].grn != 0).sum(axis=0)).ravel() == 5).all()
+    capsys.readouterr()
+    assert main(["network", str(file), str(out), "--groupby", "cell_type", "--group", "rod cell"]) == 2
+    assert "near ones: ['retinal rod cell'" in capsys.readouterr().err
 
 
 def test_bad_arguments(file, tmp_path):

@@ -122,3 +122,41 @@ def test_truths_that_do_not_fit(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
     with pytest.raises(ImportError, match="pip install scikit-learn"):
         select_heads(network, edges)
+
+
+def test_random_pairs_flatter_heads_that_know_regulators_only():
+    """Heads say nothing but a number a regulator, drawn at random; the truth has hubs."""
+    n_genes, n_heads = 60, 24
+    genes = [f"G{i}" for i in range(n_genes)]
+    gains = {"pairs": [], "regulators": []}
+    for seed in range(12):
+        rng = np.random.default_rng([seed, 7])  # not the stream that splits
+        truth = rng.random((n_genes, n_genes)) < np.where(rng.random(n_genes) < 0.3, 0.5, 0.1)[:, None]
+        np.fill_diagonal(truth, val=False)
+        stack = np.broadcast_to(rng.random((n_genes, 1, n_heads)), (n_genes, n_genes, n_heads)) / n_genes
+        network = GRNAnnData(
+            np.ones((2, n_genes)), stack.copy(), var=pd.DataFrame(index=genes), method="test",
+            planes=head_names([(i // 2, i % 2) for i in range(n_heads)]),
+            parameters={"model_layers": n_heads // 2, "model_heads": 2},
+        )  # fmt: skip
+        source, target = np.nonzero(truth)
+        edges = pd.DataFrame({"source": np.array(genes)[source], "target": np.array(genes)[target]})
+        for split, gain in gains.items():
+            selection = select_heads(network, edges, split=split, seed=seed)
+            scores = selection.scores
+            gain.append(scores["held_out_ap"] - scores["held_out_ap_all_heads"])
+            assert selection.split == split
+            assert scores["train_edges"] + scores["held_out_edges"] == len(edges)
+            n_regulators = edges["source"].nunique()
+            in_both = scores["train_regulators"] + scores["held_out_regulators"] - n_regulators
+            assert in_both == {"pairs": n_regulators, "regulators": 0}[split]
+    assert np.mean(gains["pairs"]) > 0.05
+    assert abs(np.mean(gains["regulators"])) < 0.03
+
+
+def test_a_split_that_is_none():
+    network, edges = planted()
+    with pytest.raises(ValueError, match=r"split='cells' must be one of \('regulators', 'pairs'\)"):
+        select_heads(network, edges, split="cells")
+    with pytest.raises(ValueError, match=r"held_out=1\.0 between 0 and 1"):
+        select_heads(network, edges, held_out=1.0)

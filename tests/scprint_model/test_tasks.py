@@ -55,7 +55,7 @@ def test_embed_writes_tokens_or_their_mean(small_model, few):
     token = embed(small_model, few, token="cell_type", key="X_type", encoded=encoded)
     np.testing.assert_array_equal(few.obsm["X_type"], encoded.embeddings[:, 2])
     assert not np.allclose(token, mean)
-    with pytest.raises(ValueError, match="token='tissue' is not one of 'mean', 'base', 'depth', 'cell_type'"):
+    with pytest.raises(ValueError, match="token='tissue' is not one of 'mean', 'all', 'base', 'depth', 'cell_type'"):
         embed(small_model, few, token="tissue", encoded=encoded)
 
 

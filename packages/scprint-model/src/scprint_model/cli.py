@@ -10,6 +10,11 @@ _COMMANDS = {
     "fit": "pre-train a model: scprint fit --config FILE (Lightning's options)",
     "finetune": "adapt a trained model to new labels, genes or batches",
     "gene-embeddings": "proteins to a table of gene embeddings (ESM2)",
+    "embed": "cell embeddings, into a copy of the file",
+    "annotate": "cell types and other labels, into a copy of the file; how right they are where the truth is known",
+    "denoise": "expected counts at a chosen depth",
+    "generate": "counts from cell embeddings, also mixed from those of different cells",
+    "network": "gene networks from attention, one a group of cells",
     "inspect": "what a checkpoint holds: sizes, genes, organisms, labels, options",
     "convert": "a published checkpoint to a model folder (safetensors)",
 }

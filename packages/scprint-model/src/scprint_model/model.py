@@ -5,6 +5,7 @@ Shapes: B cells, S genes of the context, T cell tokens, d model width, H heads, 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,7 @@ class ScPrint(nn.Module):
         lengths: Tensor | None = None,
         gene_bias: Tensor | None = None,
         capture_qk: bool = False,
+        classes: Iterable[str] | None = None,
     ) -> ScPrintOutput:
         """Encode the cells and predict the distribution of their counts.
 
@@ -206,12 +208,14 @@ class ScPrint(nn.Module):
             gene that attends.
         capture_qk
             Return each layer's queries and keys.
+        classes
+            Compute the logits of these classes alone; None: of all.
 
         Raises
         ------
         ValueError
-            When shapes do not fit, both `depth_multiplier` and `expected_total` are given, or `metacell` is
-            given to a model without such a token.
+            When shapes do not fit, both `depth_multiplier` and `expected_total` are given, `metacell` is given to a
+            model without such a token, or the model has no such class.
         """
         if depth_multiplier is not None and expected_total is not None:
             raise ValueError("depth_multiplier and expected_total both set the sum of the means: give one of them")
@@ -225,7 +229,7 @@ class ScPrint(nn.Module):
         if expected_total is None:
             expected_total = counts.sum(dim=-1) * multiplier
         parameters = self.expression_decoder(gene_tokens, total_counts, expected_total, real)
-        return ScPrintOutput(**self._cell_fields(self._squeeze(cells), queries_keys), **parameters._asdict())
+        return ScPrintOutput(**self._cell_fields(self._squeeze(cells), classes, queries_keys), **parameters._asdict())
 
     def encode(
         self,
@@ -239,6 +243,7 @@ class ScPrint(nn.Module):
         lengths: Tensor | None = None,
         gene_bias: Tensor | None = None,
         capture_qk: bool = False,
+        classes: Iterable[str] | None = None,
     ) -> CellEncoding:
         """Do as :meth:`forward` without the counts' distribution, which saves most of the last block."""
         total_counts = total_counts * (1.0 if depth_multiplier is None else depth_multiplier)
@@ -249,7 +254,7 @@ class ScPrint(nn.Module):
         cells, _, queries_keys = self._transform(
             cell_tokens, gene_tokens, scope, cells_only=not capture_qk, capture=capture_qk
         )
-        return CellEncoding(**self._cell_fields(self._squeeze(cells), queries_keys))
+        return CellEncoding(**self._cell_fields(self._squeeze(cells), classes, queries_keys))
 
     def generate(
         self,
@@ -260,6 +265,7 @@ class ScPrint(nn.Module):
         expected_total: Tensor | None = None,
         lengths: Tensor | None = None,
         gene_bias: Tensor | None = None,
+        classes: Iterable[str] | None = None,
     ) -> ScPrintOutput:
         """Predict the counts from the cell embeddings alone (the bottleneck task).
 
@@ -275,7 +281,7 @@ class ScPrint(nn.Module):
             at the input reads its depth token instead.
         expected_total
             (B,) what the predicted means sum to over these genes; None: `total_counts`.
-        lengths, gene_bias
+        lengths, gene_bias, classes
             As for :meth:`forward`.
 
         Returns
@@ -305,11 +311,14 @@ class ScPrint(nn.Module):
             cells = self._squeeze(cells)
         shared = total_counts if expected_total is None else expected_total
         parameters = self.expression_decoder(gene_tokens, total_counts, shared, real_genes(genes, lengths))
-        return ScPrintOutput(**self._cell_fields(cells, None), **parameters._asdict())
+        return ScPrintOutput(**self._cell_fields(cells, classes), **parameters._asdict())
 
-    def classify(self, cell_embeddings: Tensor) -> dict[str, Tensor]:
-        """(B, T, d) cell embeddings to the logits of each class's leaf labels."""
-        return {name: head(cell_embeddings[:, self.token_names.index(name)]) for name, head in self.class_heads.items()}
+    def classify(self, cell_embeddings: Tensor, classes: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """(B, T, d) cell embeddings to the logits of the leaf labels of all classes, or of these alone."""
+        names = tuple(self.class_heads if classes is None else classes)
+        if missing := [name for name in names if name not in self.class_heads]:
+            raise ValueError(f"classes {missing} are not of the model, which has {list(self.class_heads)}")
+        return {name: self.class_heads[name](cell_embeddings[:, self.token_names.index(name)]) for name in names}
 
     def _gene_tokens(self, genes: Tensor, counts: Tensor, mask: Tensor | None) -> Tensor:
         """(B, S, d): which gene, where it lies, how much of it."""
@@ -376,12 +385,14 @@ class ScPrint(nn.Module):
             tokens[at] = bottleneck(tokens[at])
         return torch.stack(tokens, dim=1)
 
-    def _cell_fields(self, cells: Tensor, queries_keys: tuple[QueriesKeys, ...] | None) -> dict[str, Any]:
+    def _cell_fields(
+        self, cells: Tensor, classes: Iterable[str] | None, queries_keys: tuple[QueriesKeys, ...] | None = None
+    ) -> dict[str, Any]:
         return {
             "cell_embeddings": cells,
             "token_names": self.token_names,
             "cell_embedding": cells.mean(dim=1),
-            "class_logits": self.classify(cells),
+            "class_logits": self.classify(cells, classes),
             "queries_keys": queries_keys,
         }
 

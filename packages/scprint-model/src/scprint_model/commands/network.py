@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jsonargparse
 import pandas as pd
 
 from grnndata.atomic import atomic_path
+from scprint_model.commands.lines import lines
 from scprint_model.networks.attention import Normalize
 from scprint_model.networks.plan import Attention, Step
+from scprint_model.networks.select import Split
+
+if TYPE_CHECKING:
+    from scprint_model.networks import HeadSelection
 
 
 def network(
@@ -20,7 +25,7 @@ def network(
     *,
     model: str = "bundled",
     groupby: str | None = None,
-    group: list[str] | None = None,
+    group: list[str] | str | None = None,
     genes: str = "variable",
     n_genes: int = 3000,
     across: bool | None = None,
@@ -34,7 +39,9 @@ def network(
     sparsify: int | None = None,
     steps: list[Step] | None = None,
     stability: int = 0,
+    permutations: int = 0,
     truth: Path | None = None,
+    split: Split = "regulators",
     edges: int | None = None,
     folder: Path | None = None,
     max_memory: float | None = None,
@@ -53,9 +60,9 @@ def network(
     model
         Folder, checkpoint or hub repository; see scprint inspect.
     groupby
-        Column of obs: one network for each of its values.
+        Column of obs: one network for each of its values; obs_names: one for each cell.
     group
-        Only these values of it.
+        Only this value of it, or these: '["a", "b"]'.
     genes
         variable, expressed, all, or a file with one gene a line.
     n_genes
@@ -82,9 +89,13 @@ def network(
         apc, symmetrise, maximum_spanning_tree, tmfg: done to each network, in order.
     stability
         Measure each edge's standard error with so many parts of the cells.
+    permutations
+        Measure each edge's p-value with so many networks of shuffled counts.
     truth
-        Table of edges (source, target), csv or parquet: select the heads that fit it, in the first group's cells, write
-        them beside the output as .heads.json, and use them.
+        Table of edges (source, target), csv or parquet: select the heads that fit it in the cells of the largest group,
+        write them beside the output as .heads.json, and use them.
+    split
+        Score the selected heads on other regulators than they were selected with, or on other pairs.
     edges
         Also write so many of each network's strongest edges beside the output, as .edges.csv.
     folder
@@ -98,22 +109,24 @@ def network(
     seed
         Of all draws.
     """
-    import anndata
-
     import grnndata
     from scprint_model.model import ScPrint
     from scprint_model.networks import HeadSelection, infer, select_heads
+    from scprint_model.networks.cells import cell_groups
     from scprint_model.networks.heads import Heads
+    from scprint_model.tasks.files import check_output, open_cells
 
-    if output.resolve() == input.resolve():
-        raise ValueError(f"{output} is the input, which is not overwritten: choose another output")
-    adata = anndata.read_h5ad(input)
-    network_model = ScPrint.from_pretrained(model).to(device)
-    listed = genes if genes in ("variable", "expressed", "all") else _lines(Path(genes), "genes")
+    check_output(input, output)
+    if truth is not None and heads != "mean":
+        raise ValueError(f"truth= selects the heads, and heads={heads!r} names them: give one of the two")
+    listed = genes if genes in ("variable", "expressed", "all") else lines(Path(genes), "genes")
     chosen_heads: Heads = heads if heads in ("mean", "max", "all") else HeadSelection.load(heads)  # type: ignore[assignment]
-    allowed = None if regulators is None else _lines(regulators, "regulators")
+    allowed = None if regulators is None else lines(regulators, "regulators")
+    known = None if truth is None else _table(truth)
+    adata = open_cells(input)
+    network_model = ScPrint.from_pretrained(model).to(device)
     # one value that was asked for is one network, not a named one of several
-    which = group[0] if group is not None and len(group) == 1 else group
+    which = group[0] if isinstance(group, list) and len(group) == 1 else group
     inputs: dict[str, Any] = {
         "n_genes": n_genes,
         "context": context,
@@ -123,21 +136,18 @@ def network(
     }
     inputs |= {"batch_size": batch_size, "max_memory": max_memory}
     written = [str(output)]
-    if truth is not None:
-        if heads != "mean":
-            raise ValueError(f"truth= selects the heads, and heads={heads!r} names them: give one of the two")
-        first = which
-        if groupby is not None and not isinstance(which, str):
-            first = (which or sorted(adata.obs[groupby].dropna().astype(str).unique()))[0]
+    if known is not None:
+        groups = cell_groups(adata, groupby, which)
+        largest = max(groups, key=lambda name: len(groups[name])) if groupby is not None else None
         stack = infer(
-            network_model, adata, groupby=groupby, group=first, genes=listed, heads="all", layers=layers, **inputs
+            network_model, adata, groupby=groupby, group=largest, genes=listed, heads="all", layers=layers, **inputs
         )
-        chosen_heads = select_heads(stack, _table(truth), seed=seed)
+        chosen_heads = select_heads(stack, known, split=split, seed=seed)
         del stack
         layers = None
         beside = output.with_suffix(".heads.json")
         chosen_heads.save(beside)
-        written.append(f"{beside} ({len(chosen_heads.heads)} heads, {_scores(chosen_heads.scores)})")
+        written.append(f"{beside} ({len(chosen_heads.heads)} heads, {_scores(chosen_heads)})")
     found = infer(
         network_model,
         adata,
@@ -152,6 +162,7 @@ def network(
         sparsify=sparsify,
         steps=steps or (),
         stability=stability,
+        permutations=permutations,
         folder=folder,
         **inputs,
     )
@@ -176,23 +187,15 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _lines(path: Path, what: str) -> list[str]:
-    if not path.is_file():
-        raise ValueError(f"{what}={str(path)!r} is no file with one gene a line, nor another choice that there is")
-    names = path.read_text(encoding="utf-8").split()
-    if not names:
-        raise ValueError(f"{path} names no {what}")
-    return names
-
-
 def _table(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
     return pd.read_csv(path, sep=None, engine="python")  # commas or tabs
 
 
-def _scores(scores: dict[str, float]) -> str:
+def _scores(selection: HeadSelection) -> str:
+    scores = selection.scores
     return (
-        f"average precision on held-out regulators {scores['held_out_ap']:.4f}, all heads "
+        f"average precision on held-out {selection.split} {scores['held_out_ap']:.4f}, all heads "
         f"{scores['held_out_ap_all_heads']:.4f}, by chance {scores['held_out_prevalence']:.4f}"
     )

@@ -21,11 +21,16 @@ from scprint_model.genes import SharedGenes, most_variable
 
 logger = logging.getLogger(__name__)
 
+#: What `groupby` names the cells themselves by.
+CELLS = "obs_names"
+
 type Genes = Literal["variable", "expressed", "all"] | Sequence[str]
 
 
 def cell_groups(adata: AnnData, groupby: str | None, group: str | Sequence[str] | None) -> dict[str, np.ndarray]:
     """Return the positions of the cells of each network, by its name; ``""`` where there are no groups.
+
+    ``groupby="obs_names"`` makes every cell a group, unless there is a column of that name.
 
     Raises
     ------
@@ -37,6 +42,13 @@ def cell_groups(adata: AnnData, groupby: str | None, group: str | Sequence[str] 
             raise ValueError(f"group={group!r} needs groupby: the column of obs which names the cells' groups")
         return {"": np.arange(adata.n_obs)}
     obs = obs_table(adata)
+    if group is not None and not len(group):
+        raise ValueError(f"group={group!r} names no group: leave it out for all of {groupby!r}")
+    if single_cells(adata, groupby):
+        if not obs.index.is_unique:
+            raise ValueError("names of cells repeat, so they name no group: call adata.obs_names_make_unique()")
+        cells = {str(name): np.array([i]) for i, name in enumerate(obs.index)}
+        return cells if group is None else {name: cells[name] for name in _present(group, list(cells), "the name")}
     if groupby not in obs:
         near = get_close_matches(groupby, list(map(str, obs.columns)), n=3, cutoff=0.4)
         raise ValueError(
@@ -45,40 +57,54 @@ def cell_groups(adata: AnnData, groupby: str | None, group: str | Sequence[str] 
     named = obs[groupby].notna().to_numpy()
     values = obs[groupby].astype(str).to_numpy()
     there = sorted(set(values[named]))
-    wanted = there if group is None else [group] if isinstance(group, str) else list(map(str, group))
+    wanted = there if group is None else _present(group, there, groupby)
+    return {name: np.flatnonzero(named & (values == name)) for name in wanted}
+
+
+def single_cells(adata: AnnData, groupby: str | None) -> bool:
+    """Return whether every cell is a group of its own."""
+    return groupby == CELLS and CELLS not in obs_table(adata)
+
+
+def _present(group: str | Sequence[str], there: list[str], groupby: str) -> list[str]:
+    """Return the groups that were asked for, or raise ValueError with the names near one that is not there."""
+    wanted = [group] if isinstance(group, str) else list(map(str, group))
     for name in wanted:
         if name not in there:
             near = get_close_matches(name, there, n=3, cutoff=0.4)
             hint = f"near ones: {near}" if near else f"there are {there[:12]}"
             raise ValueError(f"no cell has {groupby} = {name!r}; {hint}")
-    return {name: np.flatnonzero(named & (values == name)) for name in wanted}
+    return wanted
 
 
-def drop_empty_cells(groups: dict[str, np.ndarray], per_cell: np.ndarray, n_cells: int | None, seed: int) -> dict[
-    str, np.ndarray
-]:  # fmt: skip
+def drop_empty_cells(
+    groups: dict[str, np.ndarray], per_cell: np.ndarray, n_cells: int | None, seed: int, *, least: int = 2
+) -> dict[str, np.ndarray]:
     """Return the groups without cells that have no count, and at most `n_cells` of each, drawn at random.
 
-    Groups with fewer than 2 cells are left out and named in the log.
+    Groups with fewer than `least` cells are left out and named in the log.
 
     Raises
     ------
     ValueError
-        When no group has 2 cells.
+        When no group has so many cells, or `n_cells` is fewer.
     """
+    if n_cells is not None and n_cells < least:
+        raise ValueError(f"n_cells={n_cells} is too few: a network of a group needs at least {least} cells")
     kept = {name: cells[per_cell[cells] > 0] for name, cells in groups.items()}
     n_empty = sum(map(len, groups.values())) - sum(map(len, kept.values()))
     if n_empty:
         logger.warning("%d cells have no count of a gene that the model knows: they are left out", n_empty)
-    small = {name: len(cells) for name, cells in kept.items() if len(cells) < 2}
+    small = {name: len(cells) for name, cells in kept.items() if len(cells) < least}
     if len(small) == len(kept):
         sizes = next(iter(small.values())) if len(small) == 1 else small
         raise ValueError(
-            f"a network needs at least 2 cells, this group has {sizes}"
+            f"a network needs at least {least} cells, this group has {sizes}"
             + (f" beside {n_empty} without any count" if n_empty else "")
+            + ("; networks of single cells are groupby='obs_names'" if not n_empty and least > 1 else "")
         )
     if small:
-        logger.warning("no network of groups with fewer than 2 cells: %s", small)
+        logger.warning("no network of groups with fewer than %d cells: %s", least, small)
     result = {}
     for name, cells in kept.items():
         if name not in small:
@@ -99,6 +125,8 @@ def choose_genes(known: AnnData, genes: Genes, n_genes: int) -> np.ndarray:
     """
     if isinstance(genes, str):
         if genes == "variable":
+            if known.n_obs < 2:
+                raise ValueError("genes do not vary in one cell: take genes='expressed', or a list")
             at = known.var_names.get_indexer(pd.Index(most_variable(known, n_genes)))
         elif genes == "expressed":
             at = _most_expressed(known, n_genes)
@@ -120,6 +148,14 @@ def choose_genes(known: AnnData, genes: Genes, n_genes: int) -> np.ndarray:
     if len(at) < 2:
         raise ValueError(f"a network needs at least 2 genes, here are {len(at)}: choose more, or other cells")
     return np.asarray(at)
+
+
+def used_cells(adata: AnnData, groups: dict[str, np.ndarray]) -> tuple[AnnData, np.ndarray, dict[str, np.ndarray]]:
+    """Read the cells that any group has: (these cells, their positions in the data, each group's among these)."""
+    numbers = np.unique(np.concatenate(list(groups.values())))
+    in_memory = not adata.isbacked and isinstance(adata.X, (np.ndarray, sparse.spmatrix, sparse.sparray))
+    used = adata if in_memory and len(numbers) == adata.n_obs else adata[numbers].to_memory()
+    return used, numbers, {name: np.searchsorted(numbers, cells) for name, cells in groups.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,15 +186,22 @@ class NetworkCells:
 
     @classmethod
     def build(
-        cls, adata: AnnData, shared: SharedGenes, at: np.ndarray, cells: np.ndarray, context: int | None, seed: int
+        cls,
+        adata: AnnData,
+        shared: SharedGenes,
+        at: np.ndarray,
+        cells: np.ndarray,
+        numbers: np.ndarray,
+        context: int | None,
+        seed: int,
     ) -> NetworkCells:
-        """Take genes, positions `at` among the shared ones, and cells of the data."""
+        """Take genes, positions `at` among the shared ones, and cells of the data, which are called `numbers`."""
         part = adata[cells]
         return cls(
             counts=shared.counts(part, at),
             total_counts=total_counts(part),
             genes=np.asarray(shared.index[shared.columns[at]]),
-            numbers=cells,
+            numbers=numbers,
             context=min(context or len(at), len(at)),
             seed=seed,
         )

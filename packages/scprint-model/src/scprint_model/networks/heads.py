@@ -28,6 +28,8 @@ class HeadSelection:
         What is known of their fit, by name; see `scprint_model.networks.select_heads`.
     truth
         Name of the ground truth.
+    split
+        What `scores` are of, and the classifier did not see: other ``"regulators"``, or other ``"pairs"``.
     """
 
     heads: tuple[Head, ...]
@@ -35,6 +37,7 @@ class HeadSelection:
     n_heads: int
     scores: dict[str, float] = field(default_factory=dict)
     truth: str = ""
+    split: str = ""
 
     def save(self, path: Path | str) -> None:
         """Write a JSON file, for example beside the model's weights; atomic."""

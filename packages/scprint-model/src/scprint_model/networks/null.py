@@ -1,0 +1,49 @@
+"""How often an edge as strong comes out of cells in which genes no longer vary together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+
+from scprint_model.networks.cells import NetworkCells
+
+
+def shuffled_counts(cells: NetworkCells, rng: np.random.Generator) -> NetworkCells:
+    """Return the cells with each gene's counts dealt among them anew, apart from every other gene's.
+
+    How often a gene is expressed, and how much, stays; which genes are expressed together does not. A cell's total
+    count changes by what its genes' counts change.
+    """
+    by_gene = sparse.csc_matrix(cells.counts)
+    n_cells = by_gene.shape[0]
+    dealt = [rng.permutation(n_cells)[:n] for n in np.diff(by_gene.indptr)]
+    rows = np.concatenate(dealt) if dealt else by_gene.indices
+    counts = sparse.csr_matrix(sparse.csc_matrix((by_gene.data, rows, by_gene.indptr), shape=by_gene.shape))
+    counts.sort_indices()
+    before, after = (np.asarray(part.sum(axis=1), dtype=np.float64).ravel() for part in (cells.counts, counts))
+    totals = np.maximum(cells.total_counts - before + after, after)
+    return replace(cells, counts=counts, total_counts=totals.astype(np.float32))
+
+
+class Exceedances:
+    """Counts the networks in which an edge is at least as strong as in the one that was observed.
+
+    Notes
+    -----
+    The observed network counts as one of them: Phipson & Smyth 2010, "Permutation p-values should never be zero".
+    """
+
+    def __init__(self, observed: np.ndarray) -> None:
+        self._observed = observed
+        self._n, self._as_strong = 1, np.ones(observed.shape, dtype=np.int32)
+
+    def add(self, network: np.ndarray) -> None:
+        """Compare another network; it is not kept."""
+        self._n += 1
+        self._as_strong += network >= self._observed
+
+    def p_values(self) -> np.ndarray:
+        """Return the share of networks that were as strong, float32, of the shape of a network."""
+        return self._as_strong.astype(np.float32) / np.float32(self._n)

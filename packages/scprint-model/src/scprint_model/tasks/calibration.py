@@ -1,0 +1,268 @@
+"""How right predicted labels are where the truth is known, and what their confidence is worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from scdataloader import LabelSpace
+from scdataloader.counts import obs_table
+from scdataloader.labels import SUFFIX, label_column
+from scdataloader.ontology import CLASS_SCOPES, ancestors, current_term, is_unknown, standard_label
+from scprint_model.tasks.annotate import UNKNOWN
+from scprint_model.tasks.coarsen import OTHER
+
+_PREFIX = "predicted_"
+_CONFIDENCE = "_confidence"
+#: Ends of the columns that `annotate` makes of a class beside its own.
+_ENDS = ("", "_coarse", "_vote", "_coarse_vote")
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Scores of the predictions of one class.
+
+    Attributes
+    ----------
+    n_cells
+        Cells whose true label is given.
+    coverage
+        Of these, the share with a prediction other than ``"unknown"``. All that follows is of these.
+    accuracy
+        Share that is right.
+    macro_f1
+        Mean F1 of the true labels that occur. A wrong prediction counts against each of them that it is or lies under.
+    expected_calibration_error
+        Mean distance between confidence and accuracy over the bins of `reliability`, weighted by their cells.
+    n_coarse
+        Cells whose prediction is right and lies under the true label, which says less.
+    n_beyond
+        Of all cells with a true label, those whose label none fits that there is to choose from: they cannot be right.
+        None where the model's label space is not given.
+    reliability
+        A row a bin of confidence that has cells: from ``low`` to below ``high``, ``n_cells``, mean ``confidence``,
+        ``accuracy``; then what `annotate` would give with ``abstain=low``: ``coverage_above``, ``accuracy_above``.
+    """
+
+    n_cells: int
+    coverage: float
+    accuracy: float
+    macro_f1: float
+    expected_calibration_error: float
+    n_coarse: int
+    n_beyond: int | None
+    reliability: pd.DataFrame = field(repr=False)
+
+    def __str__(self) -> str:
+        beyond = f"; no label to choose from fits the true one of {_cells(self.n_beyond)}" if self.n_beyond else ""
+        coarse = f" ({_cells(self.n_coarse)} under a coarser true label)" if self.n_coarse else ""
+        if not self.coverage:
+            return f"of {_cells(self.n_cells)} with a true label none got one{beyond}"
+        return (
+            f"accuracy {self.accuracy:.3f}{coarse}, macro F1 {self.macro_f1:.3f}, expected calibration error "
+            f"{self.expected_calibration_error:.3f} over the {self.coverage:.1%} of {_cells(self.n_cells)} "
+            f"that got a label{beyond}"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON has it; what is not a number is None."""
+        scores = {name: value for name, value in asdict(self).items() if name != "reliability"}
+        scores = {name: None if value is None or math.isnan(value) else value for name, value in scores.items()}
+        return scores | {"reliability": self.reliability.to_dict("records")}
+
+
+def calibration(
+    predictions: AnnData | pd.DataFrame,
+    truth: pd.DataFrame | None = None,
+    *,
+    labels: LabelSpace | None = None,
+    bins: int = 10,
+) -> dict[str, Calibration]:
+    """Compare predicted labels with true ones.
+
+    Parameters
+    ----------
+    predictions
+        What `scprint_model.tasks.annotate` returned, or the data that it wrote to.
+    truth
+        Of the same cells: a class is scored where there is a column ``<class>_ontology_term_id`` or ``<class>``, of ids
+        or names. None: ``obs`` of the data. Cells whose label is missing, unknown or not understood are left out.
+    labels
+        The model's label space: says in which ontologies labels are looked up, and which classes are free text. None:
+        those of `scdataloader.ontology.CLASS_SCOPES`.
+    bins
+        Of the confidence, equally wide.
+
+    Returns
+    -------
+    Class, also ``<class>_coarse`` and ``<class>_vote`` where predicted, to its scores; empty without any truth.
+
+    Raises
+    ------
+    ValueError
+        When the cells are not the same, or there are no predictions.
+
+    Notes
+    -----
+    A prediction is right where it is the true label, or one lies under the other in the ontology: a true label that is
+    coarser asks for no more, and one that is finer than any leaf of the model is told as closely as it can be.
+    ``"other"`` is right where the true label is and lies under none of the coarser labels that were to choose from.
+    Expected calibration error: Guo et al., On calibration of modern neural networks, ICML 2017, equation 3.
+
+    Examples
+    --------
+    >>> predicted = pd.DataFrame(
+    ...     {"predicted_sex_ontology_term_id": ["PATO:0000383", "PATO:0000384"], "predicted_sex_confidence": [0.9, 0.7]}
+    ... )
+    >>> print(calibration(predicted, pd.DataFrame({"sex": ["female", "female"]}))["sex"])
+    accuracy 0.500, macro F1 0.667, expected calibration error 0.400 over the 100.0% of 2 cells that got a label
+    """
+    if bins < 1:
+        raise ValueError(f"bins={bins} must be at least 1")
+    table = obs_table(predictions) if isinstance(predictions, AnnData) else predictions
+    if truth is None:
+        if not isinstance(predictions, AnnData):
+            raise ValueError("truth is needed where the predictions are a table: pass the obs that has the true labels")
+        truth = table
+    if not table.index.equals(truth.index):
+        raise ValueError(
+            f"the {len(table)} cells with predictions are not the {len(truth)} cells of the truth, in order"
+        )
+    scopes = _scopes(labels)
+    stems = [
+        name.removeprefix(_PREFIX).removesuffix(SUFFIX)
+        for name in map(str, table.columns)
+        if name.startswith(_PREFIX) and name.endswith(SUFFIX)
+    ]
+    if not stems:
+        raise ValueError(f"there is no column {_PREFIX}<class>{SUFFIX} among {list(table.columns)}: run annotate first")
+    scores = {}
+    for stem in stems:
+        column = _truth_of(stem, truth)
+        if column is None:
+            continue
+        name, values = column
+        said, confidence = table[f"{_PREFIX}{stem}{SUFFIX}"], table[f"{_PREFIX}{stem}{_CONFIDENCE}"]
+        true = _standard(values, scopes.get(name, CLASS_SCOPES.get(name, () if values.name == name else None)))
+        if (true != UNKNOWN).any():
+            model_labels = _choices(said) if "_coarse" in stem.removeprefix(name) else _leaves(labels, name)
+            scores[stem] = _score(said, confidence.to_numpy(np.float64), true, bins, model_labels)
+    return scores
+
+
+def _cells(n: int) -> str:
+    return f"{n:,} cell" if n == 1 else f"{n:,} cells"
+
+
+def _scopes(labels: LabelSpace | None) -> dict[str, tuple[str, ...] | None]:
+    return {} if labels is None else {name.removesuffix(SUFFIX): one.scope for name, one in labels.classes.items()}
+
+
+def _leaves(labels: LabelSpace | None, name: str) -> tuple[str, ...] | None:
+    classes = {} if labels is None else {one.removesuffix(SUFFIX): space for one, space in labels.classes.items()}
+    return classes[name].leaves if name in classes else None
+
+
+def _choices(said: pd.Series[Any]) -> tuple[str, ...] | None:
+    """Return the labels of a categorical column, with those that no cell got; None where it is another."""
+    if not isinstance(said.dtype, pd.CategoricalDtype):
+        return None
+    return tuple(str(label) for label in said.cat.categories.tolist() if label != UNKNOWN)
+
+
+def _truth_of(stem: str, truth: pd.DataFrame) -> tuple[str, pd.Series[Any]] | None:
+    """Return the class that the predictions are of, and the column of its true labels."""
+    for end in _ENDS:
+        name = stem.removesuffix(end)
+        column = label_column(truth.columns, name) if stem.endswith(end) else None
+        if column is not None:
+            return name, truth[column]
+    return None
+
+
+def _standard(values: pd.Series[Any], scope: tuple[str, ...] | None) -> np.ndarray:
+    """Return the term of each label, `UNKNOWN` where there is none."""
+    known: Mapping[object, str] = {
+        label: UNKNOWN if is_unknown(label) else standard_label(str(label), scope, suggest=False)[0]
+        for label in values.dropna().unique().tolist()
+    }
+    return np.array([known.get(label, UNKNOWN) for label in values.tolist()], dtype=object)
+
+
+def _score(
+    said: pd.Series[Any], confidence: np.ndarray, true: np.ndarray, bins: int, to_choose_from: tuple[str, ...] | None
+) -> Calibration:
+    given = true != UNKNOWN
+    answered = given & (said.astype(str).to_numpy() != UNKNOWN)
+    n_cells = int(given.sum())
+    said_codes, said_labels = pd.factorize(said.astype(str).to_numpy()[answered])
+    true_codes, true_labels = pd.factorize(true[answered])
+    named = [label for label in _choices(said) or () if label != OTHER]
+    how = np.array([[_fits(p, t, named) for t in true_labels] for p in said_labels], dtype=np.int64)
+    how = how.reshape(len(said_labels), len(true_labels))
+    cells = how[said_codes, true_codes]
+    together = np.zeros(how.shape)
+    np.add.at(together, (said_codes, true_codes), 1)
+    hits = (together * (how > 0)).sum(axis=0)
+    misses = (together * (how == 0)).sum(axis=0)
+    false = (how > 0).T @ (together * (how == 0)).sum(axis=1)
+    f1 = 2 * hits / (2 * hits + false + misses)
+    table = _reliability(confidence[answered], cells > 0, bins, n_cells)
+    distance = (table["confidence"] - table["accuracy"]).abs() * table["n_cells"]
+    n = int(answered.sum())
+    return Calibration(
+        n_cells=n_cells,
+        coverage=n / n_cells,
+        accuracy=float((cells > 0).mean()) if n else float("nan"),
+        macro_f1=float(f1.mean()) if n else float("nan"),
+        expected_calibration_error=float(distance.sum() / n) if n else float("nan"),
+        n_coarse=int((cells == 2).sum()),
+        n_beyond=None if to_choose_from is None else _n_beyond(true[given], to_choose_from, named),
+        reliability=table,
+    )
+
+
+def _n_beyond(true: np.ndarray, to_choose_from: tuple[str, ...], named: list[str]) -> int:
+    codes, labels = pd.factorize(true)
+    beyond = np.array([not any(_fits(said, label, named) for said in to_choose_from) for label in labels.tolist()])
+    return int(beyond[codes].sum())
+
+
+def _fits(said: str, true: str, named: list[str]) -> int:
+    """Return 0 where a prediction is wrong, 2 where it lies under the true label, else 1; see `calibration`."""
+    parts = true.split(",")
+    if said == OTHER:
+        return int(not any(part == label or label in ancestors(part) for part in parts for label in named))
+    said = current_term(said)
+    if said in (true, *parts):
+        return 1 if said == true else 2
+    if any(part in ancestors(said) for part in parts):
+        return 2
+    return int(any(said in ancestors(part) for part in parts))
+
+
+def _reliability(confidence: np.ndarray, right: np.ndarray, bins: int, n_cells: int) -> pd.DataFrame:
+    edges = np.arange(bins + 1) / bins
+    at = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)
+    rows = []
+    for i in np.unique(at):
+        here, above = at == i, at >= i
+        rows.append(
+            {
+                "low": float(edges[i]),
+                "high": float(edges[i + 1]),
+                "n_cells": int(here.sum()),
+                "confidence": float(confidence[here].mean()),
+                "accuracy": float(right[here].mean()),
+                "coverage_above": float(above.sum() / n_cells),
+                "accuracy_above": float(right[above].mean()),
+            }
+        )
+    columns = ["low", "high", "n_cells", "confidence", "accuracy", "coverage_above", "accuracy_above"]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,186 @@
+"""Counts from cell embeddings alone, also mixed from the embeddings of different cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from tqdm.auto import tqdm
+
+from scdataloader import GeneVocabulary
+from scdataloader.labels import SUFFIX
+from scprint_model.model import ScPrint
+from scprint_model.tasks.encode import EncodedCells, tables
+from scprint_model.tasks.predicted import Block, CountDistribution, collect
+
+
+def generate(
+    model: ScPrint,
+    cells: EncodedCells,
+    *,
+    genes: Sequence[str],
+    total_counts: float | np.ndarray,
+    names: Sequence[str] | None = None,
+    sample: bool = False,
+    uncertainty: bool = False,
+    batch_size: int = 32,
+    seed: int = 0,
+    out: Path | str | None = None,
+) -> AnnData:
+    """Predict the counts of cells from their embeddings.
+
+    Parameters
+    ----------
+    model
+        The one that embedded them.
+    cells
+        Of `scprint_model.tasks.encode`, or `mix`.
+    genes
+        Ids or symbols of the model's vocabulary; any, not only those that the cells were embedded with.
+    total_counts
+        What the expected counts of a cell sum to over these genes, extra zeros aside: one number, or one a cell. A
+        model with depth at the decoder is told it as the cell's depth.
+    names
+        Of the cells, for ``obs_names``.
+    sample, uncertainty, out
+        See `scprint_model.tasks.denoise`.
+    batch_size
+        Cells at a time. It changes nothing but speed and memory.
+    seed
+        Of the draws of `sample`.
+
+    Returns
+    -------
+    anndata.AnnData
+        ``X`` the expected or drawn counts, float32, shape (n_cells, n_genes), genes in the order asked for, under their
+        ids; ``var["symbol"]``.
+
+    Raises
+    ------
+    ValueError
+        When the model knows no such gene, a gene is named twice, or numbers of cells do not fit.
+
+    Notes
+    -----
+    scPRINT paper, Methods, "The bottleneck learning task".
+    """
+    vocabulary, _ = tables(model)
+    index = find_genes(vocabulary, genes)
+    n_cells = len(cells.embeddings)
+    totals = np.asarray(total_counts, dtype=np.float32)
+    if totals.ndim == 0:
+        totals = np.full(n_cells, totals)
+    if totals.shape != (n_cells,) or not (totals > 0).all():
+        raise ValueError(
+            f"total_counts must be positive, one number or one for each of the {n_cells} cells; it has the shape "
+            f"{totals.shape} and begins with {totals[:3].tolist()}"
+        )
+    if names is not None and len(names) != n_cells:
+        raise ValueError(f"names has {len(names)} names for {n_cells} cells")
+    device = next(model.parameters()).device
+    asked = torch.from_numpy(index).to(device)
+
+    def blocks() -> Iterator[Block]:
+        with tqdm(total=n_cells, desc="generating cells", unit="cell", disable=None) as bar:
+            for start in range(0, n_cells, batch_size):
+                rows = range(start, min(start + batch_size, n_cells))
+                embeddings = torch.from_numpy(np.ascontiguousarray(cells.embeddings[rows.start : rows.stop])).to(device)
+                depth = torch.from_numpy(totals[rows.start : rows.stop].copy()).to(device)
+                with torch.inference_mode():
+                    output = model.generate(asked.expand(len(rows), -1), embeddings, depth, classes=())
+                yield CountDistribution.of(output).block(rows, sample=sample, uncertainty=uncertainty, seed=seed)
+                bar.update(len(rows))
+
+    obs_names = [f"cell {i}" for i in range(n_cells)] if names is None else list(names)
+    obs = pd.DataFrame({"total_counts": totals}, index=pd.Index(obs_names))
+    told = {"generated": {"sampled": sample, "seed": seed}}
+    return collect(blocks(), obs, gene_rows(vocabulary, index), uns=told, out=out)
+
+
+def mix(cells: EncodedCells, facets: Mapping[str, EncodedCells | np.ndarray]) -> EncodedCells:
+    """Replace some tokens of cells by those of others: the same cells, in the disease, tissue, … of these.
+
+    Parameters
+    ----------
+    cells
+        Whose other tokens stay.
+    facets
+        Name of a token, such as ``"disease"``, to whose is taken: the mean over other cells, of `encode` by the same
+        model; or an array of shape (d,), or (n_cells, d).
+
+    Returns
+    -------
+    EncodedCells
+        Without class logits.
+
+    Raises
+    ------
+    ValueError
+        When there is no such token, or shapes do not fit.
+
+    Notes
+    -----
+    A mixture need not be like any cell that the model has seen: what it gives is a hypothesis. scPRINT paper, Methods,
+    "The bottleneck learning task".
+    """
+    places = {name.removesuffix(SUFFIX): i for i, name in enumerate(cells.token_names)}
+    embeddings = cells.embeddings.copy()
+    for name, source in facets.items():
+        place = places.get(name.removesuffix(SUFFIX))
+        if place is None:
+            raise ValueError(f"there is no token {name!r}: the cells have {list(places)}")
+        if isinstance(source, EncodedCells):
+            if source.token_names != cells.token_names:
+                raise ValueError(
+                    f"the cells for {name!r} have other tokens, {list(source.token_names)}: another model?"
+                )
+            source = source.embeddings[:, place].mean(axis=0)
+        fits = {(embeddings.shape[2],), (len(embeddings), embeddings.shape[2])}
+        if source.shape not in fits:
+            raise ValueError(f"{name!r} has the shape {source.shape}, which is none of {sorted(fits)}")
+        embeddings[:, place] = source
+    return replace(cells, embeddings=embeddings, class_logits={})
+
+
+def find_genes(vocabulary: GeneVocabulary, genes: Sequence[str]) -> np.ndarray:
+    """Return the vocabulary index of genes by id or symbol, int64, in their order.
+
+    Raises
+    ------
+    ValueError
+        When there is none, one is unknown or named twice, or a symbol is of several genes.
+    """
+    names = [str(gene) for gene in genes]
+    if not names:
+        raise ValueError("genes names no gene")
+    index = vocabulary.index(names)
+    symbols: dict[str, list[int]] = {}
+    for i, symbol in enumerate(vocabulary.symbols):
+        symbols.setdefault(symbol, []).append(i)
+    for place in np.flatnonzero(index < 0):
+        of = symbols.get(names[place], [])
+        if len(of) > 1:
+            raise ValueError(
+                f"the symbol {names[place]!r} is of {[vocabulary.ids[i] for i in of[:3]]}: name the gene by its id"
+            )
+        index[place] = of[0] if of else -1
+    unknown = [name for name, i in zip(names, index, strict=True) if i < 0]
+    if unknown:
+        raise ValueError(
+            f"{len(unknown)} of {len(names)} genes are not known to the model, such as {unknown[:3]}; its genes are "
+            f"named like {vocabulary.ids[0]!r} or {vocabulary.symbols[0]!r}"
+        )
+    if len(np.unique(index)) < len(index):
+        raise ValueError(f"{len(index) - len(np.unique(index))} of the {len(index)} genes are named twice")
+    return index
+
+
+def gene_rows(vocabulary: GeneVocabulary, index: np.ndarray) -> pd.DataFrame:
+    """Return ``var`` of genes of a vocabulary: ids, with their symbols."""
+    ids = pd.Index([vocabulary.ids[i] for i in index])
+    return pd.DataFrame({"symbol": [vocabulary.symbols[i] for i in index]}, index=ids)

@@ -1,0 +1,378 @@
+"""Labels of cells: hand-worked cases, and scores of scikit-learn."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from anndata import AnnData
+from scipy.special import expit
+from sklearn.metrics import accuracy_score, f1_score
+
+from scdataloader import LabelSpace
+from scdataloader.labels import LabelClass
+from scdataloader.ontology import term_name
+from scprint_model import ModelConfig, ScPrint
+from scprint_model.losses.hierarchical import hierarchical_loss
+from scprint_model.tasks import EncodedCells, annotate, calibration
+from scprint_model.tasks.coarsen import OTHER, coarse_labels
+
+CD4, CD8, B_CELL, HEPATOCYTE = "CL:0000624", "CL:0000625", "CL:0000236", "CL:0000182"
+T_CELL, LYMPHOCYTE, LEUKOCYTE = "CL:0000084", "CL:0000542", "CL:0000738"
+TERMS = [CD4, CD8, B_CELL, HEPATOCYTE]
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A model of two classes, whose network is never run: four cell types, of which two are T cells, and batches."""
+    labels = LabelSpace(
+        {
+            "cell_type_ontology_term_id": LabelClass.from_terms([*TERMS, T_CELL], ("CL",)),
+            "batch": LabelClass.from_terms(["one", "two"], ()),
+        }
+    )
+    assert labels.classes["cell_type_ontology_term_id"].leaves == (HEPATOCYTE, B_CELL, CD4, CD8)
+    config = ModelConfig(n_genes=5, d_model=16, n_layers=1, n_heads=2, class_sizes=labels.sizes)
+    model = ScPrint(config, gene_positions=torch.arange(5)).eval()
+    model.label_space = labels
+    model.vocabulary = object()
+    return model
+
+
+def encoded_of(logits, batch=None, empty=None):
+    """What `encode` would give; columns of the logits: hepatocyte, B cell, CD4, CD8."""
+    logits = np.asarray(logits, dtype=np.float32)
+    n = len(logits)
+    return EncodedCells(
+        np.zeros((n, 4, 16), np.float32),
+        ("base", "depth", "cell_type_ontology_term_id", "batch"),
+        {
+            "cell_type_ontology_term_id": logits,
+            "batch": np.tile(np.float32([1, 0]), (n, 1)) if batch is None else np.asarray(batch, np.float32),
+        },
+        np.zeros(n, bool) if empty is None else np.asarray(empty),
+    )
+
+
+def cells(n, **obs):
+    return AnnData(obs=pd.DataFrame(obs, index=[f"cell {i}" for i in range(n)]))
+
+
+def test_the_next_best_labels(model):
+    data = cells(2)
+    predicted = annotate(model, data, top_k=3, encoded=encoded_of([[0, 2, 1, -1], [40, 50, 30, 60]], [[0, 3], [2, 1]]))
+    assert predicted["predicted_cell_type_ontology_term_id"].tolist() == [
+        B_CELL,
+        CD8,
+    ]  # not the first of equal sigmoids
+    assert predicted["predicted_cell_type_2_ontology_term_id"].tolist() == [CD4, B_CELL]
+    assert predicted["predicted_cell_type_3"].tolist() == ["hepatocyte", "hepatocyte"]
+    np.testing.assert_allclose(predicted["predicted_cell_type_2_confidence"], expit([1, 50]), rtol=1e-6)
+    assert predicted["predicted_batch"].tolist() == ["two", "one"]
+    assert predicted["predicted_batch_2"].tolist() == ["one", "two"]
+    assert "predicted_batch_3" not in predicted  # there are two
+    assert data.obs.columns.tolist() == predicted.columns.tolist()
+    assert len(predicted.columns) == 3 * (3 + 2)
+
+
+def test_all_probabilities_with_their_labels(model):
+    data = cells(3)
+    logits = np.float32([[0, 2, 1, -1], [4, 5, 3, 6], [1, 1, 1, 1]])
+    annotate(
+        model, data, classes=["cell_type"], probabilities=True, encoded=encoded_of(logits, empty=[False, False, True])
+    )
+    np.testing.assert_allclose(data.obsm["predicted_cell_type"], [*expit(logits[:2]), np.zeros(4)], rtol=1e-6)
+    assert data.obsm["predicted_cell_type"].dtype == np.float32
+    labels = data.uns["predicted_cell_type"]
+    assert labels["ontology_term_ids"].tolist() == [HEPATOCYTE, B_CELL, CD4, CD8]
+    assert labels["names"].tolist() == [term_name(term) for term in labels["ontology_term_ids"]]
+    assert list(data.obsm) == ["predicted_cell_type"]
+
+
+def test_nothing_is_kept_that_nobody_asked_for(model):
+    data = cells(1)
+    annotate(model, data, encoded=encoded_of([[0, 2, 1, -1]]))
+    assert not data.obsm
+    assert not data.uns
+
+
+def test_coarser_labels_by_hand(model):
+    # two T cells of logit 1 together: log(2e) = 1.69, more than the B cell's 1.5
+    data = cells(2)
+    predicted = annotate(
+        model,
+        data,
+        classes=["cell_type"],
+        coarsen={"cell_type": ["T cell", B_CELL]},
+        top_k=2,
+        probabilities=True,
+        encoded=encoded_of([[0, 1.5, 1, 1], [2, 1, 0, 0]]),
+    )
+    assert predicted["predicted_cell_type"].tolist() == ["B cell", "hepatocyte"]
+    assert predicted["predicted_cell_type_coarse"].tolist() == ["T cell", OTHER]
+    assert predicted["predicted_cell_type_coarse_ontology_term_id"].tolist() == [T_CELL, OTHER]
+    assert predicted["predicted_cell_type_coarse_2"].tolist() == ["B cell", "B cell"]
+    np.testing.assert_allclose(
+        predicted["predicted_cell_type_coarse_confidence"], expit([np.log(2 * np.e), 2]), rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        data.obsm["predicted_cell_type_coarse"],
+        expit([[1 + np.log(2), 1.5, 0], [np.log(2), 1, 2]]),
+        rtol=1e-6,
+    )
+    assert data.uns["predicted_cell_type_coarse"]["names"].tolist() == ["T cell", "B cell", "other"]
+
+
+def test_coarser_labels_are_what_the_training_loss_has(model):
+    space = model.label_space.classes["cell_type_ontology_term_id"]
+    logits = np.random.default_rng(0).normal(scale=3, size=(6, 4))
+    coarse = coarse_labels(space, [T_CELL], "cell_type").logits(logits)[:, 0]
+    # the loss of the label "T cell": that term as the positive, hepatocyte and B cell as negatives, of 4 + 1 entries
+    for i, own in enumerate(coarse):
+        loss = hierarchical_loss(
+            torch.from_numpy(logits[i : i + 1]), torch.tensor([4]), torch.from_numpy(space.descendants.toarray())
+        )
+        by_hand = (-np.log(expit(own)) - np.log(expit(-logits[i, :2])).sum()) / 5
+        np.testing.assert_allclose(float(loss), by_hand, rtol=1e-9)
+
+
+def test_terms_that_the_model_never_saw_gather_what_lies_under_them(model):
+    space = model.label_space.classes["cell_type_ontology_term_id"]
+    assert LYMPHOCYTE not in space.parents
+    gathered = coarse_labels(space, ["lymphocyte", "hepatocyte"], "cell_type")
+    assert gathered.ids == (LYMPHOCYTE, HEPATOCYTE)  # nothing is left for another
+    assert [leaves.tolist() for leaves in gathered.leaves] == [[1, 2, 3], [0]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"cell_type": ["T cell", "lymphocyte"]}, r"T cell \(CL:0000084\) is lymphocyte \(CL:0000542\) too"),
+        ({"cell_type": ["lymphocyte", CD4]}, r"\(CL:0000624\) is lymphocyte"),
+        ({"cell_type": ["neuron"]}, r"none of the model's 4 labels of .* is neuron \(CL:0000540\)"),
+        ({"cell_type": ["T cll"]}, "'T cll' is no term or name of CL; nearest: .*T cell"),
+        ({"cell_type": "T cell"}, r"must list labels, such as"),
+        ({"cell_type": []}, r"must list labels, such as"),
+        ({"batch": ["one"]}, "labels of class 'batch' are free text"),
+        ({"sex": ["male"]}, r"classes \['sex'\] are not of the model"),
+    ],
+)
+def test_impossible_coarser_labels(model, asked, message):
+    with pytest.raises(ValueError, match=message):
+        annotate(model, cells(1), coarsen=asked, encoded=encoded_of([[0, 1, 2, 3]]))
+
+
+def test_low_confidence_becomes_unknown(model):
+    predicted = annotate(
+        model, cells(3), abstain=0.6, top_k=2, encoded=encoded_of([[0, 2, 1, -1], [0.3, 0, 0, 0], [-3, -1, -2, 4]])
+    )
+    assert predicted["predicted_cell_type"].tolist() == ["B cell", "unknown", term_name(CD8)]
+    assert predicted["predicted_cell_type_ontology_term_id"].tolist() == [B_CELL, "unknown", CD8]
+    np.testing.assert_allclose(predicted["predicted_cell_type_confidence"], expit([2, 0.3, 4]), rtol=1e-6)
+    assert predicted["predicted_cell_type_2_ontology_term_id"].tolist() == [CD4, B_CELL, B_CELL]  # for looking up
+    exact = annotate(model, cells(1), abstain=0.5, encoded=encoded_of([[-1, -1, 0, -1]]))
+    assert exact["predicted_cell_type_ontology_term_id"].tolist() == [CD4]  # not lower
+
+
+def test_clusters_vote_by_mean_probability(model):
+    clusters = ["a", "a", "a", None, "b", "c"]
+    logits = [[0, 2, -9, -9], [0, -2, 1, -9], [0, -2, 1, -9], [3, 0, 0, 0], [9, 9, 9, 9], [0, 0, 0, 1]]
+    data = cells(6, cluster=clusters)
+    predicted = annotate(
+        model,
+        data,
+        classes=["cell_type"],
+        vote="cluster",
+        abstain=0.55,
+        encoded=encoded_of(logits, empty=[False, False, False, False, True, False]),
+    )
+    mean = expit(np.array(logits[:3])).mean(axis=0)
+    assert mean.argmax() == 0  # hepatocyte is nobody's best: 0.5 in each; B cell 0.37, CD4 0.49
+    assert predicted["predicted_cell_type_ontology_term_id"].tolist()[:3] == [B_CELL, CD4, CD4]
+    # 0.5 is too little to answer; a cell without a cluster keeps its own; nobody could vote in b
+    assert predicted["predicted_cell_type_vote"].tolist() == [*["unknown"] * 3, "hepatocyte", "unknown", term_name(CD8)]
+    np.testing.assert_allclose(
+        predicted["predicted_cell_type_vote_confidence"], [0.5, 0.5, 0.5, expit(3), 0, expit(1)], rtol=1e-6
+    )
+    voted = annotate(model, data, classes=["cell_type"], vote="cluster", encoded=encoded_of(logits))
+    assert voted["predicted_cell_type_vote"].tolist()[:3] == ["hepatocyte"] * 3
+    with pytest.raises(ValueError, match=r"vote='clusters': obs has no such column; near ones are \['cluster'\]"):
+        annotate(model, data, vote="clusters", encoded=encoded_of(logits))
+
+
+def test_an_empty_cell_takes_its_clusters_label_and_has_no_say(model):
+    logits = [[0, 2, 0, 0], [9, 0, 0, 0]]
+    data = cells(2, cluster=["a", "a"])
+    predicted = annotate(model, data, vote="cluster", encoded=encoded_of(logits, empty=[False, True]))
+    assert predicted["predicted_cell_type"].tolist() == ["B cell", "unknown"]
+    assert predicted["predicted_cell_type_vote"].tolist() == ["B cell", "B cell"]
+    np.testing.assert_allclose(predicted["predicted_cell_type_vote_confidence"], expit(2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [({"top_k": 0}, "top_k=0 must be at least 1"), ({"abstain": 40}, "abstain=40 is compared with confidences")],
+)
+def test_settings_out_of_range(model, setting, message):
+    with pytest.raises(ValueError, match=message):
+        annotate(model, cells(1), encoded=encoded_of([[0, 1, 2, 3]]), **setting)
+
+
+def predictions(said, confidence, name="cell_type"):
+    index = [f"cell {i}" for i in range(len(said))]
+    return pd.DataFrame(
+        {f"predicted_{name}_ontology_term_id": pd.Categorical(said), f"predicted_{name}_confidence": confidence},
+        index=index,
+    )
+
+
+def truth(labels, column="cell_type_ontology_term_id"):
+    return pd.DataFrame({column: labels}, index=[f"cell {i}" for i in range(len(labels))])
+
+
+def test_calibration_by_hand():
+    said = [CD4, CD4, B_CELL, "unknown", CD8, B_CELL]
+    true = [CD4, CD8, B_CELL, B_CELL, CD8, "unknown"]
+    confidence = [0.95, 0.85, 0.85, 0.1, 0.3, 0.9]
+    found = calibration(predictions(said, confidence), truth(true), bins=10)["cell_type"]
+    assert found.n_cells == 5
+    assert found.coverage == 4 / 5
+    assert found.accuracy == 3 / 4
+    # CD4: 1 right, 1 said wrongly: 2/3; CD8: 1 right, 1 missed: 2/3; B cell: 1
+    np.testing.assert_allclose(found.macro_f1, (2 / 3 + 2 / 3 + 1) / 3)
+    # bins: [.3, .4) 1 cell, all right, .3; [.8, .9) 2 cells, half right, .85; [.9, 1] 1 cell, right, .95
+    np.testing.assert_allclose(found.expected_calibration_error, (0.7 + 2 * 0.35 + 0.05) / 4)
+    table = found.reliability
+    np.testing.assert_allclose(table["low"], [0.3, 0.8, 0.9])
+    assert table["n_cells"].tolist() == [1, 2, 1]
+    np.testing.assert_allclose(table["confidence"], [0.3, 0.85, 0.95])
+    np.testing.assert_allclose(table["accuracy"], [1, 0.5, 1])
+    np.testing.assert_allclose(table["coverage_above"], [4 / 5, 3 / 5, 1 / 5])
+    np.testing.assert_allclose(table["accuracy_above"], [3 / 4, 2 / 3, 1])
+    assert found.n_coarse == 0
+    assert found.n_beyond is None
+    assert "accuracy 0.750, macro F1 0.778" in str(found)
+    assert "80.0% of 5 cells" in str(found)
+
+
+def test_abstaining_at_a_bin_gives_the_scores_of_the_table(model):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(300, 4)) * 2
+    true = truth(np.array([HEPATOCYTE, B_CELL, CD4, CD8])[(logits + rng.normal(size=(300, 4))).argmax(axis=1)])
+    every = calibration(annotate(model, cells(300), encoded=encoded_of(logits)), true)["cell_type"]
+    assert len(every.reliability) > 4
+    for row in every.reliability.to_dict("records"):
+        some = calibration(annotate(model, cells(300), abstain=row["low"], encoded=encoded_of(logits)), true)[
+            "cell_type"
+        ]
+        assert some.coverage == row["coverage_above"]
+        np.testing.assert_allclose(some.accuracy, row["accuracy_above"])
+
+
+def test_flat_labels_score_as_in_scikit_learn():
+    rng = np.random.default_rng(0)
+    true = rng.choice(TERMS, 200)
+    said = np.where(rng.random(200) < 0.6, true, rng.choice(TERMS, 200))
+    found = calibration(predictions(said, rng.random(200)), truth(true))["cell_type"]
+    np.testing.assert_allclose(found.accuracy, accuracy_score(true, said))
+    np.testing.assert_allclose(found.macro_f1, f1_score(true, said, average="macro"))
+
+
+def test_a_coarser_truth_asks_for_no_more():
+    # right: under T cell, under lymphocyte, itself; wrong: a hepatocyte is no leukocyte
+    said = [CD4, B_CELL, CD8, HEPATOCYTE]
+    true = [T_CELL, "lymphocyte", CD8, LEUKOCYTE]
+    found = calibration(predictions(said, [0.9] * 4), truth(true, "cell_type"))["cell_type"]
+    assert found.accuracy == 3 / 4
+    assert found.n_coarse == 2
+    assert "2 cells under a coarser true label" in str(found)
+    # the hepatocyte that is said wrongly counts against no other label; leukocyte itself is missed
+    np.testing.assert_allclose(found.macro_f1, 3 / 4)
+
+
+def test_a_wrong_label_counts_against_all_that_it_lies_under():
+    said = [CD4, CD4, HEPATOCYTE]
+    true = [T_CELL, HEPATOCYTE, HEPATOCYTE]  # T cell: 1 right, 1 said wrongly: 2/3; hepatocyte: 1 right, 1 missed: 2/3
+    found = calibration(predictions(said, [0.9] * 3), truth(true))["cell_type"]
+    np.testing.assert_allclose(found.macro_f1, 2 / 3)
+
+
+def test_truth_finer_than_the_model_and_beyond_it(model):
+    naive_cd4, neuron = "CL:0000895", "CL:0000540"
+    said, true = [CD4, CD8, CD4], [naive_cd4, naive_cd4, neuron]
+    found = calibration(predictions(said, [0.9] * 3), truth(true), labels=model.label_space)["cell_type"]
+    assert found.accuracy == 1 / 3
+    assert found.n_beyond == 1
+    assert "; no label to choose from fits the true one of 1 cell" in str(found)
+
+
+def test_several_terms_at_once_are_right_with_any_of_them():
+    said, true = [CD4, HEPATOCYTE], [f"{T_CELL},{B_CELL}", f"{T_CELL} || {B_CELL}"]
+    assert calibration(predictions(said, [0.9] * 2), truth(true))["cell_type"].accuracy == 1 / 2
+
+
+def test_coarse_and_voted_labels_have_scores_of_their_own(model):
+    data = cells(4, cluster=list("aabb"))
+    data.obs["cell_type"] = [term_name(CD4), "B cell", "hepatocyte", "hepatocyte"]
+    data.obs["batch"] = ["one", "two", "one", "three"]
+    annotate(
+        model,
+        data,
+        coarsen={"cell_type": [T_CELL, B_CELL]},
+        vote="cluster",
+        encoded=encoded_of([[0, 0, 0, 3], [0, 0, 0, 1], [5, 0, 0, 0], [0, 5, 0, 0]]),
+    )
+    scores = calibration(data, labels=model.label_space)
+    assert set(scores) == {
+        "cell_type", "cell_type_vote", "cell_type_coarse", "cell_type_coarse_vote", "batch", "batch_vote"
+    }  # fmt: skip
+    assert data.obs["predicted_cell_type_ontology_term_id"].tolist() == [CD8, CD8, HEPATOCYTE, B_CELL]
+    assert scores["cell_type"].accuracy == 1 / 4
+    assert data.obs["predicted_cell_type_coarse"].tolist() == ["T cell", "T cell", OTHER, "B cell"]
+    assert scores["cell_type_coarse"].accuracy == 2 / 4  # a CD4 cell is a T cell, a hepatocyte another
+    assert scores["cell_type"].n_beyond == scores["cell_type_coarse"].n_beyond == 0
+    without_b_cells = calibration(
+        annotate(model, data, coarsen={"cell_type": [CD8, "lymphocyte of B lineage"]}, encoded=encoded_of(np.eye(4))),
+        data.obs.assign(cell_type=["neuron", T_CELL, "neuron", CD4]),
+        labels=model.label_space,
+    )
+    assert without_b_cells["cell_type"].n_beyond == 2  # neurons
+    assert without_b_cells["cell_type_coarse"].n_beyond == 0  # they are another
+    assert scores["batch"].accuracy == 2 / 4
+    assert scores["batch"].n_beyond == 1
+
+
+def test_other_is_wrong_for_what_was_to_choose_from():
+    said = pd.Categorical([OTHER, OTHER], categories=[T_CELL, B_CELL, OTHER, "unknown"])
+    table = predictions(said, [0.9, 0.9], "cell_type_coarse")
+    assert calibration(table, truth([CD4, HEPATOCYTE]))["cell_type_coarse"].accuracy == 1 / 2
+
+
+def test_only_true_labels_count():
+    table = predictions([CD4, CD4], [0.9, 0.9])
+    assert calibration(table, truth(["unknown", None])) == {}
+    assert calibration(table, truth(["no such type", CD4]))["cell_type"].n_cells == 1
+    assert calibration(table, truth(["x", "y"], "donor")) == {}
+
+
+def test_no_answer_at_all_has_no_score():
+    found = calibration(predictions(["unknown"] * 2, [0.1, 0.2]), truth([CD4, CD8]))["cell_type"]
+    assert found.coverage == 0
+    assert np.isnan(found.accuracy)
+    assert str(found) == "of 2 cells with a true label none got one"
+    content = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert content["accuracy"] is None
+    assert content["reliability"] == []
+
+
+def test_unusable_predictions_are_refused():
+    table = predictions([CD4, CD4], [0.9, 0.9])
+    with pytest.raises(ValueError, match="the 2 cells with predictions are not the 3 cells of the truth"):
+        calibration(table, truth([CD4] * 3))
+    with pytest.raises(ValueError, match=r"no column predicted_<class>_ontology_term_id among .*: run annotate first"):
+        calibration(truth([CD4]), truth([CD4]))
+    with pytest.raises(ValueError, match="truth is needed"):
+        calibration(table)
+    with pytest.raises(ValueError, match="bins=0"):
+        calibration(table, truth([CD4, CD4]), bins=0)

@@ -9,7 +9,7 @@ _COMMANDS = {
     "demo": "the main job on real cells: clean, embed, annotate, denoise, infer a network, score it, write a page",
     "fit": "pre-train a model: scprint fit --config FILE (Lightning's options)",
     "finetune": "adapt a trained model to new labels, genes or batches",
-    "gene-embeddings": "proteins to a table of gene embeddings (ESM2)",
+    "gene-embeddings": "a table of gene embeddings: of proteins (ESM2), or of a model (--from_model)",
     "embed": "cell embeddings, into a copy of the file",
     "annotate": "cell types and other labels, into a copy of the file; how right they are where the truth is known",
     "denoise": "expected counts at a chosen depth",

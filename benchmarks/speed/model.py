@@ -1,54 +1,41 @@
-"""Times of the network at the reference size: width 128, 4 layers, 4 heads."""
+"""The network at the reference size (width 128, 4 layers, 4 heads) beside the published code, on the same weights."""
 
 from __future__ import annotations
 
-import pandas as pd
-import torch
+import tempfile
+from pathlib import Path
 
-from benchmarks.timing import medians
-from scprint_model import ModelConfig, ScPrint
-from scprint_model.losses.zinb import zinb_loss
-from scprint_model.networks.attention import MeanQueriesKeys
+import numpy as np
+import pandas as pd
+
+from benchmarks.speed.apart import CHECKPOINT, FIXTURES, compare, side_by_side
 
 CELLS, GENES = 16, 1000
 
 
-def model_times() -> pd.DataFrame:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    classes = {"cell_type": 100, "disease": 20, "assay": 10, "ethnicity": 10, "sex": 2, "organism": 2}
-    config = ModelConfig(n_genes=1200, d_model=128, n_layers=4, n_heads=4, class_sizes=classes, dropout=0.0)
-    model = ScPrint(config, gene_positions=torch.arange(1200))
-    genes = torch.stack([torch.randperm(1200)[:GENES] for _ in range(CELLS)])
-    counts = torch.poisson(torch.full(genes.shape, 2.0))
-    total = counts.sum(dim=1)
-
-    @torch.inference_mode()
-    def forward() -> object:
-        return model.eval()(genes, counts, total)
-
-    @torch.inference_mode()
-    def encode() -> object:
-        return model.eval().encode(genes, counts, total)
-
-    @torch.inference_mode()
-    def network() -> object:
-        means = MeanQueriesKeys()
-        same = genes[:1].expand(CELLS, -1)
-        means.add(model.eval().encode(same, counts, total, capture_qk=True).queries_keys or ())
-        return means.attention()
-
-    def step() -> None:
-        output = model.train()(genes, counts, total)
-        zinb_loss(counts, output.mean, output.dispersion, output.zero_logits).backward()
-        model.zero_grad()
-
-    names = {
-        "forward": forward,
-        "encode (embeddings and labels only)": encode,
-        "forward and backward": step,
-        "network from the cells' mean attention": network,
-    }
-    times = medians(names, repeats=3)  # type: ignore[arg-type]
-    work = f"{CELLS} cells x {GENES} genes"
-    return pd.DataFrame([{"work": f"{name}, {work}", "seconds": t, "cells/s": CELLS / t} for name, t in times.items()])
+def model_times(rounds: int = 3) -> pd.DataFrame:
+    """Return medians over `rounds` processes of either, each with one call before that does not count."""
+    lines = []
+    with tempfile.TemporaryDirectory() as folder, np.load(FIXTURES / "timing_inputs.npz") as given:
+        inputs = Path(folder) / "cells.npz"
+        counts, totals = given["expression"][:CELLS, :GENES], given["depth"][:CELLS]
+        np.savez(inputs, genes=given["gene_pos"][0, :GENES], counts=counts, totals=totals)
+        for name, work, repeats in (
+            ("forward", "forward", 3),
+            ("encode (embeddings and labels only); scprint: forward", "encode", 3),
+            ("training step: forward, backward, AdamW", "step", 2),
+        ):
+            peer = None if work == "encode" else inputs
+            ours, theirs = side_by_side(
+                work, CHECKPOINT, inputs, peer_inputs=peer, rounds=rounds, repeats=repeats, warm_up=1
+            )
+            if work == "forward":
+                whole = theirs
+            elif work == "encode":
+                theirs = whole
+                theirs.result = {}
+            else:  # dropout is drawn: the results to compare are those without
+                mine, others = side_by_side("gradients", CHECKPOINT, inputs, peer_inputs=inputs, rounds=1)
+                ours.result, theirs.result = mine.result, others.result
+            lines.append(compare(f"{name}, {CELLS} cells x {GENES:,} genes", ours, theirs))
+    return pd.DataFrame(lines).replace(np.nan, "")

@@ -201,7 +201,7 @@ def test_dispatch_says_what_a_backend_cannot_do(monkeypatch: pytest.MonkeyPatch)
         attend(q.requires_grad_(), k, v, backend="flex")
     with pytest.raises(ImportError, match=r"scprint-model\[flash\]"):
         attend(q, k, v, backend="flash")
-    monkeypatch.setattr("scprint_model.attention.attend._flash_is_installed", lambda: True)
+    monkeypatch.setattr("scprint_model.attention.attend._FLASH_IS_INSTALLED", True)
     with pytest.raises(ValueError, match=r"needs CUDA, half precision and no bias, but got torch\.float32 on cpu"):
         attend(q, k, v, backend="flash")
 

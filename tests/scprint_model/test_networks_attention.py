@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from scprint_model.attention.multi_head import SelfAttention
 from scprint_model.networks import attention as module
 from scprint_model.networks.assemble import assemble
-from scprint_model.networks.attention import MeanQueriesKeys, attention_rows, scale_both_ways
+from scprint_model.networks.attention import MeanQueriesKeys, MeanTokens, attention_rows, scale_both_ways
 from scprint_model.networks.mean_attention import MeanAttention
 
 LAYERS, CELLS, TOKENS, CELL_TOKENS, HEADS, KEY_HEADS, WIDTH = 3, 7, 9, 2, 4, 2, 5
@@ -92,6 +93,29 @@ def test_tokens_that_only_some_cells_had(queries_keys):
     for row, token in enumerate(seen):
         np.testing.assert_allclose(mean_q[row], q[2][places == token].mean(0), atol=1e-6)
         np.testing.assert_allclose(mean_k[row], k[2][places == token].mean(0), atol=1e-6)
+
+
+def test_queries_and_keys_of_mean_tokens_are_the_means():
+    torch.manual_seed(3)
+    module = SelfAttention(12, n_heads=6, n_kv_heads=2)
+    x, places = (
+        torch.randn(5, 4, 12),
+        torch.tensor([[0, 1, 2, 3], [0, 4, 5, 1], [0, 5, 4, 3], [0, 5, 1, 4], [0, 3, 4, 5]]),
+    )
+    fast, slow = MeanTokens(7, [module]), MeanQueriesKeys(7)
+    with torch.no_grad():
+        for part in (slice(0, 2), slice(2, 5)):
+            q, k, _ = module.qkv(x[part]).split([12, 4, 4], dim=-1)
+            slow.add(0, q.view(*q.shape[:2], 6, 2), k.view(*k.shape[:2], 2, 2), places[part])
+            slow.count(len(x[part]), places[part])
+            other = MeanTokens(7, [module])
+            other.add_tokens(0, x[part], places[part])
+            other.count(len(x[part]), places[part])
+            fast.merge(other)
+        for mine, theirs in zip(fast.means(0), slow.means(0), strict=True):
+            assert mine.shape == theirs.shape
+            np.testing.assert_allclose(mine, theirs, atol=1e-6)
+    assert fast.n_seen.tolist() == [5, 3, 1, 3, 4, 4, 0]
 
 
 def test_true_mean_of_attention_maps_by_a_loop_over_cells(queries_keys):

@@ -66,7 +66,7 @@ def test_a_network_for_each_of_some_cells_by_the_program(file, tmp_path, capsys)
 def test_bad_arguments(file, tmp_path):
     with pytest.raises(ValueError, match="is the input, which is not overwritten"):
         command.network(file, file)
-    with pytest.raises(ValueError, match=r"genes='nowhere\.txt' is no file with one gene a line"):
+    with pytest.raises(ValueError, match=r"genes='nowhere\.txt' is no file with one name a line"):
         command.network(file, tmp_path / "out.h5ad", genes="nowhere.txt")
     with pytest.raises(ValueError, match="truth= selects the heads, and heads='max' names them"):
         command.network(file, tmp_path / "out.h5ad", heads="max", truth=tmp_path / "x.csv")

@@ -16,6 +16,8 @@ from scprint_model.attention.flex import attend_flex
 from scprint_model.attention.sdpa import attend_sdpa
 
 Backend = Literal["auto", "sdpa", "flash", "flex"]
+#: Looked up once, here: the compiler cannot trace a look at the disk.
+_FLASH_IS_INSTALLED = find_spec("flash_attn") is not None
 
 
 class Scope(NamedTuple):
@@ -116,17 +118,11 @@ def check_backend(backend: str) -> Backend:
     """
     if backend not in get_args(Backend):
         raise ValueError(f"attention_backend = {backend!r} must be one of {get_args(Backend)}")
-    if backend == "flash" and not _flash_is_installed():
+    if backend == "flash" and not _FLASH_IS_INSTALLED:
         raise ImportError(
             "attention_backend = 'flash' needs flash-attn: pip install 'scprint-model[flash]', or choose 'auto'"
         )
     return backend  # type: ignore[return-value]
-
-
-# The compiler cannot trace a look at the disk.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _flash_is_installed() -> bool:
-    return find_spec("flash_attn") is not None
 
 
 def _fitting_backend(q: Tensor, bias: Tensor | None) -> Backend:
@@ -135,4 +131,4 @@ def _fitting_backend(q: Tensor, bias: Tensor | None) -> Backend:
     if bias is not None:
         return "flex"
     half = q.dtype in (torch.float16, torch.bfloat16)
-    return "flash" if half and _flash_is_installed() else "sdpa"
+    return "flash" if half and _FLASH_IS_INSTALLED else "sdpa"

@@ -76,6 +76,14 @@ class SelfAttention(nn.Module):
         )
         return self.out(out_bthk.flatten(2)), _captured(q_bthk, k_btgk) if capture else None
 
+    def queries_keys(self, x_td: Tensor) -> QueriesKeys:
+        """(..., T, d) normalised tokens to queries (..., T, H, h) and keys (..., T, G, h), which are not repeated."""
+        n_keys = (len(self.qkv.weight) - self.d_model) // 2
+        rows = slice(self.d_model + n_keys)
+        qk = linear(x_td, self.qkv.weight[rows], self.qkv.bias[rows])
+        qk = qk.view(*qk.shape[:-1], -1, self.head_dim)
+        return qk[..., : self.n_heads, :], qk[..., self.n_heads :, :]
+
 
 class CrossAttention(nn.Module):
     """Attention of one sequence's tokens to another's; parameters as for :class:`SelfAttention`."""

@@ -45,7 +45,7 @@ def network(
     edges: int | None = None,
     folder: Path | None = None,
     max_memory: float | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
     seed: int = 0,
 ) -> str:
@@ -103,7 +103,7 @@ def network(
     max_memory
         GB that may be used.
     batch_size
-        Cells at a time.
+        Cells at a time; as many as suit the device by default.
     device
         Where the model runs.
     seed

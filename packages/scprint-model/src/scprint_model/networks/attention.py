@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scprint_model.attention.multi_head import SelfAttention
+
 Normalize = Literal["softmax", "sinkhorn", "none"]
 Combine = Literal["mean", "max", "all"]
 type Head = tuple[int, int]
 
-#: Values in a block of rows over the heads of a layer: 64 MB of float32.
-BLOCK_VALUES = 2**24
+#: Values in a block of rows over the heads of a layer: 16 MB of float32, which stay in a core's cache longer than more.
+BLOCK_VALUES = 2**22
 #: Rounds of Sinkhorn's scaling at most, and the largest error of a row's sum at which it ends.
 SINKHORN_ROUNDS, SINKHORN_ERROR = 100, 1e-4
 
@@ -40,7 +42,7 @@ class MeanQueriesKeys:
     def __init__(self, n_tokens: int) -> None:
         #: Cells that had the token.
         self.n_seen = torch.zeros(n_tokens, dtype=torch.int64)
-        self._sums: dict[int, tuple[Tensor, Tensor]] = {}
+        self._sums: dict[int, tuple[Tensor, ...]] = {}
 
     def count(self, n_cells: int, places_bn: Tensor | None = None) -> None:
         """Count a batch of cells; to be called once a batch, `add` once a layer."""
@@ -51,24 +53,26 @@ class MeanQueriesKeys:
 
     def add(self, layer: int, q_bnhk: Tensor, k_bngk: Tensor, places_bn: Tensor | None = None) -> None:
         """Add a layer's queries and keys of a batch; `places_bn` (B, N) says whose they are, None: each place's."""
-        sums = []
-        for values, before in zip((q_bnhk, k_bngk), self._sums.get(layer, (None, None)), strict=True):
-            total = before
-            if total is None:
-                total = values.new_zeros((len(self.n_seen), *values.shape[2:]), dtype=torch.float64)
+        self._add(layer, (q_bnhk, k_bngk), places_bn)
+
+    def _add(self, layer: int, parts: tuple[Tensor, ...], places_bn: Tensor | None) -> None:
+        if layer not in self._sums:
+            shapes = [(len(self.n_seen), *values.shape[2:]) for values in parts]
+            self._sums[layer] = tuple(
+                values.new_zeros(shape, dtype=torch.float64) for values, shape in zip(parts, shapes, strict=True)
+            )
+        for values, total in zip(parts, self._sums[layer], strict=True):
             if places_bn is None:
                 total += values.sum(dim=0, dtype=torch.float64)
             else:
                 total.index_add_(0, places_bn.flatten(), values.flatten(0, 1).double())
-            sums.append(total)
-        self._sums[layer] = (sums[0], sums[1])
 
     def merge(self, other: MeanQueriesKeys) -> None:
         """Add what another part of the cells gave."""
         self.n_seen += other.n_seen
-        for layer, (q, k) in other._sums.items():
+        for layer, parts in other._sums.items():
             mine = self._sums.get(layer)
-            self._sums[layer] = (q.clone(), k.clone()) if mine is None else (mine[0] + q, mine[1] + k)
+            self._sums[layer] = tuple(part.clone() if mine is None else mine[i] + part for i, part in enumerate(parts))
 
     def means(self, layer: int) -> tuple[Tensor, Tensor]:
         """Return the mean query (n, H, h) and key (n, G, h) of the tokens that were seen, float32.
@@ -78,12 +82,46 @@ class MeanQueriesKeys:
         ValueError
             When no cell was added.
         """
+        q, k = self._means(layer)
+        return q, k
+
+    def _means(self, layer: int) -> list[Tensor]:
         seen = self.n_seen > 0
         if not seen.any():
             raise ValueError("no cell was added: there is no mean")
-        q, k = self._sums[layer]
-        at, n_cells = seen.to(q.device), self.n_seen[seen].to(q.device)[:, None, None]
-        return (q[at] / n_cells).float(), (k[at] / n_cells).float()
+        n_cells = self.n_seen[seen]
+        means = []
+        for total in self._sums[layer]:
+            each = n_cells.to(total.device).view(-1, *[1] * (total.ndim - 1))
+            means.append((total[seen.to(total.device)] / each).float())
+        return means
+
+
+class MeanTokens(MeanQueriesKeys):
+    """The same from what queries and keys are made of: these are linear in it, so those of the mean are the mean.
+
+    Half as much to keep, and in the last layer neither has to be computed for any cell.
+
+    Parameters
+    ----------
+    n_tokens
+        Places for tokens, the cell tokens first.
+    attentions
+        The model's modules, by layer.
+    """
+
+    def __init__(self, n_tokens: int, attentions: Sequence[SelfAttention]) -> None:
+        super().__init__(n_tokens)
+        self._attentions = attentions
+
+    def add_tokens(self, layer: int, x_bnd: Tensor, places_bn: Tensor | None = None) -> None:
+        """Add a layer's normalised tokens of a batch; `places_bn` as for `add`."""
+        self._add(layer, (x_bnd,), places_bn)
+
+    def means(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Return what `MeanQueriesKeys.means` does."""
+        (x_nd,) = self._means(layer)
+        return self._attentions[layer].queries_keys(x_nd)
 
 
 def attention_rows(

@@ -67,7 +67,7 @@ def infer(
     permutations: int = 0,
     folder: Path | str | None = None,
     max_memory: float | None = None,
-    batch_size: int = 8,
+    batch_size: int | None = None,
     seed: int = 0,
 ) -> GRNAnnData:
     """Infer gene networks from the model's attention over groups of cells.
@@ -132,7 +132,8 @@ def infer(
     max_memory
         GB that may be used; None: what the machine has left.
     batch_size
-        Cells at a time. It changes nothing but speed and memory.
+        Cells at a time; None: as many as have some 4,000 tokens on the CPU, 65,000 on a GPU. It changes nothing but
+        speed and memory.
     seed
         Of all draws.
 

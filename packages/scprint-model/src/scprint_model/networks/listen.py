@@ -17,6 +17,8 @@ from scprint_model.model import ScPrint
 
 #: Takes a layer's index, its queries (B, N, H, h) and its keys (B, N, G, h), before scaling.
 type Receive = Callable[[int, Tensor, Tensor], None]
+#: Takes a layer's index and its normalised tokens (B, N, d).
+type ReceiveTokens = Callable[[int, Tensor], None]
 
 
 class _Enough(Exception):  # noqa: N818  (no error: it ends a pass)
@@ -30,20 +32,25 @@ def self_attentions(model: ScPrint) -> list[SelfAttention]:
 
 
 @contextmanager
-def listening(model: ScPrint, layers: Sequence[int], receive: Receive) -> Iterator[Callable[..., None]]:
+def listening(
+    model: ScPrint, layers: Sequence[int], receive: Callable[..., None], *, tokens: bool = False
+) -> Iterator[Callable[..., None]]:
     """Yield a function that runs a batch of cells (genes, counts, total counts) and hands on what is heard.
 
-    One layer's queries and keys are held at a time. In the last wanted layer attention, the layers behind it and the
-    heads are not computed.
+    `receive` is a `Receive`, or with `tokens` a `ReceiveTokens`. One layer is held at a time. In the last wanted layer
+    attention, the layers behind it and the heads are not computed.
     """
     modules = self_attentions(model)
     last = modules[max(layers)]
-    handles = [modules[i].qkv.register_forward_hook(partial(_hear, modules[i], i, receive)) for i in layers]
-    handles.append(last.register_forward_pre_hook(_stop))
+    if tokens:
+        handles = [modules[i].register_forward_pre_hook(partial(_hear_tokens, i, receive)) for i in layers]
+    else:
+        handles = [modules[i].qkv.register_forward_hook(partial(_hear, modules[i], i, receive)) for i in layers]
+    handles.append(last.register_forward_pre_hook(partial(_stop, tokens)))
 
     def run(genes: Tensor, counts: Tensor, total_counts: Tensor) -> None:
         try:
-            model.encode(genes, counts, total_counts)
+            model.encode(genes, counts, total_counts, classes=())
         except _Enough:
             return
 
@@ -52,6 +59,11 @@ def listening(model: ScPrint, layers: Sequence[int], receive: Receive) -> Iterat
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _hear_tokens(layer: int, receive: ReceiveTokens, module: nn.Module, args: tuple[Any, ...]) -> None:
+    del module
+    receive(layer, args[0])
 
 
 def _hear(
@@ -64,6 +76,7 @@ def _hear(
     receive(layer, q.view(*q.shape[:2], -1, width), k.view(*k.shape[:2], -1, width))
 
 
-def _stop(attention: nn.Module, args: tuple[Any, ...]) -> None:
-    attention.qkv(args[0])  # type: ignore[operator]
+def _stop(tokens: bool, attention: nn.Module, args: tuple[Any, ...]) -> None:
+    if not tokens:  # they were heard before
+        attention.qkv(args[0])  # type: ignore[operator]
     raise _Enough

@@ -77,7 +77,7 @@ def memory_need(
     n_genes, n_tokens
         Of the network, and with the cell tokens.
     n_layers, width
-        Layers whose queries and keys are kept, and their width together.
+        Layers that are read, and the width of their tokens, queries and keys together.
     n_kept
         Heads kept apart, 1 for their mean.
     mean_attention
@@ -94,8 +94,8 @@ def memory_need(
         Networks that are returned together.
     """
     square = n_genes * n_genes * 4
-    # queries and keys: sums in float64, then means in float32 beside them, and these by head
-    sums = n_tokens * n_tokens * 4 * n_kept if mean_attention else n_tokens * n_layers * width * 16
+    # tokens: sums in float64; then queries and keys of their means in float32, and these by head
+    sums = n_tokens * n_tokens * 4 * n_kept if mean_attention else n_tokens * n_layers * width * 8
     return MemoryNeed(
         n_genes=n_genes,
         n_heads=n_kept,

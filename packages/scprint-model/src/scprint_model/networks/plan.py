@@ -18,6 +18,9 @@ Attention = Literal["mean_qk", "mean_attention"]
 #: Changes to a finished network, by grnndata's tools.
 Step = Literal["apc", "symmetrise", "maximum_spanning_tree", "tmfg"]
 
+#: Tokens of a batch: a core's work fits its cache with few, a GPU is busy with many.
+BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536}
+
 
 @dataclass(frozen=True)
 class NetworkPlan:
@@ -37,7 +40,7 @@ class NetworkPlan:
     steps: tuple[Step, ...]
     stability: int
     permutations: int
-    batch_size: int
+    batch_size: int | None
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -47,7 +50,7 @@ class NetworkPlan:
         ):
             if value not in choices:
                 raise ValueError(f"{name}: {value!r} is not one of {choices}")
-        if self.batch_size < 1 or (self.sparsify is not None and self.sparsify < 1):
+        if (self.batch_size is not None and self.batch_size < 1) or (self.sparsify is not None and self.sparsify < 1):
             raise ValueError(f"batch_size={self.batch_size} and sparsify={self.sparsify} must be at least 1")
         if self.stability < 0 or self.permutations < 0:
             raise ValueError(f"stability={self.stability} and permutations={self.permutations} are numbers, 0 for none")
@@ -128,6 +131,10 @@ class NetworkPlan:
             "model_heads": n_heads,
         }
 
+    def cells_a_batch(self, n_tokens: int, device: str) -> int:
+        """Return how many cells of so many tokens pass through the model at a time."""
+        return self.batch_size or max(1, BATCH_TOKENS.get(device, BATCH_TOKENS["cuda"]) // n_tokens)
+
     def memory(self, model: ScPrint, n_genes: int, context: int, *, n_networks: int = 1) -> MemoryNeed:
         """Estimate what networks of so many genes take, whose cells show `context` of them."""
         config, n_cell_tokens = model.config, len(model.captured_tokens)
@@ -137,12 +144,13 @@ class NetworkPlan:
             n_tokens=n_genes + n_cell_tokens,
             n_layers=len(self.layers),
             n_kept=len(self.heads) if self.combine == "all" or (mean_attention and self.combine == "max") else 1,
-            width=(config.n_heads + config.kv_heads) * config.head_dim,
+            width=config.d_model + (config.n_heads + config.kv_heads) * config.head_dim,
             mean_attention=mean_attention,
             top_k=self.sparsify,
             dense_numbers=(self.stability > 0) + (self.permutations > 0),
             sums_twice=self.stability > 0 or self.permutations > 0,
-            batch_tokens=self.batch_size * (context + n_cell_tokens),
+            batch_tokens=self.cells_a_batch(context + n_cell_tokens, next(model.parameters()).device.type)
+            * (context + n_cell_tokens),
             d_model=config.d_model,
             n_networks=n_networks,
         )

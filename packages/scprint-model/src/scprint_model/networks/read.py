@@ -12,14 +12,14 @@ from torch import Tensor
 
 from scprint_model.model import ScPrint
 from scprint_model.networks.assemble import assemble
-from scprint_model.networks.attention import MeanQueriesKeys, attention_rows
+from scprint_model.networks.attention import MeanTokens, attention_rows
 from scprint_model.networks.cells import NetworkCells
-from scprint_model.networks.listen import listening
+from scprint_model.networks.listen import listening, self_attentions
 from scprint_model.networks.mean_attention import MeanAttention
 from scprint_model.networks.null import Exceedances, shuffled_counts
 from scprint_model.networks.plan import NetworkPlan
 
-type Heard = MeanQueriesKeys | MeanAttention
+type Heard = MeanTokens | MeanAttention
 
 
 @dataclass(frozen=True)
@@ -102,31 +102,31 @@ def _hear(
     n_cell_tokens = len(model.captured_tokens)
     n_tokens = n_cell_tokens + len(cells.genes)
     device = next(model.parameters()).device
-    heard: Heard
-    if plan.attention == "mean_qk":
-        heard = MeanQueriesKeys(n_tokens)
-    else:
-        heard = MeanAttention(n_tokens, plan.heads, plan.combine)
+    batch_size = plan.cells_a_batch(n_cell_tokens + cells.context, device.type)
+    batches = cells.batches(part, batch_size)
+    if plan.attention == "mean_attention":
+        maps = MeanAttention(n_tokens, plan.heads, plan.combine)
+        with listening(model, plan.layers, maps.add) as run:
+            for _, genes, counts, totals in batches:
+                run(genes.to(device), counts.to(device), totals.to(device))
+                maps.count(len(counts))
+                advance(len(counts))
+        return maps
+    means = MeanTokens(n_tokens, self_attentions(model))
     token_places: Tensor | None = None
 
-    def receive(layer: int, q: Tensor, k: Tensor) -> None:
-        if isinstance(heard, MeanQueriesKeys):
-            heard.add(layer, q, k, token_places)
-        else:
-            heard.add(layer, q, k)
+    def receive(layer: int, x_bnd: Tensor) -> None:
+        means.add_tokens(layer, x_bnd, token_places)
 
-    with listening(model, plan.layers, receive) as run:
-        for places, genes, counts, totals in cells.batches(part, plan.batch_size):
+    with listening(model, plan.layers, receive, tokens=True) as run:
+        for places, genes, counts, totals in batches:
             if places is not None:
                 first = torch.arange(n_cell_tokens).expand(len(places), -1)
                 token_places = torch.cat((first, places + n_cell_tokens), dim=1).to(device)
             run(genes.to(device), counts.to(device), totals.to(device))
-            if isinstance(heard, MeanQueriesKeys):
-                heard.count(len(counts), token_places)
-            else:
-                heard.count(len(counts))
+            means.count(len(counts), token_places)
             advance(len(counts))
-    return heard
+    return means
 
 
 def _seen(heard: Heard, model: ScPrint, n_genes: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from scprint_model import ModelConfig, ScPrint
 from scprint_model.demo.evaluate import denoising_scores
 from scprint_model.genes import most_variable, shared_genes
 from scprint_model.noise import downsample
-from scprint_model.tasks import denoise, predicted
+from scprint_model.tasks import denoise
 from scprint_model.tasks.files import open_cells
 from scprint_model.tasks.predicted import DEVIATION, CountDistribution
 
@@ -86,13 +86,17 @@ def test_a_file_holds_the_same(small_model, few, genes, tmp_path, monkeypatch):
     assert whole.obs.equals(memory.obs)
     assert (tmp_path / "cells.h5ad").read_bytes() == before
 
-    def fail(*args, **kwargs):
-        raise OSError("no space left on device")
+    kept, block, done = (tmp_path / "out.h5ad").read_bytes(), CountDistribution.block, []
 
-    monkeypatch.setattr(predicted, "hdf5_for_writing", fail)
-    kept = (tmp_path / "out.h5ad").read_bytes()
+    def fail_in_the_second_batch(self, *args, **kwargs):
+        done.append(1)
+        if len(done) == 2:
+            raise OSError("no space left on device")
+        return block(self, *args, **kwargs)
+
+    monkeypatch.setattr(CountDistribution, "block", fail_in_the_second_batch)
     with pytest.raises(OSError, match="no space"):
-        denoise(small_model, few, genes=genes, out=tmp_path / "out.h5ad")
+        denoise(small_model, few, genes=genes, batch_size=4, out=tmp_path / "out.h5ad")
     assert (tmp_path / "out.h5ad").read_bytes() == kept
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cells.h5ad", "out.h5ad"]
 

@@ -14,6 +14,8 @@ _COMMANDS = {
     "annotate": "cell types and other labels, into a copy of the file; how right they are where the truth is known",
     "denoise": "expected counts at a chosen depth",
     "generate": "counts from cell embeddings, also mixed from those of different cells",
+    "impute": "counts of genes that the data did not measure",
+    "perturb": "knock genes out, or over-express them, and compare profiles and networks",
     "network": "gene networks from attention, one a group of cells",
     "inspect": "what a checkpoint holds: sizes, genes, organisms, labels, options",
     "convert": "a published checkpoint to a model folder (safetensors)",

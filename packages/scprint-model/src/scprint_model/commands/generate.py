@@ -63,6 +63,7 @@ def generate(
     """
     from scdataloader.counts import total_counts as counted
     from scprint_model.commands.lines import lines
+    from scprint_model.commands.where import cells_where
     from scprint_model.model import ScPrint
     from scprint_model.tasks import EncodedCells, encode, mix
     from scprint_model.tasks import generate as generate_cells
@@ -72,8 +73,8 @@ def generate(
     check_output(input, output)
     names = lines(genes, "genes")
     adata = open_cells(input)
-    chosen = adata if cells is None else adata[_which(adata, cells)]
-    sources = {token: adata[_which(adata, where)] for token, where in (take or {}).items()}
+    chosen = adata if cells is None else adata[cells_where(adata, cells)]
+    sources = {token: adata[cells_where(adata, where)] for token, where in (take or {}).items()}
     network = ScPrint.from_pretrained(model).to(device)
     if network.vocabulary is not None:
         find_genes(network.vocabulary, names)  # before the work
@@ -105,15 +106,3 @@ def run(arguments: list[str]) -> int:
     made = jsonargparse.auto_cli(generate, args=arguments, prog="scprint generate", as_positional=True)
     sys.stdout.write(f"{made}\n")
     return 0
-
-
-def _which(adata: AnnData, where: str) -> np.ndarray:
-    """Return the positions of the cells with ``column=value``."""
-    column, equals, value = where.partition("=")
-    if not equals or column not in adata.obs:
-        raise ValueError(f"{where!r} must be column=value, with a column of obs, which has {list(adata.obs.columns)}")
-    at = np.flatnonzero(adata.obs[column].astype(str).to_numpy() == value)
-    if not len(at):
-        there = adata.obs[column].astype(str).value_counts().index[:8].tolist()
-        raise ValueError(f"no cell has {column} = {value!r}; there are {there}")
-    return at

@@ -7,10 +7,13 @@ from scprint_model.tasks.embed import embed
 from scprint_model.tasks.encode import EncodedCells, encode
 from scprint_model.tasks.gene_vectors import gene_embeddings
 from scprint_model.tasks.generate import generate, mix
+from scprint_model.tasks.impute import impute
+from scprint_model.tasks.perturb import Perturbation, perturb
 
 __all__ = [
     "Calibration",
     "EncodedCells",
+    "Perturbation",
     "annotate",
     "calibration",
     "denoise",
@@ -18,5 +21,7 @@ __all__ = [
     "encode",
     "gene_embeddings",
     "generate",
+    "impute",
     "mix",
+    "perturb",
 ]

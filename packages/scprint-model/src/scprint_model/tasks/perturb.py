@@ -1,0 +1,205 @@
+"""What the model expects of cells in which some genes are silent, or louder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from scipy import sparse
+
+from scdataloader.counts import csr_counts, obs_table, total_counts
+from scprint_model.genes import match_genes, most_variable
+from scprint_model.model import ScPrint
+from scprint_model.networks import infer
+from scprint_model.outputs import ScPrintOutput
+from scprint_model.parts import parts
+from scprint_model.tasks.encode import tables
+from scprint_model.tasks.predicted import CountDistribution
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """Differences between cells as they are and with changed genes.
+
+    Attributes
+    ----------
+    profile
+        A row for each other gene, largest change against its error first: mean expected counts ``before`` and
+        ``after``, their ``difference``, its ``standard_error`` over the cells, and ``log2_fold_change``.
+    edges
+        The edges that changed most: ``source, target, before, after, difference``; None where no network was asked for.
+    """
+
+    profile: pd.DataFrame
+    edges: pd.DataFrame | None
+
+
+def perturb(
+    model: ScPrint,
+    adata: AnnData,
+    *,
+    genes: Sequence[str],
+    to: float | None = None,
+    fold: float | None = None,
+    n_genes: int = 300,
+    panel: Sequence[str] | None = None,
+    n_edges: int = 1000,
+    batch_size: int = 16,
+    seed: int = 0,
+) -> Perturbation:
+    """Silence genes of cells, or change their counts, and compare what the model then expects of the others.
+
+    These are associations that the model has learned from cells as they are. Whether they say what a real knock-out or
+    over-expression does has not been shown for this model: use them to rank hypotheses.
+
+    Parameters
+    ----------
+    model
+        See `ScPrint.from_pretrained`.
+    adata
+        Cells of one kind, as for `scprint_model.tasks.encode`; not changed.
+    genes
+        Names of those to change, as in the data.
+    to
+        Their count in every cell; 0, the default, is a knock-out.
+    fold
+        Instead of it: multiply their counts, rounded, as 3 for over-expression. Cells without them stay as they are.
+    n_genes
+        Other genes that the model sees: the most variable ones.
+    panel
+        Instead of these: names of genes.
+    n_edges
+        Of the two networks (`infer`, its defaults) over the same genes, so many edges that changed most, those of the
+        changed genes among them; 0: no network.
+    batch_size
+        Cells at a time. It changes nothing but speed and memory.
+    seed
+        Of `infer`.
+
+    Returns
+    -------
+    Perturbation
+
+    Raises
+    ------
+    ValueError
+        When a gene is not in the data or not known to the model, both `to` and `fold` are given, there are fewer than 2
+        cells, or nothing would change.
+
+    Notes
+    -----
+    Both times the model sees the same genes of a cell. The total count that it is told changes by what the counts
+    change; the means of the other genes are made to add up to the same, what was counted of them, so that a gene does
+    not seem to rise because another was taken away.
+    """
+    if to is not None and fold is not None:
+        raise ValueError(f"to={to} and fold={fold} both set the counts: give one of them")
+    value = 0.0 if to is None and fold is None else to
+    for name, number in (("to", value), ("fold", fold)):
+        if number is not None and not (np.isfinite(number) and number >= 0):
+            raise ValueError(f"{name}={number} must be a number that is not negative")
+    if adata.n_obs < 2:
+        raise ValueError(f"a difference has an error from 2 cells on, here are {adata.n_obs}")
+    before, changed = _panel(model, adata, list(genes), n_genes, panel)
+    after = _changed(before, changed, value, fold)
+    others = ~changed
+    means = [_expected(model, data, others, before, batch_size) for data in (before, after)]
+    difference = means[1] - means[0]
+    profile = pd.DataFrame(
+        {
+            "before": means[0].mean(axis=0),
+            "after": means[1].mean(axis=0),
+            "difference": difference.mean(axis=0),
+            "standard_error": difference.std(axis=0, ddof=1) / np.sqrt(len(difference)),
+            "log2_fold_change": np.log2(means[1].mean(axis=0) / means[0].mean(axis=0)),
+        },
+        index=before.var_names[others],
+    )
+    size = profile["difference"].abs() / profile["standard_error"].replace(0, np.inf)
+    profile = profile.loc[size.sort_values(ascending=False, kind="stable").index]
+    if not n_edges:
+        return Perturbation(profile, None)
+    names = before.var_names.tolist()
+    networks = [np.asarray(infer(model, data, genes=names, seed=seed).grn) for data in (before, after)]
+    return Perturbation(profile, _edges(networks, names, n_edges))
+
+
+def _panel(
+    model: ScPrint, adata: AnnData, genes: list[str], n_genes: int, panel: Sequence[str] | None
+) -> tuple[AnnData, np.ndarray]:
+    """Return counts of the genes that the model will see, with the cells' totals, and which of them change."""
+    known = match_genes(tables(model)[0], adata)
+    names = adata.var_names[known.columns]
+    wanted = [*genes, *([] if panel is None else map(str, panel))]
+    bad = [gene for gene in wanted if gene not in names]
+    if bad or not genes:
+        raise ValueError(
+            f"{len(bad)} of {len(wanted)} genes are not in the data or not known to the model, such as {bad[:3]}"
+            if bad
+            else "genes names no gene to change"
+        )
+    blocks = [(known.counts(part), total_counts(part)) for _, part in parts(adata)]
+    counts = sparse.vstack([block for block, _ in blocks], format="csr")
+    obs = obs_table(adata).assign(total_counts=np.concatenate([totals for _, totals in blocks]))
+    data = AnnData(counts, obs=obs, var=pd.DataFrame(index=names))
+    chosen = set(genes) | set(most_variable(data, n_genes).tolist() if panel is None else map(str, panel))
+    data = data[:, names.isin(chosen)].copy()
+    return data, np.asarray(data.var_names.isin(genes))
+
+
+def _changed(data: AnnData, changed: np.ndarray, to: float | None, fold: float | None) -> AnnData:
+    """Return the cells with other counts of some genes, whole numbers, and totals that fit."""
+    counts = csr_counts(data).astype(np.float64)
+    if to is None:
+        new = counts @ sparse.diags_array(np.where(changed, fold or 0.0, 1.0))
+    else:
+        new = counts @ sparse.diags_array(np.where(changed, 0.0, 1.0))
+        new = new + sparse.csr_matrix(np.ones((len(counts.indptr) - 1, 1))) @ sparse.csr_matrix(changed[None] * to)
+    new = sparse.csr_matrix(new)
+    new.data = np.rint(new.data)
+    shift = np.asarray((new - counts).sum(axis=1)).ravel()
+    if not abs(new - counts).sum():
+        what = f"the count {to}" if to is not None else f"as good as {fold} times their counts"
+        raise ValueError(f"{data.var_names[changed].tolist()} have {what} in every cell already: nothing would change")
+    totals = np.maximum(data.obs["total_counts"].to_numpy(np.float64) + shift, 1)
+    return AnnData(new, obs=obs_table(data).assign(total_counts=totals), var=pd.DataFrame(index=data.var_names))
+
+
+def _expected(model: ScPrint, data: AnnData, others: np.ndarray, observed: AnnData, batch_size: int) -> np.ndarray:
+    """Return expected counts of the other genes, float64, whose means add up to what was observed of these."""
+    vocabulary, _ = tables(model)
+    shared = match_genes(vocabulary, data)
+    index = torch.from_numpy(shared.index)
+    device = next(model.parameters()).device
+    counts, was = csr_counts(data), csr_counts(observed)
+    totals = data.obs["total_counts"].to_numpy(np.float32, copy=True)
+    blocks = []
+    for start in range(0, data.n_obs, batch_size):
+        rows = slice(start, start + batch_size)
+        given = torch.from_numpy(counts[rows].toarray().astype(np.float32)).to(device)
+        genes, total = index.to(device).expand(len(given), -1), torch.from_numpy(totals[rows]).to(device)
+        with torch.inference_mode():
+            output: ScPrintOutput = model(genes, given, total, expected_total=torch.ones_like(total), classes=())
+        found = CountDistribution.of(output)
+        shares = found.mean[:, others]
+        scale = was[rows].toarray()[:, others].sum(axis=1) / shares.sum(axis=1)
+        blocks.append((1 - found.extra_zero[:, others]) * shares * scale[:, None])
+    return np.concatenate(blocks)
+
+
+def _edges(networks: list[np.ndarray], names: list[str], n_edges: int) -> pd.DataFrame:
+    """Return the edges whose weights differ most between two dense networks, row = regulator."""
+    difference = networks[1] - networks[0]
+    size = np.abs(difference).ravel()
+    n = min(n_edges, int((size > 0).sum()))
+    top = np.argpartition(-size, n - 1)[:n] if n else np.empty(0, dtype=np.int64)
+    top = top[np.argsort(-size[top], kind="stable")]
+    source, target = np.unravel_index(top, difference.shape)
+    weights = {name: network[source, target] for name, network in zip(("before", "after"), networks, strict=True)}
+    labels = np.array(names, dtype=object)
+    table = pd.DataFrame({"source": labels[source], "target": labels[target], **weights})
+    return table.assign(difference=table["after"] - table["before"])

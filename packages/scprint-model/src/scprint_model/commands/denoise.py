@@ -56,8 +56,8 @@ def denoise(
     from scprint_model.commands.lines import lines
     from scprint_model.genes import match_genes, most_variable
     from scprint_model.model import ScPrint
+    from scprint_model.tables import tables
     from scprint_model.tasks import denoise as denoise_cells
-    from scprint_model.tasks.encode import tables
     from scprint_model.tasks.files import check_output, open_cells
 
     check_output(input, output)

@@ -27,8 +27,8 @@ from scprint_model.genes import most_variable, shared_genes
 from scprint_model.model import ScPrint
 from scprint_model.networks import infer
 from scprint_model.noise import HALF_RATE, downsample
+from scprint_model.tables import tables
 from scprint_model.tasks import annotate, denoise, embed, encode
-from scprint_model.tasks.encode import tables
 
 #: Down-sampling rate of the denoising test, as in the paper's benchmark.
 NOISE = 0.7

@@ -18,6 +18,7 @@ from scdataloader.write import atomic
 from scprint_model.finetuning.extend import extend
 from scprint_model.finetuning.low_rank import add_low_rank, low_rank_parts, merge_low_rank
 from scprint_model.model import ScPrint
+from scprint_model.tables import tables
 
 ADAPTER = "adapter.safetensors"
 #: Buffers that follow from the vocabulary.
@@ -32,7 +33,7 @@ def fingerprint(model: ScPrint) -> str:
     if any(True for _ in low_rank_parts(model)):
         raise ValueError("the model has low-rank parts: call merge_low_rank first, or take the base model")
     digest = hashlib.sha256(json.dumps(model.config.to_dict(), sort_keys=True).encode())
-    vocabulary, labels = _tables(model)
+    vocabulary, labels = tables(model)
     digest.update("\n".join(vocabulary.ids).encode())
     digest.update(json.dumps({name: one.leaves + one.parents for name, one in labels.classes.items()}).encode())
     for key, value in sorted(model.state_dict().items()):
@@ -60,8 +61,8 @@ def save_adapter(model: ScPrint, path: Path | str, *, base: ScPrint, name: str |
     ValueError
         When `model` was not made from `base`.
     """
-    vocabulary, labels = _tables(model)
-    old_vocabulary, old_labels = _tables(base)
+    vocabulary, labels = tables(model)
+    old_vocabulary, old_labels = tables(base)
     n_old, n_table = len(old_vocabulary), len(base.gene_encoder.table.weight)
     same_classes = list(model.config.class_sizes)[: len(base.config.class_sizes)] == list(base.config.class_sizes)
     if vocabulary.ids[:n_old] != old_vocabulary.ids or not same_classes:
@@ -162,7 +163,7 @@ def load_adapter(path: Path | str, base: ScPrint | Path | str | None = None, *, 
 
 
 def _extended(base: ScPrint, content: dict[str, Any], rows: Tensor | None) -> ScPrint:
-    vocabulary, labels = _tables(base)
+    vocabulary, labels = tables(base)
     if content["genes"][0]:
         ids, symbols, organisms = (
             tuple(old) + tuple(new)
@@ -177,12 +178,6 @@ def _extended(base: ScPrint, content: dict[str, Any], rows: Tensor | None) -> Sc
     if content["labels"] is not None:
         labels = _from_json(content["labels"])
     return extend(base, vocabulary, labels, rows=rows)
-
-
-def _tables(model: ScPrint) -> tuple[GeneVocabulary, LabelSpace]:
-    if model.vocabulary is None or model.label_space is None:
-        raise ValueError("the model has no vocabulary or label space: load it with ScPrint.from_pretrained")
-    return model.vocabulary, model.label_space
 
 
 def _to_json(labels: LabelSpace) -> Any:

@@ -25,8 +25,8 @@ from scprint_model.finetuning.low_rank import ATTENTION, add_low_rank, low_rank_
 from scprint_model.finetuning.scores import label_scores, neighbour_accuracy
 from scprint_model.finetuning.train import Aims, encode_all, train_heads, train_network
 from scprint_model.model import ScPrint
-from scprint_model.tasks.encode import DEFAULT_CONTEXT
-from scprint_model.tasks.encode import tables as model_tables
+from scprint_model.tables import DEFAULT_CONTEXT
+from scprint_model.tables import tables as model_tables
 
 logger = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ from scprint_model.networks.heads import Heads, choose_heads, head_names
 from scprint_model.networks.plan import Attention, NetworkPlan, Step
 from scprint_model.networks.read import ReadNetwork, read_network
 from scprint_model.parts import parts
-from scprint_model.tasks.encode import DEFAULT_CONTEXT, tables
+from scprint_model.tables import DEFAULT_CONTEXT, tables
 
 logger = logging.getLogger(__name__)
 

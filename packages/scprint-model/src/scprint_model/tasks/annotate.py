@@ -13,8 +13,9 @@ from scipy.special import expit
 from scdataloader.counts import obs_table
 from scdataloader.labels import SUFFIX
 from scprint_model.model import ScPrint
+from scprint_model.tables import tables
 from scprint_model.tasks.coarsen import Choices, coarse_labels, leaf_labels
-from scprint_model.tasks.encode import EncodedCells, Settings, class_names, stream, tables
+from scprint_model.tasks.encode import EncodedCells, Settings, class_names, stream
 
 #: What stands where no label is given.
 UNKNOWN = "unknown"

@@ -17,7 +17,8 @@ from scdataloader.counts import obs_table
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.parts import parts
-from scprint_model.tasks.encode import tables, walk
+from scprint_model.tables import tables
+from scprint_model.tasks.encode import walk
 from scprint_model.tasks.predicted import Block, CountDistribution, collect
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from anndata import AnnData
 
 from scdataloader.labels import SUFFIX
 from scprint_model.model import ScPrint
-from scprint_model.tasks.encode import EncodedCells, Settings, class_names, stream, tables
+from scprint_model.tables import tables
+from scprint_model.tasks.encode import EncodedCells, Settings, class_names, stream
 
 
 def embed(

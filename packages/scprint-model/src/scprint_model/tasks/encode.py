@@ -12,16 +12,15 @@ import torch
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from scdataloader import CellBatch, CellDataset, GeneVocabulary, LabelSpace
+from scdataloader import CellBatch, CellDataset
 from scdataloader.labels import SUFFIX
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.parts import PART_CELLS, parts
+from scprint_model.tables import DEFAULT_CONTEXT, tables
 
 logger = logging.getLogger(__name__)
 
-#: Genes per cell where neither the caller nor the model says: the paper's context.
-DEFAULT_CONTEXT = 2200
 #: How a cell's context is chosen, in scdataloader's words.
 CHOICE = "most_expressed"
 
@@ -47,13 +46,6 @@ class EncodedCells:
     token_names: tuple[str, ...]
     class_logits: dict[str, np.ndarray]
     empty: np.ndarray
-
-
-def tables(model: ScPrint) -> tuple[GeneVocabulary, LabelSpace]:
-    """Return the model's vocabulary and label space, or raise ValueError where it has none."""
-    if model.vocabulary is None or model.label_space is None:
-        raise ValueError("the model has no vocabulary or label space: load it with ScPrint.from_pretrained")
-    return model.vocabulary, model.label_space
 
 
 def walk(

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from scprint_model.model import ScPrint
-from scprint_model.tasks.encode import tables
+from scprint_model.tables import tables
 from scprint_model.tasks.generate import find_genes, gene_rows
 
 

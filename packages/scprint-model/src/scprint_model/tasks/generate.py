@@ -15,7 +15,8 @@ from tqdm.auto import tqdm
 from scdataloader import GeneVocabulary
 from scdataloader.labels import SUFFIX
 from scprint_model.model import ScPrint
-from scprint_model.tasks.encode import EncodedCells, tables
+from scprint_model.tables import tables
+from scprint_model.tasks.encode import EncodedCells
 from scprint_model.tasks.predicted import Block, CountDistribution, collect
 
 

@@ -15,7 +15,8 @@ from scdataloader.counts import obs_table
 from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
 from scprint_model.outputs import ScPrintOutput
-from scprint_model.tasks.encode import DEFAULT_CONTEXT, tables, walk
+from scprint_model.tables import DEFAULT_CONTEXT, tables
+from scprint_model.tasks.encode import walk
 from scprint_model.tasks.generate import find_genes, gene_rows
 from scprint_model.tasks.predicted import Block, CountDistribution, collect
 

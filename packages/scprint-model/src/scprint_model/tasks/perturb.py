@@ -17,7 +17,7 @@ from scprint_model.model import ScPrint
 from scprint_model.networks import infer
 from scprint_model.outputs import ScPrintOutput
 from scprint_model.parts import parts
-from scprint_model.tasks.encode import tables
+from scprint_model.tables import tables
 from scprint_model.tasks.predicted import CountDistribution
 
 

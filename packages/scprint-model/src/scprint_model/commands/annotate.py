@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Literal
 
-import jsonargparse
-
 from grnndata.atomic import atomic_path
+from scprint_model.commands.call import call, say
 
 
 def annotate(
@@ -113,7 +111,4 @@ def annotate(
 
 def run(arguments: list[str]) -> int:
     """Annotate, write, and say what was made and how right it is."""
-    arguments = [f"{word}=true" if word == "--probabilities" else word for word in arguments]
-    made = jsonargparse.auto_cli(annotate, args=arguments, prog="scprint annotate", as_positional=True)
-    sys.stdout.write(f"{made}\n")
-    return 0
+    return say(call(annotate, arguments, "annotate"))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
-import jsonargparse
 import torch
 
 from scprint_model.checkpoints.folder import WEIGHTS, save_folder
 from scprint_model.checkpoints.open import locate
 from scprint_model.checkpoints.published import read_published, sha256_of
+from scprint_model.commands.call import call, say
 
 
 def convert(
@@ -54,7 +53,4 @@ def convert(
 
 def run(arguments: list[str]) -> int:
     """Convert, and say what was made."""
-    arguments = [f"{word}=true" if word == "--unsafe" else word for word in arguments]
-    made = jsonargparse.auto_cli(convert, args=arguments, prog="scprint convert", as_positional=True)
-    sys.stdout.write(f"{made}\n")
-    return 0
+    return say(call(convert, arguments, "convert"))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
-import jsonargparse
+from scprint_model.commands.call import call, say
 
 
 def denoise(
@@ -87,8 +86,4 @@ def denoise(
 
 def run(arguments: list[str]) -> int:
     """Denoise, write, and say what was made."""
-    flags = {"--sample", "--uncertainty"}
-    arguments = [f"{word}=true" if word in flags else word for word in arguments]
-    made = jsonargparse.auto_cli(denoise, args=arguments, prog="scprint denoise", as_positional=True)
-    sys.stdout.write(f"{made}\n")
-    return 0
+    return say(call(denoise, arguments, "denoise"))

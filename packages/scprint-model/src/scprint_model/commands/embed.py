@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
-import jsonargparse
+from scprint_model.commands.call import call, say
 
 
 def embed(
@@ -63,6 +62,4 @@ def embed(
 
 def run(arguments: list[str]) -> int:
     """Embed, write, and say what was made."""
-    made = jsonargparse.auto_cli(embed, args=arguments, prog="scprint embed", as_positional=True)
-    sys.stdout.write(f"{made}\n")
-    return 0
+    return say(call(embed, arguments, "embed"))

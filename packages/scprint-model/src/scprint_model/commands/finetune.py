@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
-import jsonargparse
+from scprint_model.commands.call import call, say
 
 
 def finetune_files(
@@ -122,9 +121,7 @@ def finetune_files(
 
 def run(arguments: list[str]) -> int:
     """Fine-tune, and say how well it went."""
-    text = jsonargparse.auto_cli(finetune_files, args=arguments, prog="scprint finetune", as_positional=False)
-    sys.stdout.write(f"{text}\n")
-    return 0
+    return say(call(finetune_files, arguments, "finetune", as_positional=False))
 
 
 def _words(values: str | list[str]) -> list[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import jsonargparse
-
+from scprint_model.commands.call import call, say
 from scprint_model.gene_embeddings import build_table
 
 _FROM_MODEL = "--from_model"
@@ -41,9 +40,7 @@ def run(arguments: list[str]) -> int:
     has_model = any(word.partition("=")[0] == _FROM_MODEL for word in arguments)
     make = of_model if has_model else build_table
     try:
-        out = jsonargparse.auto_cli(make, args=arguments, prog="scprint gene-embeddings", as_positional=True)
+        return say(call(make, arguments, "gene-embeddings"))
     except MemoryError as error:
         sys.stderr.write(f"scprint: {error}\n")
         return 1
-    sys.stdout.write(f"{out}\n")
-    return 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import jsonargparse
 import numpy as np
+
+from scprint_model.commands.call import call, say
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -101,8 +101,4 @@ def generate(
 
 def run(arguments: list[str]) -> int:
     """Generate, write, and say what was made."""
-    flags = {"--sample", "--uncertainty"}
-    arguments = [f"{word}=true" if word in flags else word for word in arguments]
-    made = jsonargparse.auto_cli(generate, args=arguments, prog="scprint generate", as_positional=True)
-    sys.stdout.write(f"{made}\n")
-    return 0
+    return say(call(generate, arguments, "generate"))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
-import jsonargparse
-
+from scprint_model.commands.call import call, say
 from scprint_model.tasks.impute import Method
 
 
@@ -68,6 +66,4 @@ def impute(
 
 def run(arguments: list[str]) -> int:
     """Impute, write, and say what was made."""
-    made = jsonargparse.auto_cli(impute, args=arguments, prog="scprint impute", as_positional=True)
-    sys.stdout.write(f"{made}\n")
-    return 0
+    return say(call(impute, arguments, "impute"))

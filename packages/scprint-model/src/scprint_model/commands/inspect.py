@@ -5,10 +5,9 @@ from __future__ import annotations
 import json as json_format
 import sys
 
-import jsonargparse
-
 from scprint_model.checkpoints import describe
 from scprint_model.checkpoints.card import find_data_set, text
+from scprint_model.commands.call import call
 
 
 def inspect(
@@ -54,6 +53,5 @@ def inspect(
 
 def run(arguments: list[str]) -> int:
     """Show what a checkpoint holds."""
-    arguments = [f"{word}=true" if word in ("--json", "--unsafe") else word for word in arguments]
-    status: int = jsonargparse.auto_cli(inspect, args=arguments, prog="scprint inspect", as_positional=True)
+    status: int = call(inspect, arguments, "inspect")
     return status

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import jsonargparse
 import pandas as pd
 
 from grnndata.atomic import atomic_path
+from scprint_model.commands.call import call, say
 from scprint_model.commands.lines import lines
 from scprint_model.networks.attention import Normalize
 from scprint_model.networks.plan import Attention, Step
@@ -182,9 +181,7 @@ def network(
 
 def run(arguments: list[str]) -> int:
     """Infer, write, and say what was made."""
-    made = jsonargparse.auto_cli(network, args=arguments, prog="scprint network", as_positional=True)
-    sys.stdout.write(f"{made}\n")
-    return 0
+    return say(call(network, arguments, "network"))
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Literal
 
-import jsonargparse
+from scprint_model.commands.call import call, say
 
 
 def perturb(
@@ -96,6 +95,4 @@ def run(arguments: list[str]) -> int:
             words[i] = f'--genes=["{value}"]'
         elif i and words[i - 1] == "--genes" and not word.startswith("["):
             words[i] = f'["{word}"]'
-    made = jsonargparse.auto_cli(perturb, args=words, prog="scprint perturb", as_positional=True)
-    sys.stdout.write(f"{made}\n")
-    return 0
+    return say(call(perturb, words, "perturb"))

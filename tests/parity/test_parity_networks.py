@@ -15,8 +15,8 @@ import torch
 
 from grnndata import GRNAnnData
 from scprint_model import ScPrint, infer
-from scprint_model.networks.attention import MeanQueriesKeys, attention_rows
-from scprint_model.networks.listen import listening
+from scprint_model.networks.attention import MeanTokens, attention_rows
+from scprint_model.networks.listen import listening, self_attentions
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +78,18 @@ def test_without_the_gene_that_no_cell_expresses(model, cells, told):
     np.testing.assert_allclose(network.varp["GRN"], turned(told["mean_dropunexpr"]), atol=1e-6)
 
 
+@torch.inference_mode()
 def test_mean_queries_and_keys_equal_the_published_ones(tiny_v1, told):
-    means = MeanQueriesKeys(308)
+    means = MeanTokens(308, self_attentions(tiny_v1))
     genes = torch.from_numpy(told["cell_order_gene_pos"]).long()
     counts, depth = torch.from_numpy(told["cell_order_expression"]), torch.from_numpy(told["cell_order_depth"])
     for part in (slice(0, 9), slice(9, 20)):
         places = torch.cat((torch.arange(8).expand(len(depth[part]), -1), genes[part] + 8), dim=1)
 
-        def receive(layer, q, k, places=places):
-            means.add(layer, q, k, places)
+        def receive(layer, x, places=places):
+            means.add(layer, x, places)
 
-        with torch.inference_mode(), listening(tiny_v1, range(3), receive) as run:
+        with listening(tiny_v1, range(3), receive, tokens=True) as run:
             run(genes[part], counts[part], depth[part])
         means.count(len(places), places)
     np.testing.assert_array_equal(means.n_seen, told["attn_div"].ravel())
@@ -104,14 +105,12 @@ def test_mean_queries_and_keys_equal_the_published_ones(tiny_v1, told):
     np.testing.assert_allclose(rows[order][:, order], told["mean_none_with_cell_tokens"], atol=1e-6)
 
 
+@torch.inference_mode()
 def test_genes_averaged_over_the_cells_that_drew_them(tiny_v1, told):
-    means = MeanQueriesKeys(308)
+    means = MeanTokens(308, self_attentions(tiny_v1))
     genes = torch.from_numpy(told["random_in_gene_pos"]).long()
     places = torch.cat((torch.arange(8).expand(20, -1), genes + 8), dim=1)
-    with (
-        torch.inference_mode(),
-        listening(tiny_v1, range(3), lambda layer, q, k: means.add(layer, q, k, places)) as run,
-    ):
+    with listening(tiny_v1, range(3), lambda layer, x: means.add(layer, x, places), tokens=True) as run:
         run(genes, torch.from_numpy(told["random_in_expression"]), torch.from_numpy(told["random_in_depth"]))
     means.count(20, places)
     np.testing.assert_array_equal(means.n_seen, told["random_attn_div"].ravel())

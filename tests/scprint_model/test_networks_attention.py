@@ -7,7 +7,7 @@ import torch
 from scprint_model.attention.multi_head import SelfAttention
 from scprint_model.networks import attention as module
 from scprint_model.networks.assemble import assemble
-from scprint_model.networks.attention import MeanQueriesKeys, MeanTokens, attention_rows, scale_both_ways
+from scprint_model.networks.attention import MeanTokens, attention_rows, scale_both_ways
 from scprint_model.networks.mean_attention import MeanAttention
 
 LAYERS, CELLS, TOKENS, CELL_TOKENS, HEADS, KEY_HEADS, WIDTH = 3, 7, 9, 2, 4, 2, 5
@@ -41,12 +41,27 @@ def rows_of(source) -> np.ndarray:
     return np.concatenate([block.numpy() for _, block in source])
 
 
+class Split:
+    """Stands for a layer's attention, its tokens being queries and keys beside each other."""
+
+    def __init__(self, heads: int = HEADS, key_heads: int = KEY_HEADS, width: int = WIDTH) -> None:
+        self.heads, self.key_heads, self.width = heads, key_heads, width
+
+    @staticmethod
+    def tokens(q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        return torch.cat((q.flatten(-2), k.flatten(-2)), dim=-1)
+
+    def queries_keys(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = x.view(len(x), self.heads + self.key_heads, self.width)
+        return x[:, : self.heads], x[:, self.heads :]
+
+
 def heard(queries_keys, parts=(slice(0, 3), slice(3, 7))):
     q, k = queries_keys
-    means = MeanQueriesKeys(TOKENS)
+    means = MeanTokens(TOKENS, [Split()] * LAYERS)
     for part in parts:
         for layer in range(LAYERS):
-            means.add(layer, q[layer, part], k[layer, part])
+            means.add(layer, Split.tokens(q[layer, part], k[layer, part]))
         means.count(len(q[0, part]))
     return means
 
@@ -81,10 +96,10 @@ def test_tokens_that_only_some_cells_had(queries_keys):
     rng = np.random.default_rng(0)
     places = torch.from_numpy(np.stack([rng.permutation(15)[:TOKENS] for _ in range(CELLS)]))
     places[places == 11] = 12  # nobody has token 11; some have 12 twice, both count
-    means = MeanQueriesKeys(15)
+    means = MeanTokens(15, [Split()] * LAYERS)
     for part in (slice(0, 2), slice(2, 7)):
         for layer in range(LAYERS):
-            means.add(layer, q[layer, part], k[layer, part], places[part])
+            means.add(layer, Split.tokens(q[layer, part], k[layer, part]), places[part])
         means.count(len(places[part]), places[part])
     assert means.n_seen.tolist() == [int((places == token).sum()) for token in range(15)]
     assert means.n_seen[11] == 0
@@ -102,14 +117,14 @@ def test_queries_and_keys_of_mean_tokens_are_the_means():
         torch.randn(5, 4, 12),
         torch.tensor([[0, 1, 2, 3], [0, 4, 5, 1], [0, 5, 4, 3], [0, 5, 1, 4], [0, 3, 4, 5]]),
     )
-    fast, slow = MeanTokens(7, [module]), MeanQueriesKeys(7)
+    fast, slow = MeanTokens(7, [module]), MeanTokens(7, [Split(6, 2, 2)])
     with torch.no_grad():
         for part in (slice(0, 2), slice(2, 5)):
             q, k, _ = module.qkv(x[part]).split([12, 4, 4], dim=-1)
-            slow.add(0, q.view(*q.shape[:2], 6, 2), k.view(*k.shape[:2], 2, 2), places[part])
+            slow.add(0, torch.cat((q, k), dim=-1), places[part])
             slow.count(len(x[part]), places[part])
             other = MeanTokens(7, [module])
-            other.add_tokens(0, x[part], places[part])
+            other.add(0, x[part], places[part])
             other.count(len(x[part]), places[part])
             fast.merge(other)
         for mine, theirs in zip(fast.means(0), slow.means(0), strict=True):
@@ -142,7 +157,7 @@ def test_true_mean_of_attention_maps_by_a_loop_over_cells(queries_keys):
 
 def test_no_cells_no_mean():
     with pytest.raises(ValueError, match="no cell was added"):
-        MeanQueriesKeys(3).means(0)
+        MeanTokens(3, [Split()]).means(0)
     with pytest.raises(ValueError, match="no cell was added"):
         next(MeanAttention(3, [(0, 0)], "mean").rows(n_cell_tokens=1))
 

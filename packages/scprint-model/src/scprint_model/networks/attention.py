@@ -1,6 +1,7 @@
-"""From the queries and keys of cells to attention between genes, a block of rows at a time.
+"""From the tokens of cells to attention between genes, a block of rows at a time.
 
-Shape suffixes: b cell, n token (T cell tokens, then genes), r rows of a block, h query head, g key head, k head width.
+Shape suffixes: b cell, n token (T cell tokens, then genes), d model width, r rows of a block, h query head, g key head,
+k head width.
 A head is a pair (layer, head in the layer), both from 0. Rows attend: they are targets; columns are regulators.
 """
 
@@ -26,23 +27,29 @@ BLOCK_VALUES = 2**22
 SINKHORN_ROUNDS, SINKHORN_ERROR = 100, 1e-4
 
 
-class MeanQueriesKeys:
-    """Sums over cells of each token's query and key, per layer; memory does not grow with the cells.
+class MeanTokens:
+    """Sums over cells of each normalised token, per layer; memory does not grow with the cells.
+
+    Queries and keys are linear in these, so those of the mean are the mean: half as much to keep, and in the last layer
+    neither has to be computed for any cell.
 
     Parameters
     ----------
     n_tokens
         Places for tokens, the cell tokens first.
+    attentions
+        The model's modules, by layer.
 
     Notes
     -----
     scPRINT paper, Methods, "Extracting meta-cell gene networks from attention matrices in scPRINT".
     """
 
-    def __init__(self, n_tokens: int) -> None:
+    def __init__(self, n_tokens: int, attentions: Sequence[SelfAttention]) -> None:
         #: Cells that had the token.
         self.n_seen = torch.zeros(n_tokens, dtype=torch.int64)
-        self._sums: dict[int, tuple[Tensor, ...]] = {}
+        self._attentions = attentions
+        self._sums: dict[int, Tensor] = {}
 
     def count(self, n_cells: int, places_bn: Tensor | None = None) -> None:
         """Count a batch of cells; to be called once a batch, `add` once a layer."""
@@ -51,28 +58,21 @@ class MeanQueriesKeys:
         else:
             self.n_seen += torch.bincount(places_bn.flatten().cpu(), minlength=len(self.n_seen))
 
-    def add(self, layer: int, q_bnhk: Tensor, k_bngk: Tensor, places_bn: Tensor | None = None) -> None:
-        """Add a layer's queries and keys of a batch; `places_bn` (B, N) says whose they are, None: each place's."""
-        self._add(layer, (q_bnhk, k_bngk), places_bn)
-
-    def _add(self, layer: int, parts: tuple[Tensor, ...], places_bn: Tensor | None) -> None:
+    def add(self, layer: int, x_bnd: Tensor, places_bn: Tensor | None = None) -> None:
+        """Add a layer's normalised tokens of a batch; `places_bn` (B, N) says whose they are, None: each place's."""
         if layer not in self._sums:
-            shapes = [(len(self.n_seen), *values.shape[2:]) for values in parts]
-            self._sums[layer] = tuple(
-                values.new_zeros(shape, dtype=torch.float64) for values, shape in zip(parts, shapes, strict=True)
-            )
-        for values, total in zip(parts, self._sums[layer], strict=True):
-            if places_bn is None:
-                total += values.sum(dim=0, dtype=torch.float64)
-            else:
-                total.index_add_(0, places_bn.flatten(), values.flatten(0, 1).double())
+            self._sums[layer] = x_bnd.new_zeros(len(self.n_seen), x_bnd.shape[-1], dtype=torch.float64)
+        if places_bn is None:
+            self._sums[layer] += x_bnd.sum(dim=0, dtype=torch.float64)
+        else:
+            self._sums[layer].index_add_(0, places_bn.flatten(), x_bnd.flatten(0, 1).double())
 
-    def merge(self, other: MeanQueriesKeys) -> None:
+    def merge(self, other: MeanTokens) -> None:
         """Add what another part of the cells gave."""
         self.n_seen += other.n_seen
-        for layer, parts in other._sums.items():
+        for layer, total in other._sums.items():
             mine = self._sums.get(layer)
-            self._sums[layer] = tuple(part.clone() if mine is None else mine[i] + part for i, part in enumerate(parts))
+            self._sums[layer] = total.clone() if mine is None else mine + total
 
     def means(self, layer: int) -> tuple[Tensor, Tensor]:
         """Return the mean query (n, H, h) and key (n, G, h) of the tokens that were seen, float32.
@@ -82,50 +82,16 @@ class MeanQueriesKeys:
         ValueError
             When no cell was added.
         """
-        q, k = self._means(layer)
-        return q, k
-
-    def _means(self, layer: int) -> list[Tensor]:
         seen = self.n_seen > 0
         if not seen.any():
             raise ValueError("no cell was added: there is no mean")
-        n_cells = self.n_seen[seen]
-        means = []
-        for total in self._sums[layer]:
-            each = n_cells.to(total.device).view(-1, *[1] * (total.ndim - 1))
-            means.append((total[seen.to(total.device)] / each).float())
-        return means
-
-
-class MeanTokens(MeanQueriesKeys):
-    """The same from what queries and keys are made of: these are linear in it, so those of the mean are the mean.
-
-    Half as much to keep, and in the last layer neither has to be computed for any cell.
-
-    Parameters
-    ----------
-    n_tokens
-        Places for tokens, the cell tokens first.
-    attentions
-        The model's modules, by layer.
-    """
-
-    def __init__(self, n_tokens: int, attentions: Sequence[SelfAttention]) -> None:
-        super().__init__(n_tokens)
-        self._attentions = attentions
-
-    def add_tokens(self, layer: int, x_bnd: Tensor, places_bn: Tensor | None = None) -> None:
-        """Add a layer's normalised tokens of a batch; `places_bn` as for `add`."""
-        self._add(layer, (x_bnd,), places_bn)
-
-    def means(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Return what `MeanQueriesKeys.means` does."""
-        (x_nd,) = self._means(layer)
-        return self._attentions[layer].queries_keys(x_nd)
+        total = self._sums[layer]
+        n_cells = self.n_seen[seen].to(total.device)
+        return self._attentions[layer].queries_keys((total[seen.to(total.device)] / n_cells[:, None]).float())
 
 
 def attention_rows(
-    means: MeanQueriesKeys,
+    means: MeanTokens,
     heads: Sequence[Head],
     *,
     n_cell_tokens: int,

@@ -116,7 +116,7 @@ def _hear(
     token_places: Tensor | None = None
 
     def receive(layer: int, x_bnd: Tensor) -> None:
-        means.add_tokens(layer, x_bnd, token_places)
+        means.add(layer, x_bnd, token_places)
 
     with listening(model, plan.layers, receive, tokens=True) as run:
         for places, genes, counts, totals in batches:

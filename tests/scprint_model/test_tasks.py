@@ -8,8 +8,9 @@ import torch
 from scipy import sparse
 
 from scdataloader import LabelSpace
+from scprint_model import infer
 from scprint_model.genes import most_variable, shared_genes
-from scprint_model.tasks import annotate, denoise, embed, encode
+from scprint_model.tasks import annotate, denoise, embed, encode, generate, impute, perturb
 
 
 @pytest.fixture
@@ -134,3 +135,37 @@ def test_a_model_without_tables_says_so(small_model, few):
     with pytest.raises(ValueError, match="no vocabulary or label space"):
         encode(bare, few)
     assert isinstance(small_model.label_space, LabelSpace)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_has_cells(small_model, few, tmp_path, size):
+    some = few.var_names[shared_genes(small_model.vocabulary, few)][:60].tolist()
+    new = sorted(set(small_model.vocabulary.ids) - set(few.var_names))[:2]
+    encoded = encode(small_model, few, context=60)
+    out = {"batch_size": size, "out": tmp_path / "out.h5ad"}
+    for work in (
+        lambda: encode(small_model, few, batch_size=size),
+        lambda: denoise(small_model, few, genes=some, **out),
+        lambda: impute(small_model, few, genes=new, **out),
+        lambda: generate(small_model, encoded, genes=some, total_counts=100, **out),
+        lambda: perturb(small_model, few, genes=some[:1], panel=some, n_edges=0, batch_size=size),
+    ):
+        with pytest.raises(ValueError, match=f"batch_size={size} must be positive"):
+            work()
+    assert not list(tmp_path.iterdir())
+
+
+def test_genes_are_not_named_by_names_that_repeat(small_model, few):
+    few = few[:, shared_genes(small_model.vocabulary, few)].copy()
+    few.var["gene_ids"] = few.var_names
+    few.var_names = ["local 0", "local 0", *(f"local {i}" for i in range(1, few.n_vars - 1))]
+    for work in (
+        lambda: denoise(small_model, few, genes=["local 1"]),
+        lambda: perturb(small_model, few, genes=["local 1"]),
+        lambda: infer(small_model, few),
+        lambda: infer(small_model, few, genes=["local 1", "local 2"]),
+    ):
+        with pytest.raises(ValueError, match=r"names of genes repeat in the data, such as \['local 0'\]"):
+            work()
+    few.var_names_make_unique()
+    assert denoise(small_model, few, genes=["local 1"]).var_names.tolist() == ["local 1"]

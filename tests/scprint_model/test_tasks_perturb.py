@@ -91,11 +91,28 @@ def test_the_command_writes_both_tables(small_model, rods, retina, names, tmp_pa
     assert "1 of 1 genes are not in the data or not known to the model, such as ['nothing']" in capsys.readouterr().err
 
 
+def test_genes_known_by_a_column_of_ids(small_model, rods, names):
+    expected = perturb(small_model, rods, genes=[names[3]], panel=names, n_edges=20)
+    renamed = rods.copy()
+    renamed.var["gene_ids"] = renamed.var_names
+    renamed.var_names = [f"local {i}" for i in range(renamed.n_vars)]
+    called = dict(zip(rods.var_names, renamed.var_names, strict=True))
+    found = perturb(small_model, renamed, genes=[called[names[3]]], panel=[called[name] for name in names], n_edges=20)
+    pd.testing.assert_frame_equal(found.profile, expected.profile.rename(index=called))
+    pd.testing.assert_frame_equal(found.edges, expected.edges.replace({"source": called, "target": called}))
+
+
 def test_unusable_input(small_model, rods, names):
     with pytest.raises(ValueError, match="to=1 and fold=2 both set the counts"):
         perturb(small_model, rods, genes=names[:1], to=1, fold=2)
     with pytest.raises(ValueError, match="fold=-1 must be a number that is not negative"):
         perturb(small_model, rods, genes=names[:1], fold=-1)
+    with pytest.raises(ValueError, match="n_edges=-1 must be a number that is not negative"):
+        perturb(small_model, rods, genes=names[:1], n_edges=-1)
+    with pytest.raises(ValueError, match="n_genes=-2 must be a number that is not negative"):
+        perturb(small_model, rods, genes=names[:1], n_genes=-2)
+    with pytest.raises(ValueError, match="genes names no gene to change"):
+        perturb(small_model, rods, genes=[])
     with pytest.raises(ValueError, match="from 2 cells on, here are 1"):
         perturb(small_model, rods[:1], genes=names[:1])
     silent = rods.copy()

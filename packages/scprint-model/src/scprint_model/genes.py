@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -187,6 +188,29 @@ def shared_genes(vocabulary: GeneVocabulary, adata: AnnData) -> np.ndarray:
     See `match_genes`, which says more and raises the same.
     """
     return match_genes(vocabulary, adata).columns
+
+
+def find_names(names: pd.Index, genes: Sequence[str]) -> np.ndarray:
+    """Return the positions of genes, int64, in their order, among the names of the data's genes that the model knows.
+
+    Raises
+    ------
+    ValueError
+        When one is not there, or names of the data repeat, so that they name no gene.
+    """
+    if not names.is_unique:
+        raise ValueError(
+            f"names of genes repeat in the data, such as {names[names.duplicated()][:3].tolist()}: put their ids in "
+            "var_names, or call adata.var_names_make_unique() where var has a column of ids"
+        )
+    wanted = [str(gene) for gene in genes]
+    at = names.get_indexer(pd.Index(wanted))
+    bad = [gene for gene, i in zip(wanted, at, strict=True) if i < 0]
+    if bad:
+        raise ValueError(
+            f"{len(bad)} of {len(wanted)} genes are not in the data or not known to the model, such as {bad[:3]}"
+        )
+    return np.asarray(at)
 
 
 def _by_symbol(vocabulary: GeneVocabulary, adata: AnnData) -> np.ndarray:

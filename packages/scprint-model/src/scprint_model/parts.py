@@ -34,3 +34,17 @@ def parts(adata: AnnData, size: int = PART_CELLS) -> Iterator[tuple[int, AnnData
             warnings.filterwarnings("ignore", message="Variable names are not unique")
             part = AnnData(X=csr_counts(view), obs=obs_table(view), var=cast("pd.DataFrame", adata.var))
         yield start, part
+
+
+def batches(n_cells: int, batch_size: int) -> Iterator[range]:
+    """Yield the places of consecutive batches of cells.
+
+    Raises
+    ------
+    ValueError
+        When the size is not positive.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} must be positive")
+    for start in range(0, n_cells, batch_size):
+        yield range(start, min(start + batch_size, n_cells))

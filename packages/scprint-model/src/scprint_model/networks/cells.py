@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from anndata import AnnData
 from scipy import sparse
@@ -17,7 +16,8 @@ from torch import Tensor
 
 from scdataloader.collate.expressed import random_expressed
 from scdataloader.counts import csr_counts, obs_table, total_counts
-from scprint_model.genes import SharedGenes, most_variable
+from scprint_model.genes import SharedGenes, find_names, most_variable
+from scprint_model.parts import batches
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def choose_genes(known: AnnData, genes: Genes, n_genes: int) -> np.ndarray:
         if genes == "variable":
             if known.n_obs < 2:
                 raise ValueError("genes do not vary in one cell: take genes='expressed', or a list")
-            at = known.var_names.get_indexer(pd.Index(most_variable(known, n_genes)))
+            at = find_names(known.var_names, most_variable(known, n_genes).tolist())
         elif genes == "expressed":
             at = _most_expressed(known, n_genes)
         elif genes == "all":
@@ -135,16 +135,9 @@ def choose_genes(known: AnnData, genes: Genes, n_genes: int) -> np.ndarray:
         else:
             raise ValueError(f"genes={genes!r} must be 'variable', 'expressed', 'all' or a list of gene names")
     else:
-        names = list(map(str, genes))
-        at = known.var_names.get_indexer(pd.Index(names))
-        unknown = [name for name, i in zip(names, at, strict=True) if i < 0]
-        if unknown:
-            raise ValueError(
-                f"{len(unknown)} of {len(names)} genes are not in the data or not known to the model, such as "
-                f"{unknown[:3]}"
-            )
-        if len(set(names)) < len(names):
-            raise ValueError(f"{len(names) - len(set(names))} of the {len(names)} genes are named twice")
+        at = find_names(known.var_names, genes)
+        if len(set(at)) < len(at):
+            raise ValueError(f"{len(at) - len(set(at))} of the {len(at)} genes are named twice")
     if len(at) < 2:
         raise ValueError(f"a network needs at least 2 genes, here are {len(at)}: choose more, or other cells")
     return np.asarray(at)
@@ -216,8 +209,8 @@ class NetworkCells:
 
         Places are those of the genes in `genes`, (B, context) int64, or None where every cell shows all in order.
         """
-        for start in range(0, len(cells), batch_size):
-            some = cells[start : start + batch_size]
+        for rows in batches(len(cells), batch_size):
+            some = cells[rows.start : rows.stop]
             counts = torch.from_numpy(self.counts[some].toarray().astype(np.float32, copy=False))
             totals = torch.from_numpy(self.total_counts[some].astype(np.float32, copy=False))
             if self.whole:

@@ -14,9 +14,9 @@ from anndata import AnnData
 from scipy import sparse
 
 from scdataloader.counts import obs_table
-from scprint_model.genes import SharedGenes, match_genes
+from scprint_model.genes import SharedGenes, find_names, match_genes
 from scprint_model.model import ScPrint
-from scprint_model.parts import parts
+from scprint_model.parts import batches, parts
 from scprint_model.tables import tables
 from scprint_model.tasks.encode import walk
 from scprint_model.tasks.predicted import Block, CountDistribution, collect
@@ -133,18 +133,12 @@ def _counts(adata: AnnData, known: SharedGenes, at: np.ndarray, batch_size: int)
     """Yield the input of the same batches of cells, which begin anew in each part."""
     for _, part in parts(adata):
         counts = known.counts(part, at)
-        for first in range(0, part.n_obs, batch_size):
-            yield counts[first : first + batch_size]
+        for rows in batches(part.n_obs, batch_size):
+            yield counts[rows.start : rows.stop]
 
 
 def _positions(known: SharedGenes, adata: AnnData, genes: Sequence[str] | None) -> np.ndarray:
     """Return where in the known columns the named genes are, in the order of the data."""
     if genes is None:
         return np.arange(len(known))
-    at = adata.var_names[known.columns].get_indexer(pd.Index(genes))
-    bad = [gene for gene, i in zip(genes, at, strict=True) if i < 0]
-    if bad:
-        raise ValueError(
-            f"{len(bad)} of {len(genes)} genes are not in the data or not known to the model, such as {bad[:3]}"
-        )
-    return np.unique(at)
+    return np.unique(find_names(adata.var_names[known.columns], genes))

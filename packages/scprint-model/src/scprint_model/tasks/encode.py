@@ -16,7 +16,7 @@ from scdataloader import CellBatch, CellDataset
 from scdataloader.labels import SUFFIX
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
-from scprint_model.parts import PART_CELLS, parts
+from scprint_model.parts import PART_CELLS, batches, parts
 from scprint_model.tables import DEFAULT_CONTEXT, tables
 
 logger = logging.getLogger(__name__)
@@ -81,8 +81,8 @@ def walk(
         for start, part in parts(adata):
             source = known.source(vocabulary, part, at)
             cells = CellDataset([("input", source)], vocabulary, labels, context=context, choice=CHOICE, seed=seed)
-            for first in range(0, len(cells), batch_size):
-                rows = cells.rows(range(first, min(first + batch_size, len(cells))))
+            for places in batches(len(cells), batch_size):
+                rows = cells.rows(places)
                 # ties are broken by a cell's place in the whole data
                 batch = cells.collator([replace(row, index=row.index + start) for row in rows])
                 yield cast("CellBatch", batch)
@@ -160,9 +160,8 @@ def stream(
     if encoded is not None:
         yield from _divide(encoded, adata.n_obs, heads)
         return
-    for name, value in (("context", context), ("batch_size", batch_size)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name}={value} must be positive")
+    if context is not None and context < 1:
+        raise ValueError(f"context={context} must be positive")
     vocabulary, _ = tables(model)
     known = match_genes(vocabulary, adata)
     size = min(context or model.context or DEFAULT_CONTEXT, len(known))

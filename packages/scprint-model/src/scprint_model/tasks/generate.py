@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from scdataloader import GeneVocabulary
 from scdataloader.labels import SUFFIX
 from scprint_model.model import ScPrint
+from scprint_model.parts import batches
 from scprint_model.tables import tables
 from scprint_model.tasks.encode import EncodedCells
 from scprint_model.tasks.predicted import Block, CountDistribution, collect
@@ -88,8 +89,7 @@ def generate(
 
     def blocks() -> Iterator[Block]:
         with tqdm(total=n_cells, desc="generating cells", unit="cell", disable=None) as bar:
-            for start in range(0, n_cells, batch_size):
-                rows = range(start, min(start + batch_size, n_cells))
+            for rows in batches(n_cells, batch_size):
                 embeddings = torch.from_numpy(np.ascontiguousarray(cells.embeddings[rows.start : rows.stop])).to(device)
                 depth = torch.from_numpy(totals[rows.start : rows.stop].copy()).to(device)
                 with torch.inference_mode():

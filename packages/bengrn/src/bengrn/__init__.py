@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from bengrn.truths import describe_truth, fetch_truths, list_truths, load_truth
     from bengrn.truths.ground_truth import GroundTruth
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    __version__: str
 
 __all__ = [
     "Comparison",
@@ -63,6 +64,10 @@ _HOME = {
 
 def __getattr__(name: str) -> object:
     # Loaded on first use, so that `import bengrn` costs nothing to those who only want an entry point.
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("bengrn")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module 'bengrn' has no attribute {name!r}")

@@ -38,11 +38,14 @@ test-slow: $(STAMP)  ## the slow tests, which `make test` leaves out
 test-packages: build  ## each package installed alone from its wheel and used; FULL=1: every Python, and its tests
 	UV=$(UV) FULL=$(FULL) PACKAGE=$(PACKAGE) $(UV) run --no-project python tests/packages/check_packages.py dist
 
-lint: $(STAMP)  ## ruff, mypy and the import borders
+lint: $(STAMP)  ## ruff, mypy, the import borders and the declared dependencies
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) lint-imports
+	@for package in packages/*/; do \
+	  (cd $$package && echo "deptry $$package" && $(abspath .venv)/bin/deptry --known-first-party "$$(ls src)" src); \
+	done
 
 format: $(STAMP)  ## let ruff rewrite what it can
 	$(RUN) ruff check --fix .

@@ -13,6 +13,7 @@ import pandas as pd
 
 from benchmarks.grn.retina import network_scores
 from benchmarks.speed.checkpoints import checkpoint_times
+from benchmarks.speed.imports import import_times
 from benchmarks.speed.infer_networks import infer_network_times
 from benchmarks.speed.kernels import kernel_times
 from benchmarks.speed.loader.benchmark import loader_times
@@ -44,6 +45,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
     "speed_checkpoints": (
         "Opening a checkpoint of 78 million weights: seconds, best of 5 processes; memory beyond the imports",
         checkpoint_times,
+    ),
+    "speed_imports": (
+        "Importing the packages beside anndata: medians of 5 processes, files cached",
+        import_times,
     ),
     "speed_networks": (
         "A network of 20,000 genes and 2 million edges: seconds, median of 3 runs (1 for networkx)",

@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from bengrn._lazy import lazy_names
 
 if TYPE_CHECKING:
     from bengrn.comparison import Comparison, compare
@@ -44,34 +45,22 @@ __all__ = [
 ]
 
 _HOME = {
-    "Comparison": "bengrn.comparison",
-    "compare": "bengrn.comparison",
-    "describe_truth": "bengrn.truths",
-    "enrich": "bengrn.enrichment",
-    "fetch_truths": "bengrn.truths",
-    "read_network": "bengrn.files",
-    "score_table": "bengrn.table",
-    "GroundTruth": "bengrn.truths.ground_truth",
-    "Scores": "bengrn.scoring",
-    "get_method": "bengrn.registry",
-    "list_methods": "bengrn.registry",
-    "list_truths": "bengrn.truths",
-    "load_truth": "bengrn.truths",
-    "score": "bengrn.scoring",
-    "score_against_omnipath": "bengrn.scorer",
+    "Comparison": "comparison",
+    "compare": "comparison",
+    "describe_truth": "truths",
+    "enrich": "enrichment",
+    "fetch_truths": "truths",
+    "read_network": "files",
+    "score_table": "table",
+    "GroundTruth": "truths.ground_truth",
+    "Scores": "scoring",
+    "get_method": "registry",
+    "list_methods": "registry",
+    "list_truths": "truths",
+    "load_truth": "truths",
+    "score": "scoring",
+    "score_against_omnipath": "scorer",
 }
 
-
-def __getattr__(name: str) -> object:
-    # Loaded on first use, so that `import bengrn` costs nothing to those who only want an entry point.
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("bengrn")
-    if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'bengrn' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return __all__
+# loaded on first use, so that `import bengrn` costs nothing to those who only want an entry point
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

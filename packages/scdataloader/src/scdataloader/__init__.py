@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from scdataloader._lazy import lazy_names
 
 if TYPE_CHECKING:
     from scdataloader import datasets
@@ -61,6 +62,7 @@ _HOME = {
     "Split": "splits",
     "StoreLoader": "store",
     "WeightedSampler": "sampling",
+    "datasets": "datasets",
     "find_sources": "sources",
     "gene_table": "genes",
     "make_split": "splits",
@@ -70,15 +72,5 @@ _HOME = {
     "scvi_ready": "scvi",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # loaded on first use: torch, lightning and anndata take seconds to import
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("scdataloader")
-    if name == "datasets":
-        return import_module("scdataloader.datasets")
-    if name in _HOME:
-        return getattr(import_module(f"scdataloader.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'scdataloader' has no attribute {name!r}")
+# loaded on first use: torch, lightning and anndata take seconds to import
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import anndata
 import numpy as np
-import torch
 from scipy import sparse
 
+from scdataloader._torch import torch
 from scdataloader.batch import CellBatch
 from scdataloader.collate import CellRow, Collator, Panel, variance_ranking
 from scdataloader.counts import csr_counts, obs_table, total_counts

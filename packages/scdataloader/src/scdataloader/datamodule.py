@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import anndata
-import lightning
 import numpy as np
 import pandas as pd
-import torch
 from tqdm.auto import tqdm
 
+from scdataloader._lightning import lightning
+from scdataloader._torch import torch
 from scdataloader.batch import CellBatch
 from scdataloader.cells import CellDataset
 from scdataloader.collate import Collator, FormatName, named_format

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
+from scdataloader._torch import torch
 from scdataloader.batch import CellBatch
 from scdataloader.cells import CellDataset, loader
 from scdataloader.genes import GeneVocabulary

@@ -115,10 +115,9 @@ def register(paths: Sequence[Path | str], *, collection: str, description: str |
 def _lamindb() -> Any:
     try:
         import lamindb as ln
-        from lamindb_setup import settings
     except ImportError as error:
         raise ImportError("lamindb is not installed: pip install 'scdataloader[lamin]'") from error
-    if not settings.is_configured:
+    if not ln.setup.settings.is_configured:
         raise RuntimeError(
             "no lamindb instance is connected: run `lamin connect <owner>/<name>`, or make one with "
             "`lamin init --storage ./lamindb --modules bionty`"

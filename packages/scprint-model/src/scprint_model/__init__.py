@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from scprint_model._lazy import lazy_names
 
 if TYPE_CHECKING:
     from scprint_model import tasks
@@ -38,17 +39,8 @@ _HOME = {
     "load_adapter": "finetuning",
     "run_demo": "demo.run",
     "select_heads": "networks",
+    "tasks": "tasks",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # loaded on first use: torch takes seconds to import
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("scprint-model")
-    if name == "tasks":
-        return import_module("scprint_model.tasks")
-    if name in _HOME:
-        return getattr(import_module(f"scprint_model.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'scprint_model' has no attribute {name!r}")
+# loaded on first use: torch takes seconds to import
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 from scipy import sparse
 
+from scdataloader._torch import torch
 from scdataloader.batch import GeneformerBatch
 from scdataloader.collate import padding
 from scdataloader.collate.rows import Context

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
+from scdataloader._torch import torch
 from scdataloader.collate.rows import CellRow
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from scdataloader._lazy import lazy_names
 
 if TYPE_CHECKING:
     from scdataloader.store.anndata_store import AnnDataStore
@@ -24,9 +25,5 @@ _HOME = {
     "open_store": "opening",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # the loader needs torch, which takes seconds to import
-    if name in _HOME:
-        return getattr(import_module(f"scdataloader.store.{_HOME[name]}"), name)
-    raise AttributeError(f"module 'scdataloader.store' has no attribute {name!r}")
+# the loader needs torch, which takes seconds to import
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

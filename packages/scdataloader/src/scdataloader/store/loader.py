@@ -9,8 +9,8 @@ from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
+from scdataloader._torch import torch
 from scdataloader.batch import CellBatch
 from scdataloader.genes import GeneVocabulary
 from scdataloader.labels import LabelSpace

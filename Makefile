@@ -48,7 +48,7 @@ lint: $(STAMP)  ## ruff, mypy, the import borders and the declared dependencies
 	done
 
 audit: $(STAMP)  ## licences and known vulnerabilities of the dependencies (needs the internet)
-	$(RUN) python .ci/audit.py $(abspath $(UV))
+	$(RUN) python .ci/audit.py $(UV)
 
 format: $(STAMP)  ## let ruff rewrite what it can
 	$(RUN) ruff check --fix .

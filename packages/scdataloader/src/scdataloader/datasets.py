@@ -19,4 +19,8 @@ def retina_1k() -> AnnData:
     import anndata
 
     with as_file(files("scdataloader") / "resources" / "retina_1k.h5ad") as path:
-        return anndata.read_h5ad(Path(path))
+        adata = anndata.read_h5ad(Path(path))
+    # The file's names are nullable strings, which anndata 0.12.0 reads and cannot write again.
+    adata.obs_names = adata.obs_names.astype(str)
+    adata.var_names = adata.var_names.astype(str)
+    return adata

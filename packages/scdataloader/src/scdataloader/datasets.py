@@ -21,6 +21,6 @@ def retina_1k() -> AnnData:
     with as_file(files("scdataloader") / "resources" / "retina_1k.h5ad") as path:
         adata = anndata.read_h5ad(Path(path))
     # The file's names are nullable strings, which anndata 0.12.0 reads and cannot write again.
-    adata.obs_names = adata.obs_names.astype(str)
-    adata.var_names = adata.var_names.astype(str)
+    adata.obs.index = adata.obs.index.astype(str)
+    adata.var.index = adata.var.index.astype(str)
     return adata

@@ -17,6 +17,7 @@ from .sparsify import threshold, top_k
 from .spectral import eigenvector, hits, pagerank
 from .statistics import statistics
 from .symmetrise import symmetrise
+from .variable_genes import most_variable_genes
 
 __all__ = [
     "apc",
@@ -36,6 +37,7 @@ __all__ = [
     "louvain",
     "maximum_spanning_tree",
     "modularity",
+    "most_variable_genes",
     "over_representation",
     "pagerank",
     "power_law",

@@ -18,7 +18,7 @@ import torch
 from scprint_model.config import SIZES, ModelConfig
 from scprint_model.kernels.mean_attention import accumulate_mean_attention
 from scprint_model.kernels.zinb import fused_zinb_loss
-from scprint_model.losses.zinb import zinb_loss
+from scprint_model.losses.counts import zinb_loss
 from scprint_model.model import ScPrint
 
 GENES, VOCABULARY = 2200, 44_756

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.timing import medians
 from scprint_model.kernels.mean_attention import accumulate_mean_attention
-from scprint_model.losses.zinb import zinb_loss
+from scprint_model.losses.counts import zinb_loss
 
 CELLS, GENES, HEADS, WIDTH = 16, 1000, 4, 32
 

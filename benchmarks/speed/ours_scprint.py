@@ -14,7 +14,7 @@ from child import arguments, tell
 from scipy import sparse
 
 from scprint_model import ScPrint, infer
-from scprint_model.losses.zinb import zinb_loss
+from scprint_model.losses.counts import zinb_loss
 from scprint_model.model import ScPrintOutput
 
 type Arrays = dict[str, np.ndarray]

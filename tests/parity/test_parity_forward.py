@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from scprint_model.layers.position_encoder import sinusoid
-from scprint_model.losses.dissimilarity import embedding_dissimilarity
+from scprint_model.losses.counts import zinb_loss
+from scprint_model.losses.embeddings import embedding_dissimilarity
 from scprint_model.losses.hierarchical import hierarchical_loss
-from scprint_model.losses.zinb import zinb_loss
 from scprint_model.model import CellEncoding, ScPrint, ScPrintOutput
 
 Arrays = dict[str, np.ndarray]

@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from scprint_model.losses.cell_similarity import cell_similarity
-from scprint_model.losses.dissimilarity import embedding_dissimilarity
+from scprint_model.losses.counts import log_count_error, zinb_log_likelihood, zinb_loss
+from scprint_model.losses.embeddings import cell_similarity, embedding_dissimilarity, info_nce
 from scprint_model.losses.hierarchical import hierarchical_loss
-from scprint_model.losses.info_nce import info_nce
-from scprint_model.losses.squared_error import log_count_error
-from scprint_model.losses.zinb import zinb_log_likelihood, zinb_loss
 from scprint_model.noise import downsample
 
 Arrays = dict[str, np.ndarray]

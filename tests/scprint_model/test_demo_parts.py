@@ -13,6 +13,7 @@ from scdataloader.ontology import LabelClass
 from scprint_model.demo import evaluate
 from scprint_model.demo.figures import draw_umap
 from scprint_model.demo.page import table, write_page
+from scprint_model.metrics import denoising_scores, neighbour_agreement
 
 ROD, CONE, NEURON, MUELLER, B_CELL, T_CELL = (
     "CL:0000604", "CL:0000573", "CL:0000540", "CL:0000636", "CL:0000236", "CL:0000084",
@@ -23,10 +24,10 @@ def test_neighbour_agreement_by_hand():
     # on a line: a a a | b b, far apart; the fourth is a lone b among the a
     embedding = np.array([[0.0], [1.0], [2.0], [1.5], [100.0], [101.0], [102.0]])
     labels = np.array(["a", "a", "a", "b", "b", "b", "b"])
-    assert evaluate.neighbour_agreement(embedding, labels, n_neighbours=1) == pytest.approx(4 / 7)
+    assert neighbour_agreement(embedding, labels, n_neighbours=1) == pytest.approx(4 / 7)
     rng = np.random.default_rng(0)
     apart = np.concatenate([rng.normal(0, 1, (30, 3)), rng.normal(50, 1, (30, 3))])
-    assert evaluate.neighbour_agreement(apart, np.repeat([0, 1], 30)) == 1
+    assert neighbour_agreement(apart, np.repeat([0, 1], 30)) == 1
 
 
 def test_label_scores_by_hand():
@@ -38,7 +39,7 @@ def test_label_scores_by_hand():
             "predicted_cell_type_ontology_term_id": [ROD, ROD, ROD, B_CELL, ROD],
         }
     )
-    scores = evaluate.label_scores(obs, space)
+    scores = evaluate.term_scores(obs, space)
     assert scores == {
         "share_known": 0.75,
         "accuracy": 0.5,
@@ -47,14 +48,14 @@ def test_label_scores_by_hand():
         "broad_majority": 0.75,
     }
     unlabelled = obs.assign(cell_type_ontology_term_id="unknown")
-    assert evaluate.label_scores(unlabelled, space) == {}
+    assert evaluate.term_scores(unlabelled, space) == {}
 
 
 def test_denoising_score_looks_at_expressed_genes_only():
     truth = np.array([[5, 3, 0, 1, 0], [0, 0, 2, 2, 0]])  # the second cell is constant where expressed: left out
     guess = np.array([[9.0, 2.0, 50.0, 3.0, 50.0], [1.0] * 5])
     expected = spearmanr([5, 3, 1], [9, 2, 3]).statistic
-    scores = evaluate.denoising_scores(truth, {"guess": guess, "flat": np.ones((2, 5)), "truth": truth})
+    scores = denoising_scores(truth, {"guess": guess, "flat": np.ones((2, 5)), "truth": truth})
     assert scores == {"guess": pytest.approx(expected), "flat": 0.0, "truth": pytest.approx(1.0)}
 
 

@@ -10,8 +10,8 @@ from scipy import sparse
 from scdataloader import GeneVocabulary
 from scprint_model import ScPrint, cli
 from scprint_model.finetuning import finetune, load_adapter
+from scprint_model.metrics import neighbour_agreement
 from scprint_model.tasks import encode
-from scprint_model.training.validation_scores import neighbour_agreement
 
 QUICK = {"context": 64, "batch_size": 32, "epochs": 2}
 

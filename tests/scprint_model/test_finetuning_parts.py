@@ -16,7 +16,7 @@ from scprint_model.finetuning.extend import extend
 from scprint_model.finetuning.genes import extend_vocabulary, new_rows
 from scprint_model.finetuning.labels import extend_space, find_targets
 from scprint_model.finetuning.low_rank import low_rank_parts
-from scprint_model.finetuning.scores import label_scores, neighbour_accuracy
+from scprint_model.metrics import label_scores, neighbour_accuracy
 
 NEURON, INTERNEURON, AMACRINE, ROD, GLIA = "CL:0000540", "CL:0000099", "CL:0000561", "CL:0000604", "CL:0000125"
 
@@ -307,7 +307,7 @@ def test_scores_of_a_case_worked_by_hand():
     assert scores == {"accuracy": 0.75, "macro_f1": pytest.approx(2 / 3), "n_cells": 4}
     points = torch.tensor([[0.0], [1.0], [10.0]])
     asked = torch.tensor([[0.4], [9.0], [0.6], [3.0]])
-    told = neighbour_accuracy(points, torch.tensor([0, 0, 1]), asked, torch.tensor([0, 1, 1, -1]), k=1)
+    told = neighbour_accuracy(points, torch.tensor([0, 0, 1]), asked, torch.tensor([0, 1, 1, -1]), n_neighbours=1)
     assert told == pytest.approx(2 / 3)
 
 

@@ -12,7 +12,7 @@ from scprint_model.kernels import mean_attention
 from scprint_model.kernels.choice import VARIABLE, runs_triton
 from scprint_model.kernels.mean_attention import accumulate_mean_attention
 from scprint_model.kernels.zinb import fused_zinb_loss
-from scprint_model.losses.zinb import zinb_loss
+from scprint_model.losses.counts import zinb_loss
 
 
 def test_triton_kernels_in_the_interpreter():

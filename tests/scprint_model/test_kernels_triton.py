@@ -7,7 +7,7 @@ import torch
 
 from scprint_model.kernels.mean_attention import accumulate_mean_attention
 from scprint_model.kernels.zinb import fused_zinb_loss
-from scprint_model.losses.zinb import zinb_loss
+from scprint_model.losses.counts import zinb_loss
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 pytestmark = pytest.mark.skipif(

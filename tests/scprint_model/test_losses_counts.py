@@ -12,10 +12,16 @@ from hypothesis import strategies as st
 from scipy.stats import nbinom
 from torch import Tensor
 
-from scprint_model.losses.negative_binomial import EPS, nb_log_likelihood, nb_loss
-from scprint_model.losses.precision import mean_over
-from scprint_model.losses.squared_error import log_count_error, renormalised_log_error
-from scprint_model.losses.zinb import zinb_log_likelihood, zinb_loss
+from scprint_model.losses.counts import (
+    EPS,
+    log_count_error,
+    mean_over,
+    nb_log_likelihood,
+    nb_loss,
+    renormalised_log_error,
+    zinb_log_likelihood,
+    zinb_loss,
+)
 
 extreme_counts = st.lists(st.sampled_from([0.0, 1.0, 2.0, 300.0, 1e5]), min_size=4, max_size=4)
 

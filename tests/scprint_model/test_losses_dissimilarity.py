@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from scprint_model.losses.dissimilarity import embedding_dissimilarity
+from scprint_model.losses.embeddings import embedding_dissimilarity
 
 
 def test_cosine_by_hand() -> None:

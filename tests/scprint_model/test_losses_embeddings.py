@@ -9,10 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scprint_model.losses.adversarial import DatasetClassifier, others_mean, reverse_gradient
-from scprint_model.losses.cell_similarity import cell_similarity
-from scprint_model.losses.dissimilarity import embedding_dissimilarity
-from scprint_model.losses.info_nce import info_nce
+from scprint_model.losses.embeddings import (
+    DatasetClassifier,
+    cell_similarity,
+    embedding_dissimilarity,
+    info_nce,
+    others_mean,
+    reverse_gradient,
+)
 
 
 def test_cell_similarity_by_hand() -> None:

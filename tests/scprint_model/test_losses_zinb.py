@@ -14,7 +14,7 @@ from scipy.special import gammaln
 from scipy.stats import nbinom
 from torch import Tensor
 
-from scprint_model.losses.zinb import EPS, zinb_log_likelihood, zinb_loss
+from scprint_model.losses.counts import EPS, zinb_log_likelihood, zinb_loss
 
 COUNTS = (0.0, 1.0, 2.0, 9.0, 11.0, 300.0, 1e4, 1e5)
 MEANS = (1e-6, 1e-2, 1.0, 7.3, 400.0, 9.9e4, 2e5)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scprint_model.config import ModelConfig
-from scprint_model.losses.zinb import zinb_loss
+from scprint_model.losses.counts import zinb_loss
 from scprint_model.model import ScPrint
 
 N_GENES = 30

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scprint_model.config import ModelConfig
 from scprint_model.layers.bottleneck import Bottleneck, quantise
-from scprint_model.losses.zinb import zinb_loss
+from scprint_model.losses.counts import zinb_loss
 from scprint_model.model import ScPrint
 
 N_GENES, N_CELLS, CONTEXT = 30, 4, 12

@@ -8,8 +8,8 @@ from scipy import stats
 
 from scdataloader import datasets
 from scprint_model import ModelConfig, ScPrint
-from scprint_model.demo.evaluate import denoising_scores
 from scprint_model.genes import most_variable, shared_genes
+from scprint_model.metrics import denoising_scores
 from scprint_model.noise import downsample
 from scprint_model.tasks import denoise
 from scprint_model.tasks.files import open_cells

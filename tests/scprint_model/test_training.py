@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 
 from scdataloader import CellDataModule, LabelSpace, datasets
 from scprint_model import ModelConfig, ScPrint
-from scprint_model.losses.zinb import zinb_loss
+from scprint_model.losses.counts import zinb_loss
 from scprint_model.training.callbacks import SavePretrained
 from scprint_model.training.gene_table import start_from_table
 from scprint_model.training.module import PretrainingModule

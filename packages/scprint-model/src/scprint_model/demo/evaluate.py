@@ -1,13 +1,10 @@
-"""How good embedding, labels and denoising are where the truth is known, beside simple baselines."""
+"""How right predicted cell types are in the ontology, and the usual baseline of an embedding."""
 
 from __future__ import annotations
-
-import warnings
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy.stats import ConstantInputWarning, spearmanr
 
 from scdataloader import LabelSpace
 from scdataloader.counts import log_normalise
@@ -17,28 +14,6 @@ from scdataloader.ontology import UNKNOWN, ancestors, roll_up
 BROAD = ("CL:0000540", "CL:0000125", "CL:0000738", "CL:0000115", "CL:0000066", "CL:0000187", "CL:0002320")
 
 
-def neighbour_agreement(embedding: np.ndarray, labels: np.ndarray, *, n_neighbours: int = 10) -> float:
-    """Share of cells whose nearest neighbours (without themselves), by majority, have their label.
-
-    Parameters
-    ----------
-    embedding
-        Shape (n_cells, d).
-    labels
-        Shape (n_cells,).
-    n_neighbours
-        k; fewer where there are not so many cells.
-    """
-    from sklearn.neighbors import NearestNeighbors
-
-    codes = pd.factorize(labels)[0]
-    k = min(n_neighbours, len(codes) - 1)
-    neighbours = NearestNeighbors(n_neighbors=k).fit(embedding).kneighbors(return_distance=False)
-    votes = np.zeros((len(codes), codes.max() + 1))
-    np.add.at(votes, (np.arange(len(codes))[:, None], codes[neighbours]), 1)
-    return float((votes.argmax(axis=1) == codes).mean())
-
-
 def principal_components(adata: AnnData, *, n: int = 50, seed: int = 0) -> np.ndarray:
     """Return the usual baseline embedding: `n` principal components of log counts per 10,000, shape (n_cells, n)."""
     from sklearn.decomposition import PCA
@@ -46,8 +21,8 @@ def principal_components(adata: AnnData, *, n: int = 50, seed: int = 0) -> np.nd
     return PCA(min(n, min(adata.shape) - 1), svd_solver="arpack", random_state=seed).fit_transform(log_normalise(adata))
 
 
-def label_scores(obs: pd.DataFrame, space: LabelSpace, *, name: str = "cell_type") -> dict[str, float]:
-    """Compare predicted with given labels.
+def term_scores(obs: pd.DataFrame, space: LabelSpace, *, name: str = "cell_type") -> dict[str, float]:
+    """Compare predicted with given ontology terms.
 
     Returns
     -------
@@ -76,32 +51,3 @@ def label_scores(obs: pd.DataFrame, space: LabelSpace, *, name: str = "cell_type
         scores["broad_accuracy"] = float(np.mean([g == p for g, p in pairs]))
         scores["broad_majority"] = float(pd.Series([g for g, _ in pairs]).value_counts(normalize=True).iloc[0])
     return scores
-
-
-def denoising_scores(truth: np.ndarray, profiles: dict[str, np.ndarray]) -> dict[str, float]:
-    """Mean over cells of the Spearman correlation with the true counts, over the genes that the cell truly expresses.
-
-    Parameters
-    ----------
-    truth
-        True counts, shape (n_cells, n_genes).
-    profiles
-        Name to what is compared with them, same shape. A profile that is constant over a cell's genes counts 0.
-
-    Notes
-    -----
-    scPRINT paper, Methods, "Denoising benchmarks".
-    """
-    return {name: float(np.mean(_per_cell(truth, values))) for name, values in profiles.items()}
-
-
-def _per_cell(truth: np.ndarray, values: np.ndarray) -> list[float]:
-    out: list[float] = []
-    for true_cell, cell in zip(truth, values, strict=True):
-        expressed = true_cell > 0
-        if expressed.sum() < 3 or np.ptp(true_cell[expressed]) == 0:
-            continue  # a correlation with a constant truth does not exist
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConstantInputWarning)
-            out.append(float(np.nan_to_num(spearmanr(true_cell[expressed], cell[expressed]).statistic)))
-    return out

@@ -24,6 +24,7 @@ from scdataloader.ontology import UNKNOWN
 from scprint_model.demo import evaluate, report
 from scprint_model.demo.figures import draw_hubs, draw_umap
 from scprint_model.genes import most_variable, shared_genes
+from scprint_model.metrics import denoising_scores, neighbour_agreement
 from scprint_model.model import ScPrint
 from scprint_model.networks import infer
 from scprint_model.noise import HALF_RATE, downsample
@@ -135,7 +136,7 @@ def run_demo(
         "genes_known_to_model": shared,
         "network": {"group": name, "cells": network.n_obs, "genes": network.n_vars, "edges": network.n_edges},
         "embedding": _embedding_scores(cells, embedding, truth, seed),
-        "annotation": evaluate.label_scores(obs_table(cells), tables(network_model)[1]),
+        "annotation": evaluate.term_scores(obs_table(cells), tables(network_model)[1]),
         "denoising": denoising,
         "network_scores": network_scores.to_dict(orient="records"),
         "communities": int(communities.nunique()),
@@ -214,7 +215,7 @@ def _denoising_test(model: ScPrint, cells: AnnData, seed: int) -> tuple[AnnData,
     thinned = csr_counts(noisy[:, denoised.var_names]).toarray()
     mean_profile = np.broadcast_to((thinned / depth).mean(axis=0), truth.shape)
     profiles = {"down-sampled": thinned, "mean of all cells": mean_profile, "scPRINT": np.asarray(denoised.X)}
-    return denoised, evaluate.denoising_scores(truth, profiles)
+    return denoised, denoising_scores(truth, profiles)
 
 
 def _embedding_scores(cells: AnnData, embedding: np.ndarray, truth: pd.Series | None, seed: int) -> dict[str, float]:
@@ -223,11 +224,9 @@ def _embedding_scores(cells: AnnData, embedding: np.ndarray, truth: pd.Series | 
     labels = truth.to_numpy()
     shuffled = np.random.default_rng(seed).permutation(labels)
     return {
-        "scPRINT": evaluate.neighbour_agreement(embedding, labels),
-        "50 principal components": evaluate.neighbour_agreement(
-            evaluate.principal_components(cells, seed=seed), labels
-        ),
-        "scPRINT, labels shuffled": evaluate.neighbour_agreement(embedding, shuffled),
+        "scPRINT": neighbour_agreement(embedding, labels),
+        "50 principal components": neighbour_agreement(evaluate.principal_components(cells, seed=seed), labels),
+        "scPRINT, labels shuffled": neighbour_agreement(embedding, shuffled),
     }
 
 

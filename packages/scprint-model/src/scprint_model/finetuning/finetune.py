@@ -22,8 +22,8 @@ from scprint_model.finetuning.extend import extend
 from scprint_model.finetuning.genes import extend_vocabulary, new_rows
 from scprint_model.finetuning.labels import extend_space, find_targets, new_labels
 from scprint_model.finetuning.low_rank import ATTENTION, add_low_rank, low_rank_parts, merge_low_rank
-from scprint_model.finetuning.scores import label_scores, neighbour_accuracy
 from scprint_model.finetuning.train import Aims, encode_all, train_heads, train_network
+from scprint_model.metrics import label_scores, neighbour_accuracy
 from scprint_model.model import ScPrint
 from scprint_model.tables import DEFAULT_CONTEXT
 from scprint_model.tables import tables as model_tables

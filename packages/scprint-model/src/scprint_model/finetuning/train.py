@@ -18,13 +18,10 @@ from tqdm.auto import tqdm
 from scdataloader import CellDataset
 from scprint_model.finetuning.batch_effect import batch_distance
 from scprint_model.finetuning.cells import Parts
+from scprint_model.losses.counts import count_loss
 from scprint_model.losses.hierarchical import hierarchical_loss
-from scprint_model.losses.negative_binomial import nb_loss
-from scprint_model.losses.squared_error import renormalised_log_error
-from scprint_model.losses.zinb import zinb_loss
 from scprint_model.model import ScPrint
 from scprint_model.noise import downsample
-from scprint_model.outputs import ScPrintOutput
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +143,7 @@ def train_network(
             noisy = downsample(counts, NOISE)
             with precision(device):
                 seen = model(genes, noisy, total * (1 - NOISE), expected_total=counts.sum(dim=1))
-            terms.append(aims.denoising * count_loss(counts, seen))
+            terms.append(aims.denoising * count_loss(counts, seen.mean, seen.dispersion, seen.zero_logits))
         return torch.stack(terms).sum()
 
     with _trained(model, parameters):
@@ -246,15 +243,6 @@ def fit(
             parameter.copy_(weights)
     module.eval()
     return history
-
-
-def count_loss(counts: Tensor, output: ScPrintOutput) -> Tensor:
-    """Return the loss of the counts under what the model predicts, whichever parameters that has."""
-    if output.zero_logits is not None and output.dispersion is not None:
-        return zinb_loss(counts, output.mean, output.dispersion, output.zero_logits)
-    if output.dispersion is not None:
-        return nb_loss(counts, output.mean, output.dispersion)
-    return renormalised_log_error(counts, output.mean)
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:

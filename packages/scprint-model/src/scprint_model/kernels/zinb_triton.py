@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from scprint_model.losses.negative_binomial import EPS, MIN_DISPERSION
+from scprint_model.losses.counts import EPS, MIN_DISPERSION
 
 _HALF_LOG_2PI: tl.constexpr = tl.constexpr(0.9189385332046727)
 _EPS: tl.constexpr = tl.constexpr(EPS)

@@ -1,1 +1,1 @@
-"""Training losses, one idea a file; each is a plain function of tensors."""
+"""Training losses, each a plain function of tensors: of counts, of labels and of embeddings."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from scprint_model.losses.precision import in_float32
+from scprint_model.losses.counts import in_float32
 
 
 def hierarchical_loss(logits: Tensor, labels: Tensor, descendants: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from scipy.special import expit
 
 from grnndata.atomic import atomic_path
 from scdataloader.hdf5_writing import hdf5_for_writing
-from scprint_model.losses.negative_binomial import MIN_DISPERSION
+from scprint_model.losses.counts import MIN_DISPERSION
 from scprint_model.outputs import ScPrintOutput
 from scprint_model.tasks.files import open_cells
 

@@ -14,21 +14,22 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from scdataloader import CellBatch, GeneVocabulary, LabelSpace
-from scprint_model.losses.adversarial import DatasetClassifier, others_mean
-from scprint_model.losses.cell_similarity import cell_similarity
-from scprint_model.losses.dissimilarity import embedding_dissimilarity
+from scprint_model.losses.counts import count_loss, log_count_error
+from scprint_model.losses.embeddings import (
+    DatasetClassifier,
+    cell_similarity,
+    embedding_dissimilarity,
+    info_nce,
+    others_mean,
+)
 from scprint_model.losses.hierarchical import hierarchical_loss
-from scprint_model.losses.info_nce import info_nce
-from scprint_model.losses.negative_binomial import nb_loss
-from scprint_model.losses.squared_error import log_count_error, renormalised_log_error
-from scprint_model.losses.zinb import zinb_loss
 from scprint_model.model import CellEncoding, ScPrint, ScPrintOutput
 from scprint_model.noise import downsample
 from scprint_model.training.objective_checks import bad_counts, check_batch
 from scprint_model.training.passes import Context, context_of, draw_length, hidden_genes, thinned_total
 from scprint_model.training.recipes import RECIPES, LossWeights, ObjectiveConfig, Recipe
 
-__all__ = ["LossWeights", "Objective", "ObjectiveConfig", "Recipe", "count_loss", "read_regulators"]
+__all__ = ["LossWeights", "Objective", "ObjectiveConfig", "Recipe", "read_regulators"]
 
 
 class Objective(nn.Module):
@@ -242,7 +243,8 @@ class Objective(nn.Module):
                 continue
             term = name.split()[0]
             if getattr(self.weights, term):
-                sums.setdefault(term, []).append(count_loss(likelihood, context.counts, output, real=context.real))
+                loss = count_loss(context.counts, output.mean, output.dispersion, output.zero_logits, real=context.real)
+                sums.setdefault(term, []).append(loss)
             if self.weights.log_error:
                 log_errors.append(log_count_error(context.counts, output.mean, output.zero_logits, real=context.real))
         if log_errors:
@@ -287,27 +289,6 @@ class Objective(nn.Module):
         n = self.dataset_classifier.n_datasets
         loss = cross_entropy(self.dataset_classifier(encoding.cell_embedding), dataset.clamp(0, n - 1))
         return torch.where(((dataset < 0) | (dataset >= n)).any(), torch.nan, loss)
-
-
-def count_loss(likelihood: str, counts: Tensor, output: ScPrintOutput, *, real: Tensor | None = None) -> Tensor:
-    """Loss of the clean counts under what a pass predicts, a scalar.
-
-    Parameters
-    ----------
-    likelihood
-        Of the model: ``"zinb"``, ``"nb"`` or ``"mse"``; see `ModelConfig`.
-    counts
-        (B, S) raw counts.
-    output
-        The pass's.
-    real
-        (B, S) false where there is no gene; None: everywhere is one.
-    """
-    if likelihood == "mse" or output.dispersion is None:
-        return renormalised_log_error(counts, output.mean, real=real)
-    if likelihood == "nb" or output.zero_logits is None:
-        return nb_loss(counts, output.mean, output.dispersion, real=real)
-    return zinb_loss(counts, output.mean, output.dispersion, output.zero_logits, real=real)
 
 
 def read_regulators(path: Path | str, vocabulary: GeneVocabulary) -> Tensor:

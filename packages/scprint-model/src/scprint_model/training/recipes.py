@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from scprint_model.losses.dissimilarity import DissimilarityKind
+from scprint_model.losses.embeddings import DissimilarityKind
 
 RecipeName = Literal["paper", "published", "published_2"]
 MaskedGenes = Literal["all", "regulators"]
@@ -39,7 +39,7 @@ class LossWeights:
         Cross-entropy of a classifier of the data sets, which the cell embedding is trained to fail.
     log_error
         Squared error of log counts beside the likelihood, see
-        :func:`scprint_model.losses.squared_error.log_count_error`; summed over the passes that predict counts.
+        :func:`scprint_model.losses.counts.log_count_error`; summed over the passes that predict counts.
     """
 
     denoising: float = 1.0
@@ -83,9 +83,9 @@ class Recipe:
         Down-sample the counts before they are masked, each by a rate drawn between 0 and this; the network is then
         told a total count that is lower by as much.
     dissimilarity
-        Form of that term; see :func:`scprint_model.losses.dissimilarity.embedding_dissimilarity`.
+        Form of that term; see :func:`scprint_model.losses.embeddings.embedding_dissimilarity`.
     similarity_threshold
-        Cosine that ECS draws apart from; see :func:`scprint_model.losses.cell_similarity.cell_similarity`.
+        Cosine that ECS draws apart from; see :func:`scprint_model.losses.embeddings.cell_similarity`.
     temperature
         Of InfoNCE.
     generated_embeddings

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from scdataloader import CellBatch
+from scprint_model.metrics import LabelCounts, neighbour_agreement, spearman
 from scprint_model.model import ScPrint
 from scprint_model.noise import downsample
 from scprint_model.training.passes import Context, context_of
-from scprint_model.training.validation_scores import LabelCounts, neighbour_agreement, spearman
 
 #: Sums a tensor over the processes.
 Sum = Callable[[Tensor], Tensor]

@@ -1,0 +1,218 @@
+"""Scores of embeddings, labels and denoised counts: one function for each, used by demo, training and fine-tuning.
+
+Shapes: B cells, S genes, n leaf labels, d width of an embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+__all__ = [
+    "LabelCounts",
+    "denoising_scores",
+    "label_scores",
+    "neighbour_accuracy",
+    "neighbour_agreement",
+    "spearman",
+]
+
+
+class LabelCounts:
+    """Counts how often each leaf label was given, predicted, and predicted rightly, however cells are batched.
+
+    Parameters
+    ----------
+    n_leaves
+        Number of leaf labels of the class.
+    device
+        Device on which the counts are kept.
+    """
+
+    def __init__(self, n_leaves: int, device: torch.device | str = "cpu") -> None:
+        #: Rows: given, predicted, both. int64, shape (3, n).
+        self.counts = torch.zeros(3, n_leaves, dtype=torch.int64, device=device)
+
+    def add(self, predicted: Tensor, labels: Tensor) -> None:
+        """Count a batch of predicted and given codes, each of shape (B,).
+
+        Cells whose label is unknown or not a leaf count nowhere.
+        """
+        n = self.counts.shape[1]
+        leaf = (labels >= 0) & (labels < n)
+        given, said = labels[leaf], predicted[leaf]
+        # index_add and not bincount: no wait for the GPU, and the same on all devices
+        for row, codes in enumerate((given, said, given[given == said])):
+            self.counts[row].index_add_(0, codes, torch.ones_like(codes))
+
+    def scores(self) -> dict[str, float]:
+        """Return ``accuracy`` and ``macro_f1``; empty where no cell had a leaf label.
+
+        The macro F1 is the mean over the labels that were given or predicted at least once, as scikit-learn has it.
+        """
+        given, said, right = self.counts.double().cpu()
+        if given.sum() == 0:
+            return {}
+        seen = (given + said) > 0
+        f1 = 2 * right[seen] / (given + said)[seen]
+        return {"accuracy": float(right.sum() / given.sum()), "macro_f1": float(f1.mean())}
+
+
+def label_scores(logits: Tensor, labels: Tensor, descendants: Tensor) -> dict[str, float]:
+    """Return ``accuracy``, ``macro_f1`` and ``n_cells`` of the most likely labels where some given ones are coarser.
+
+    Parameters
+    ----------
+    logits
+        Logits of the leaf labels, shape (B, n).
+    labels
+        Label codes, shape (B,). Cells with -1 are left out. A coarser label is right where the predicted leaf lies
+        below it.
+    descendants
+        Leaves below each coarser label, bool, shape (n_parents, n).
+
+    Returns
+    -------
+    dict
+        The accuracy is over the `n_cells` with a label, the macro F1 over those with a leaf label, see `LabelCounts`.
+        Both are NaN where there are no such cells.
+    """
+    n = logits.shape[1]
+    predicted = logits.argmax(dim=1)
+    right = predicted == labels
+    coarse = labels >= n
+    right[coarse] = descendants[labels[coarse] - n, predicted[coarse]]
+    known = labels >= 0
+    counts = LabelCounts(n, logits.device)
+    counts.add(predicted, labels)
+    return {
+        "accuracy": float(right[known].double().mean()),
+        "macro_f1": counts.scores().get("macro_f1", float("nan")),
+        "n_cells": int(known.sum()),
+    }
+
+
+def neighbour_agreement(embedding: Any, labels: Any, *, n_neighbours: int = 10) -> float:
+    """Return the share of cells whose nearest neighbours (without themselves), by majority, have their label.
+
+    Parameters
+    ----------
+    embedding
+        Embedding of the cells, shape (B, d), a NumPy array or a tensor on the CPU. The distance is Euclidean.
+    labels
+        Labels of the cells, shape (B,): integer codes, of which those below 0 are unknown and left out, or names.
+    n_neighbours
+        Number of neighbours, fewer where there are not so many cells. Among labels with as many votes the smaller code
+        is taken, of names the one that comes first in the data.
+
+    Returns
+    -------
+    float
+        Between 0 and 1. NaN with fewer than two labelled cells.
+    """
+    points, codes = _labelled(embedding, labels)
+    if len(codes) < 2:
+        return float("nan")
+    voted = _vote(points, codes, None, min(n_neighbours, len(codes) - 1))
+    return float((voted == codes).mean())
+
+
+def neighbour_accuracy(known: Any, codes: Any, asked: Any, truth: Any, *, n_neighbours: int = 10) -> float:
+    """Return the share of cells whose nearest known cells, by majority, have their code.
+
+    Parameters
+    ----------
+    known, codes
+        Embeddings (M, d) and integer codes (M,) of the cells whose codes are told. Codes below 0 are left out.
+    asked, truth
+        Embeddings (B, d) and integer codes (B,) of the cells that are asked for, likewise.
+    n_neighbours
+        Number of known cells that vote, see `neighbour_agreement`.
+
+    Returns
+    -------
+    float
+        Between 0 and 1. NaN where cells of either kind are missing.
+    """
+    points, told = _labelled(known, codes)
+    queries, expected = _labelled(asked, truth)
+    if not len(told) or not len(expected):
+        return float("nan")
+    return float((_vote(points, told, queries, min(n_neighbours, len(told))) == expected).mean())
+
+
+def _labelled(embedding: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return points and codes of the cells that have a label."""
+    points, codes = np.asarray(embedding), np.asarray(labels)
+    if codes.dtype.kind not in "iu":
+        codes = pd.factorize(codes)[0]
+    return points[codes >= 0], codes[codes >= 0]
+
+
+def _vote(points: np.ndarray, codes: np.ndarray, queries: np.ndarray | None, k: int) -> np.ndarray:
+    """Return the commonest code among the `k` points nearest to each query; None: to each point, without itself."""
+    from sklearn.neighbors import NearestNeighbors
+
+    nearest = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(queries, return_distance=False)
+    votes = np.zeros((len(nearest), int(codes.max()) + 1))
+    np.add.at(votes, (np.arange(len(nearest))[:, None], codes[nearest]), 1)
+    return votes.argmax(axis=1)
+
+
+def denoising_scores(truth: np.ndarray, profiles: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return the mean Spearman correlation of each profile with the true counts, see `spearman`.
+
+    Parameters
+    ----------
+    truth
+        True counts, shape (B, S).
+    profiles
+        Name to predicted counts of the same shape. Cells without a correlation are left out.
+    """
+    true = torch.from_numpy(np.ascontiguousarray(truth))
+    found = {name: spearman(true, torch.from_numpy(np.array(values))) for name, values in profiles.items()}
+    return {name: float(each[~each.isnan()].mean()) for name, each in found.items()}
+
+
+def spearman(truth: Tensor, values: Tensor) -> Tensor:
+    """Return each cell's Spearman correlation over the genes that it truly expresses; ties get their mean rank.
+
+    Parameters
+    ----------
+    truth
+        True counts, shape (B, S).
+    values
+        Predicted counts, shape (B, S).
+
+    Returns
+    -------
+    torch.Tensor
+        Float64, shape (B,). NaN where fewer than three genes are expressed or all of them alike, as there is no
+        correlation then. 0 where `values` are constant.
+
+    Notes
+    -----
+    scPRINT paper, Methods, "Denoising benchmarks".
+    """
+    expressed = truth > 0
+    n = expressed.sum(dim=1, keepdim=True)
+    x, y = (_centred_ranks(part.double(), expressed, n) for part in (truth, values))
+    spread = (x.square().sum(dim=1) * y.square().sum(dim=1)).sqrt()
+    correlation = torch.where(spread > 0, (x * y).sum(dim=1) / spread.clamp(min=1e-300), 0.0)
+    no_truth = (n[:, 0] < 3) | (x.square().sum(dim=1) == 0)
+    return correlation.masked_fill(no_truth, torch.nan)
+
+
+def _centred_ranks(values: Tensor, chosen: Tensor, n: Tensor) -> Tensor:
+    """(B, S) mean ranks among the chosen entries of each row, minus their mean; 0 for the others."""
+    filled = values.masked_fill(~chosen, torch.inf)
+    ordered = filled.sort(dim=1).values
+    below = torch.searchsorted(ordered, filled)
+    at_most = torch.searchsorted(ordered, filled, right=True)
+    ranks = (below + at_most + 1).double() / 2
+    return ((ranks - (n + 1) / 2) * chosen).double()

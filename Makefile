@@ -11,7 +11,7 @@ STAMP := .venv/.installed
 TESTS = $(if $(PACKAGE),tests/$(subst -,_,$(PACKAGE)),)
 PARALLEL = -n auto --dist loadscope
 
-.PHONY: help install demo test test-slow test-packages lint audit format bench docs build clean
+.PHONY: help install demo test test-slow test-packages test-kernels lint audit format bench docs build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ test-slow: $(STAMP)  ## the slow tests, which `make test` leaves out
 
 test-packages: build  ## each package installed alone from its wheel and used; FULL=1: every Python, and its tests
 	UV=$(UV) FULL=$(FULL) PACKAGE=$(PACKAGE) $(UV) run --no-project python tests/packages/check_packages.py dist
+
+test-kernels: $(STAMP)  ## the tests in FILES under several kernels, which round differently
+	$(RUN) python tests/kernels.py $(or $(FILES),tests/bengrn/test_bengrn_methods.py)
 
 lint: $(STAMP)  ## ruff, mypy, the import borders and the declared dependencies
 	$(RUN) ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -12,8 +13,9 @@ from anndata import AnnData
 
 import bengrn
 import bengrn.registry
-from bengrn.methods.correlation import Pearson, absolute_correlation, log_cp10k
+from bengrn.methods.correlation import Pearson, absolute_correlation, log_cp10k, standardise
 from bengrn.methods.random import Random
+from bengrn.metrics import rank_positives
 from grnndata import GRNMethod
 
 
@@ -35,7 +37,43 @@ def test_correlation_is_numpy_s_without_sign():
     values = np.random.default_rng(0).normal(size=(50, 6))
     expected = np.abs(np.corrcoef(values.T))
     np.fill_diagonal(expected, 0)
-    np.testing.assert_allclose(absolute_correlation(values), expected, atol=1e-12)
+    # Standardised columns lie on a grid, at most 2**-27 an entry away: that moves a dot product of columns of length 1
+    # by 2 * sqrt(50) * 2**-27 at most.
+    np.testing.assert_allclose(absolute_correlation(values), expected, atol=np.sqrt(50) * 2**-26)
+    # Nothing is lost beside the grid.
+    units = standardise(values)
+    exact = [[abs(sum(Fraction(x) * Fraction(y) for x, y in zip(a, b, strict=True))) for b in units.T] for a in units.T]
+    np.fill_diagonal(exact := np.array(exact, dtype=float), 0)
+    np.testing.assert_array_equal(absolute_correlation(values), exact)
+
+
+def test_a_correlation_is_the_same_in_any_order_of_summation():
+    values = log_cp10k(np.random.default_rng(1).poisson(0.5, (997, 40)))
+    expected = absolute_correlation(values)
+    units = standardise(values)
+    order = np.random.default_rng(2).permutation(len(values))
+    blocks = sum(units[at : at + 64].T @ units[at : at + 64] for at in range(0, len(units), 64))
+    one_by_one = np.array([np.add.reduce(units * column[:, None]) for column in units.T])
+    for product in (units[order].T @ units[order], blocks, one_by_one, np.einsum("ci,cj->ij", units, units)):
+        np.fill_diagonal(product, 0)
+        np.testing.assert_array_equal(np.abs(product), expected)
+    # The means and lengths of the columns are rounded otherwise in another order, which the grid hides.
+    np.testing.assert_array_equal(absolute_correlation(values[order]), expected)
+    np.testing.assert_array_equal(absolute_correlation(np.asfortranarray(values)), expected)
+
+
+def test_genes_that_correlate_alike_tie():
+    # Genes seen in one cell each: every two correlate by -1 / (n - 1). Genes of equal values in other cells
+    # correlate alike with those. float64 alone orders such pairs by rounding.
+    n, m = 30, 12
+    values = np.zeros((n, m))
+    values[np.arange(m), np.arange(m)] = np.random.default_rng(0).uniform(1, 9, m)
+    found = absolute_correlation(values)[~np.eye(m, dtype=bool)]
+    assert np.unique(found).size == 1
+    assert found[0] == pytest.approx(1 / (n - 1), abs=np.sqrt(n) * 2**-26)
+    assert np.unique(np.corrcoef(values.T)[~np.eye(m, dtype=bool)]).size > 1
+    ranking = rank_positives(found, np.arange(found.size) % 3 == 0)
+    assert (ranking.n_above.tolist(), ranking.n_tied.tolist()) == ([0], [m * (m - 1)])
 
 
 def test_a_gene_that_does_not_vary_correlates_with_none():

@@ -41,6 +41,17 @@ def test_equal_variances_rank_in_the_order_of_the_data():
     assert tl.most_variable_genes(cells([[3, 0, 1], [0, 3, 1]]), 1).tolist() == ["a"]
 
 
+def test_genes_of_the_same_counts_in_other_cells_tie():
+    rng = np.random.default_rng(1)
+    values = rng.poisson(3, size=200)
+    counts = np.column_stack([rng.permutation(values) for _ in range(16)])
+    depth = np.full(200, 1000)
+    logged = np.log1p(counts / 1000 * 1e4)
+    variance = (logged**2).mean(axis=0) - logged.mean(axis=0) ** 2
+    assert len(np.unique(variance)) > 1  # rounding tells them apart, by the order in which a processor adds
+    assert tl.most_variable_genes(cells(counts, total_counts=depth), 5).tolist() == list("abcde")
+
+
 def test_total_counts_are_the_depth():
     # by their own sums both genes vary alike; of the depth that is stated, a does not vary at all
     data = cells([[1, 3], [2, 1]], total_counts=[100, 200])

@@ -52,7 +52,8 @@ def most_variable_genes(adata: AnnData, n: int) -> NDArray[np.object_]:
     logged = sp.csr_matrix(sp.diags_array(_DEPTH / depth) @ counts.astype(np.float64)).log1p()
     mean = np.asarray(logged.mean(axis=0)).ravel()
     variance = np.asarray(logged.multiply(logged).mean(axis=0)).ravel() - mean**2
-    order = np.argsort(-variance, kind="stable")[:n]
+    # In float32, which hides how a sum was rounded: genes of the same counts in other cells tie, on every processor.
+    order = np.argsort(-variance.astype(np.float32), kind="stable")[:n]
     return adata.var_names.to_numpy()[np.sort(order[mean[order] > 0])]
 
 

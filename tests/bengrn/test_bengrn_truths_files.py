@@ -73,6 +73,7 @@ def test_mccalla_says_what_it_has():
         load_truth("mccalla", cell="liver")
 
 
+@pytest.mark.slow
 def test_all_of_omnipath_has_tp53(shared):
     truth = load_truth("omnipath", full=True)
     direct = truth.edges[~truth.edges["from_complex"]]
@@ -98,6 +99,7 @@ def test_all_of_omnipath_has_tp53(shared):
     assert sum(there) / len(there) > 0.995
 
 
+@pytest.mark.slow
 def test_kinds_of_all_of_omnipath(shared):
     table = pd.read_parquet(shared / "data/networks/omnipath.parquet", columns=["type"])
     assert table["type"].value_counts()[["transcriptional", "post_translational"]].tolist() == [128_218, 134_282]

@@ -206,6 +206,7 @@ def test_import_is_light():
     assert run_python(f"import sys, grnndata; print([m for m in {extras} if m in sys.modules])").strip() == "[]"
 
 
+@pytest.mark.slow
 def test_communities_are_the_same_in_every_process():
     code = (
         "import numpy as np, grnndata as g; m = np.random.default_rng(0).random((40, 40)); "

@@ -205,6 +205,7 @@ def test_missing_files_and_wrong_commands(tmp_path, capsys):
     assert "usage: scprint COMMAND" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_symbols_no_labels_and_another_model_work_too(cut_down, tmp_path, capsys):
     from scprint_model import ScPrint
     from scprint_model.checkpoints import save_folder

@@ -50,6 +50,13 @@ PAGES = [
     "docs/tutorials/corpus.md",
     "docs/tutorials/network_from_cells.md",
 ]
+SLOW = {
+    "docs/how_to/score_my_network.md",
+    "docs/how_to/train_on_my_data.md",
+    "docs/tutorials/case_study.md",
+    "docs/tutorials/corpus.md",
+    "docs/tutorials/network_from_cells.md",
+}
 NOTEBOOK_CELL = "{code-cell} ipython3"
 RUN = {"python", "console", "yaml", "toml", NOTEBOOK_CELL}
 NOT_RUN = {"text", "bash", "{toctree}", "{warning}", "{eval-rst}"}
@@ -151,7 +158,7 @@ def _pretend_installed(project: dict[str, Any]) -> None:
     (folder / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [pytest.param(p, marks=[pytest.mark.slow] * (p in SLOW)) for p in PAGES])
 def test_page_runs(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -311,6 +311,7 @@ def cells(n, seed, **obs):
     return anndata.AnnData(counts, obs=table, var=pd.DataFrame(index=genes))
 
 
+@pytest.mark.slow
 def test_in_processes_the_others_go_on_whatever_becomes_of_one(stand_in, inputs, tmp_path):
     """One run with all that can go wrong, since each process takes seconds to start."""
     out, gate = tmp_path / "out", tmp_path / "gate"
@@ -401,6 +402,7 @@ def wait_for(condition, process=None):
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "workers"), [(signal.SIGKILL, 1), (signal.SIGINT, 2)])
 def test_a_run_that_is_killed_leaves_no_half_file_and_goes_on(stand_in, inputs, tmp_path, workers, how):
     files, out, gate = inputs(a="aa", b="waits", c="ccc"), tmp_path / "out", tmp_path / "gate"

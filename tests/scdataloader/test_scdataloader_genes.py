@@ -213,6 +213,7 @@ def test_names_of_tables_are_checked(cache):
             register_gene_table(fish(), "medaka", name=name)
 
 
+@pytest.mark.slow
 def test_other_processes_find_a_registered_table(cache):
     register_gene_table(fish(), "medaka")
     with multiprocessing.get_context("spawn").Pool(1) as pool:

@@ -37,6 +37,7 @@ def random_cells(n_cells, n_genes, organism="human", seed=0):
     return anndata.AnnData(counts, var=pd.DataFrame(index=genes))
 
 
+@pytest.mark.slow
 def test_many_blocks_give_what_one_gives(retina, monkeypatch, tmp_path):
     settings = Preprocessor(min_genes=1500)
     whole, report = settings(retina)
@@ -271,6 +272,7 @@ def test_facts_are_json(retina):
     assert report.facts["genes_measured"] == 26_483
 
 
+@pytest.mark.slow
 def test_embeddings_through_scanpy(retina, tmp_path):
     pytest.importorskip("scanpy")
     settings = Preprocessor(n_variable=500, n_components=10, umap=True, leiden=0.5)

@@ -177,6 +177,7 @@ def test_blocks_do_not_show(files, tmp_path, monkeypatch):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "blocks" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_processes_do_not_show(files, tmp_path):
     bad = make(0)
     bad.X.data[0] = 0.5
@@ -314,6 +315,7 @@ CellStore.build(sys.argv[2:], sys.argv[1], shard_bytes=1500)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_build_resumes(files, tmp_path):
     folder = tmp_path / "s"
     command = [sys.executable, "-c", KILLED, str(folder), *map(str, files)]

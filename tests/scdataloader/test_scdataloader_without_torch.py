@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from scdataloader import GeneVocabulary, LabelSpace, StoreLoader, WeightedSampler, datasets, open_store
 
@@ -27,6 +28,7 @@ def run(code, *, missing=("torch", "lightning"), cwd=None):
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_clean_build_and_draw(tmp_path):
     datasets.retina_1k()[:300].write_h5ad(tmp_path / "raw.h5ad")
     run(

@@ -15,6 +15,7 @@ from scprint_model.kernels.zinb import fused_zinb_loss
 from scprint_model.losses.counts import zinb_loss
 
 
+@pytest.mark.slow
 def test_triton_kernels_in_the_interpreter():
     """In a process of its own: Triton reads the variable when it is imported, which torch may have done already."""
     pytest.importorskip("triton")

@@ -74,6 +74,7 @@ def whole(corpus, tmp_path_factory):
     return folder, *fit(CellDataModule([str(corpus)], **DATA), folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [7, 10])
 def test_20_steps_equal_10_and_10_more(whole, corpus, tmp_path, step):
     folder, last, drawn = whole

@@ -53,6 +53,12 @@ def test_spearman_is_scipys_over_the_expressed_genes():
         assert found == pytest.approx(spearmanr(true_cell[on], cell[on]).statistic)
 
 
+def test_counts_may_be_unsigned():
+    truth = torch.tensor([[3, 2, 1, 0]], dtype=torch.uint16)
+    values = torch.tensor([[5, 7, 1, 9]], dtype=torch.uint16)
+    assert spearman(truth, values).tolist() == pytest.approx([0.5])
+
+
 def test_spearman_without_a_correlation():
     truth = torch.tensor([[2.0, 2.0, 2.0, 0.0], [1.0, 2.0, 0.0, 0.0], [1.0, 2.0, 3.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     values = torch.tensor([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0], [5.0, 5.0, 5.0, 0.0], [1.0, 2.0, 3.0, 4.0]])

@@ -199,9 +199,10 @@ def spearman(truth: Tensor, values: Tensor) -> Tensor:
     -----
     scPRINT paper, Methods, "Denoising benchmarks".
     """
+    truth, values = truth.double(), values.double()  # counts may be unsigned, which PyTorch does not compare
     expressed = truth > 0
     n = expressed.sum(dim=1, keepdim=True)
-    x, y = (_centred_ranks(part.double(), expressed, n) for part in (truth, values))
+    x, y = (_centred_ranks(part, expressed, n) for part in (truth, values))
     spread = (x.square().sum(dim=1) * y.square().sum(dim=1)).sqrt()
     correlation = torch.where(spread > 0, (x * y).sum(dim=1) / spread.clamp(min=1e-300), 0.0)
     no_truth = (n[:, 0] < 3) | (x.square().sum(dim=1) == 0)

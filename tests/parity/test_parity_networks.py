@@ -15,8 +15,9 @@ import torch
 
 from grnndata import GRNAnnData
 from scprint_model import ScPrint, infer
-from scprint_model.networks.attention import MeanTokens, attention_rows
-from scprint_model.networks.listen import listening, self_attentions
+from scprint_model.networks.accumulate import MeanTokens
+from scprint_model.networks.capture import capturing, self_attentions
+from scprint_model.networks.to_network import attention_rows
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def test_mean_queries_and_keys_equal_the_published_ones(tiny_v1, told):
         def receive(layer, x, places=places):
             means.add(layer, x, places)
 
-        with listening(tiny_v1, range(3), receive, tokens=True) as run:
+        with capturing(tiny_v1, range(3), receive, tokens=True) as run:
             run(genes[part], counts[part], depth[part])
         means.count(len(places), places)
     np.testing.assert_array_equal(means.n_seen, told["attn_div"].ravel())
@@ -110,7 +111,7 @@ def test_genes_averaged_over_the_cells_that_drew_them(tiny_v1, told):
     means = MeanTokens(308, self_attentions(tiny_v1))
     genes = torch.from_numpy(told["random_in_gene_pos"]).long()
     places = torch.cat((torch.arange(8).expand(20, -1), genes + 8), dim=1)
-    with listening(tiny_v1, range(3), lambda layer, x: means.add(layer, x, places), tokens=True) as run:
+    with capturing(tiny_v1, range(3), lambda layer, x: means.add(layer, x, places), tokens=True) as run:
         run(genes, torch.from_numpy(told["random_in_expression"]), torch.from_numpy(told["random_in_depth"]))
     means.count(20, places)
     np.testing.assert_array_equal(means.n_seen, told["random_attn_div"].ravel())

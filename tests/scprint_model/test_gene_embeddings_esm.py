@@ -17,7 +17,7 @@ from scdataloader import GeneVocabulary
 from scprint_model.cli import main
 from scprint_model.gene_embeddings import build, build_table, load_table
 from scprint_model.gene_embeddings.esm import load_protein_model
-from scprint_model.gene_embeddings.parts import Parts
+from scprint_model.gene_embeddings.finished_vectors import FinishedVectors
 
 transformers = pytest.importorskip("transformers")
 
@@ -217,7 +217,7 @@ def test_what_is_computed_is_kept_when_a_run_breaks_off(esm, fasta, tmp_path, mo
 
 def test_another_run_does_not_continue_this_one(esm, fasta, tmp_path):
     out = tmp_path / "out.parquet"
-    Parts(tmp_path / "out.parquet.parts", {"model": "other", "layer": 3})
+    FinishedVectors(tmp_path / "out.parquet.parts", {"model": "other", "layer": 3})
     with pytest.raises(ValueError, match=r"beginning of another run \(.*model: 'other', now "):
         build_table(out, fasta=fasta, model=str(esm), device="cpu")
     (tmp_path / "b.parquet.parts").mkdir()

@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from scprint_model.attention.multi_head import SelfAttention
-from scprint_model.networks import attention as module
-from scprint_model.networks.assemble import assemble
-from scprint_model.networks.attention import MeanTokens, attention_rows, scale_both_ways
-from scprint_model.networks.mean_attention import MeanAttention
+from scprint_model.networks import to_network as module
+from scprint_model.networks.accumulate import MeanAttention, MeanTokens
+from scprint_model.networks.to_network import assemble, attention_rows, map_rows, scale_both_ways
 
 LAYERS, CELLS, TOKENS, CELL_TOKENS, HEADS, KEY_HEADS, WIDTH = 3, 7, 9, 2, 4, 2, 5
 ALL = [(layer, head) for layer in range(LAYERS) for head in range(HEADS)]
@@ -144,12 +143,12 @@ def test_true_mean_of_attention_maps_by_a_loop_over_cells(queries_keys):
                 other.add(layer, q[layer, part], k[layer, part])
             other.count(len(q[0, part]))
             whole.merge(other)
-        np.testing.assert_allclose(rows_of(whole.rows(n_cell_tokens=CELL_TOKENS)), expected, atol=1e-6)
+        np.testing.assert_allclose(rows_of(map_rows(whole, n_cell_tokens=CELL_TOKENS)), expected, atol=1e-6)
     balanced = MeanAttention(TOKENS, [(0, 1), (2, 3)], "mean")
     for layer in (0, 2):
         balanced.add(layer, q[layer], k[layer])
     balanced.count(CELLS)
-    rows = rows_of(balanced.rows(n_cell_tokens=CELL_TOKENS, sinkhorn=True))
+    rows = rows_of(map_rows(balanced, n_cell_tokens=CELL_TOKENS, sinkhorn=True))
     expected = scale_both_ways(torch.from_numpy(maps[[1, 11]].mean(0)))
     np.testing.assert_allclose(rows, expected, atol=1e-4)
     np.testing.assert_allclose(rows.sum(0), 1, atol=1e-3)
@@ -159,7 +158,7 @@ def test_no_cells_no_mean():
     with pytest.raises(ValueError, match="no cell was added"):
         MeanTokens(3, [Split()]).means(0)
     with pytest.raises(ValueError, match="no cell was added"):
-        next(MeanAttention(3, [(0, 0)], "mean").rows(n_cell_tokens=1))
+        next(map_rows(MeanAttention(3, [(0, 0)], "mean"), n_cell_tokens=1))
 
 
 def test_assembling_turns_and_drops_self_edges():

@@ -9,8 +9,8 @@ from sklearn.metrics import average_precision_score
 from scdataloader import datasets
 from scprint_model import ScPrint, infer
 from scprint_model.genes import most_variable, shared_genes
-from scprint_model.networks.cells import NetworkCells
-from scprint_model.networks.null import Exceedances, shuffled_counts
+from scprint_model.networks.choose import NetworkCells
+from scprint_model.networks.permutation import Exceedances, shuffled_counts
 
 
 @pytest.fixture

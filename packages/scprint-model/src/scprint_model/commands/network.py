@@ -10,9 +10,9 @@ import pandas as pd
 from grnndata.atomic import atomic_path
 from scprint_model.commands.call import call, say
 from scprint_model.commands.lines import lines
-from scprint_model.networks.attention import Normalize
+from scprint_model.networks.heads import Split
 from scprint_model.networks.plan import Attention, Step
-from scprint_model.networks.select import Split
+from scprint_model.networks.to_network import Normalize
 
 if TYPE_CHECKING:
     from scprint_model.networks import HeadSelection
@@ -111,7 +111,7 @@ def network(
     import grnndata
     from scprint_model.model import ScPrint
     from scprint_model.networks import HeadSelection, infer, select_heads
-    from scprint_model.networks.cells import cell_groups
+    from scprint_model.networks.choose import cell_groups
     from scprint_model.networks.heads import Heads
     from scprint_model.tasks.files import check_output, open_cells
 

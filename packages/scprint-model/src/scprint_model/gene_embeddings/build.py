@@ -19,8 +19,8 @@ from scprint_model.gene_embeddings.batches import Long, Piece, batches, pieces
 from scprint_model.gene_embeddings.ensembl_proteins import fetch_proteins
 from scprint_model.gene_embeddings.esm import DType, ProteinModel, load_protein_model
 from scprint_model.gene_embeddings.fasta import Protein, read_fasta
+from scprint_model.gene_embeddings.finished_vectors import FinishedVectors
 from scprint_model.gene_embeddings.isoforms import Isoform, choose_isoforms, read_canonical, read_genes
-from scprint_model.gene_embeddings.parts import Parts
 from scprint_model.gene_embeddings.table import read_table
 
 logger = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ def build_table(
         "species": species,
         "release": release,
     }
-    parts = Parts(out.with_name(f"{out.name}.parts"), job)
+    parts = FinishedVectors(out.with_name(f"{out.name}.parts"), job)
     if out.is_file() and job.items() <= read_table(out).attrs.items():
         logger.info("%s is there already, made in the same way", out)
         parts.remove()
@@ -170,7 +170,7 @@ def build_table(
 
 
 def embed_sequences(
-    sequences: Sequence[str], encoder: ProteinModel, *, long: Long, tokens: int, parts: Parts
+    sequences: Sequence[str], encoder: ProteinModel, *, long: Long, tokens: int, parts: FinishedVectors
 ) -> np.ndarray:
     """Return one vector a sequence, float32 (n, width); what `parts` has is not computed again.
 

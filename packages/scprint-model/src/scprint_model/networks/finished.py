@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from scipy import sparse
 
 import grnndata
 from grnndata import GRNAnnData
-from grnndata.atomic import atomic_path
 from scdataloader.counts import total_counts
+from scprint_model.job_folder import claim_folder
 from scprint_model.model import ScPrint
-
-_RUN = "run.json"
 
 
 class FinishedNetworks:
@@ -40,20 +37,7 @@ class FinishedNetworks:
 
     def __init__(self, folder: Path | str, description: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        record, told = self.folder / _RUN, json.loads(json.dumps(dict(description)))
-        if record.is_file():
-            before = json.loads(record.read_text(encoding="utf-8"))
-            other = sorted(key for key in told.keys() | before.keys() if told.get(key) != before.get(key))
-            if other:
-                raise ValueError(
-                    f"{self.folder} holds networks of another run, which differs in {other}: choose another folder"
-                )
-        else:
-            if any(self.folder.iterdir()):
-                raise ValueError(f"{self.folder} holds other files: choose an empty folder")
-            with atomic_path(record) as temporary:
-                temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")
+        claim_folder(self.folder, description)
 
     def read(self, group: str) -> GRNAnnData | None:
         """Return a finished network; None where it is not."""

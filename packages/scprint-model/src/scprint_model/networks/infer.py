@@ -18,9 +18,7 @@ from grnndata.schema import network_key
 from scdataloader.counts import total_counts
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
-from scprint_model.networks.assemble import TURNED
-from scprint_model.networks.attention import Normalize
-from scprint_model.networks.cells import (
+from scprint_model.networks.choose import (
     Genes,
     NetworkCells,
     cell_groups,
@@ -30,9 +28,10 @@ from scprint_model.networks.cells import (
     used_cells,
 )
 from scprint_model.networks.finished import FinishedNetworks, data_hash, model_hash
+from scprint_model.networks.group import GroupNetwork, infer_group
 from scprint_model.networks.heads import Heads, choose_heads, head_names
 from scprint_model.networks.plan import Attention, NetworkPlan, Step
-from scprint_model.networks.read import ReadNetwork, read_network
+from scprint_model.networks.to_network import TURNED, Normalize
 from scprint_model.parts import parts
 from scprint_model.tables import DEFAULT_CONTEXT, tables
 
@@ -207,7 +206,7 @@ def infer(
             network = finished.read(name) if finished else None
             if network is None:
                 inputs = NetworkCells.build(adata, shared, at[name], cells, numbers[cells], context, seed)
-                found = read_network(
+                found = infer_group(
                     model,
                     inputs,
                     plan,
@@ -270,7 +269,7 @@ def _as_grnndata(
     shared: SharedGenes,
     at: np.ndarray,
     cells: np.ndarray,
-    found: ReadNetwork,
+    found: GroupNetwork,
     plan: NetworkPlan,
     told: dict[str, Any],
     inputs: NetworkCells,

@@ -1,4 +1,4 @@
-"""Hearing the queries and keys of chosen layers while cells pass through the model, and going no further.
+"""Capture of the queries and keys of chosen layers while cells pass through the model, and no further.
 
 Shape suffixes: b cell, n token (T cell tokens, then S genes), h query head, g key head, k head width.
 """
@@ -22,7 +22,7 @@ type ReceiveTokens = Callable[[int, Tensor], None]
 
 
 class _Enough(Exception):  # noqa: N818  (no error: it ends a pass)
-    """The last layer that is wanted has spoken: nothing after it is computed."""
+    """The last layer that is wanted has been captured: nothing after it is computed."""
 
 
 def self_attentions(model: ScPrint) -> list[SelfAttention]:
@@ -32,10 +32,10 @@ def self_attentions(model: ScPrint) -> list[SelfAttention]:
 
 
 @contextmanager
-def listening(
+def capturing(
     model: ScPrint, layers: Sequence[int], receive: Callable[..., None], *, tokens: bool = False
 ) -> Iterator[Callable[..., None]]:
-    """Yield a function that runs a batch of cells (genes, counts, total counts) and hands on what is heard.
+    """Yield a function that runs a batch of cells (genes, counts, total counts) and hands on what is captured.
 
     `receive` is a `Receive`, or with `tokens` a `ReceiveTokens`. One layer is held at a time. In the last wanted layer
     attention, the layers behind it and the heads are not computed.
@@ -43,9 +43,9 @@ def listening(
     modules = self_attentions(model)
     last = modules[max(layers)]
     if tokens:
-        handles = [modules[i].register_forward_pre_hook(partial(_hear_tokens, i, receive)) for i in layers]
+        handles = [modules[i].register_forward_pre_hook(partial(_capture_tokens, i, receive)) for i in layers]
     else:
-        handles = [modules[i].qkv.register_forward_hook(partial(_hear, modules[i], i, receive)) for i in layers]
+        handles = [modules[i].qkv.register_forward_hook(partial(_capture, modules[i], i, receive)) for i in layers]
     handles.append(last.register_forward_pre_hook(partial(_stop, tokens)))
 
     def run(genes: Tensor, counts: Tensor, total_counts: Tensor) -> None:
@@ -61,12 +61,12 @@ def listening(
             handle.remove()
 
 
-def _hear_tokens(layer: int, receive: ReceiveTokens, module: nn.Module, args: tuple[Any, ...]) -> None:
+def _capture_tokens(layer: int, receive: ReceiveTokens, module: nn.Module, args: tuple[Any, ...]) -> None:
     del module
     receive(layer, args[0])
 
 
-def _hear(
+def _capture(
     attention: SelfAttention, layer: int, receive: Receive, module: nn.Module, args: tuple[Any, ...], qkv: Tensor
 ) -> None:
     del module, args
@@ -77,6 +77,6 @@ def _hear(
 
 
 def _stop(tokens: bool, attention: nn.Module, args: tuple[Any, ...]) -> None:
-    if not tokens:  # they were heard before
+    if not tokens:  # they were captured before
         attention.qkv(args[0])  # type: ignore[operator]
     raise _Enough

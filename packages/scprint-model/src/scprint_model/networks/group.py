@@ -1,4 +1,4 @@
-"""Reading one network out of the model's attention over a group of cells."""
+"""The network of one group of cells, out of the model's attention."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ import torch
 from torch import Tensor
 
 from scprint_model.model import ScPrint
-from scprint_model.networks.assemble import assemble
-from scprint_model.networks.attention import MeanTokens, attention_rows
-from scprint_model.networks.cells import NetworkCells
-from scprint_model.networks.listen import listening, self_attentions
-from scprint_model.networks.mean_attention import MeanAttention
-from scprint_model.networks.null import Exceedances, shuffled_counts
+from scprint_model.networks.accumulate import MeanAttention, MeanTokens, Moments
+from scprint_model.networks.capture import capturing, self_attentions
+from scprint_model.networks.choose import NetworkCells
+from scprint_model.networks.permutation import Exceedances, shuffled_counts
 from scprint_model.networks.plan import NetworkPlan
+from scprint_model.networks.to_network import assemble, attention_rows, map_rows
 
-type Heard = MeanTokens | MeanAttention
+type Sums = MeanTokens | MeanAttention
 
 
 @dataclass(frozen=True)
-class ReadNetwork:
+class GroupNetwork:
     """A network and what is known of it.
 
     Attributes
     ----------
     network
-        As `scprint_model.networks.assemble.assemble` gives it, over the genes that were seen.
+        As `scprint_model.networks.to_network.assemble` gives it, over the genes that were seen.
     n_seen
         int64, shape (all genes,): the cells that showed each gene.
     standard_error
@@ -44,7 +43,7 @@ class ReadNetwork:
     p_value: np.ndarray | None
 
 
-def read_network(
+def infer_group(
     model: ScPrint,
     cells: NetworkCells,
     plan: NetworkPlan,
@@ -52,7 +51,7 @@ def read_network(
     regulators: np.ndarray | None = None,
     seed: int = 0,
     advance: Callable[[int], object] = lambda _: None,
-) -> ReadNetwork:
+) -> GroupNetwork:
     """Run all cells through the model and build their network.
 
     Parameters
@@ -73,31 +72,31 @@ def read_network(
         dealt = np.random.default_rng(seed).permutation(order)
         parts = [np.sort(dealt[i :: plan.stability]) for i in range(plan.stability)]
     total: Any = None
-    moments = _Moments(n_genes)
+    moments = Moments(n_genes)
     for part in parts:
-        heard = _hear(model, cells, part, plan, advance)
+        sums = _accumulate(model, cells, part, plan, advance)
         if plan.stability:
-            seen = _seen(heard, model, n_genes)
-            moments.add(_build(heard, model, plan, seen > 0, regulators), seen > 0)
+            seen = _seen(sums, model, n_genes)
+            moments.add(_build(sums, model, plan, seen > 0, regulators), seen > 0)
         if total is None:
-            total = heard
+            total = sums
         else:
-            total.merge(heard)
+            total.merge(sums)
     seen = _seen(total, model, n_genes)
     error = moments.standard_error(seen > 0) if plan.stability else None
     network = _build(total, model, plan, seen > 0, regulators)
     if not plan.permutations:
-        return ReadNetwork(network, seen, error, None)
+        return GroupNetwork(network, seen, error, None)
     found, rng = Exceedances(network), np.random.default_rng([seed, 1])
     for _ in range(plan.permutations):
-        shuffled = _hear(model, shuffled_counts(cells, rng), order, plan, advance)
+        shuffled = _accumulate(model, shuffled_counts(cells, rng), order, plan, advance)
         found.add(_build(shuffled, model, plan, seen > 0, regulators))
-    return ReadNetwork(network, seen, error, found.p_values())
+    return GroupNetwork(network, seen, error, found.p_values())
 
 
-def _hear(
+def _accumulate(
     model: ScPrint, cells: NetworkCells, part: np.ndarray, plan: NetworkPlan, advance: Callable[[int], object]
-) -> Heard:
+) -> Sums:
     """Run some of the cells, and keep what a network needs."""
     n_cell_tokens = len(model.captured_tokens)
     n_tokens = n_cell_tokens + len(cells.genes)
@@ -106,7 +105,7 @@ def _hear(
     batches = cells.batches(part, batch_size)
     if plan.attention == "mean_attention":
         maps = MeanAttention(n_tokens, plan.heads, plan.combine)
-        with listening(model, plan.layers, maps.add) as run:
+        with capturing(model, plan.layers, maps.add) as run:
             for _, genes, counts, totals in batches:
                 run(genes.to(device), counts.to(device), totals.to(device))
                 maps.count(len(counts))
@@ -118,7 +117,7 @@ def _hear(
     def receive(layer: int, x_bnd: Tensor) -> None:
         means.add(layer, x_bnd, token_places)
 
-    with listening(model, plan.layers, receive, tokens=True) as run:
+    with capturing(model, plan.layers, receive, tokens=True) as run:
         for places, genes, counts, totals in batches:
             if places is not None:
                 first = torch.arange(n_cell_tokens).expand(len(places), -1)
@@ -129,20 +128,20 @@ def _hear(
     return means
 
 
-def _seen(heard: Heard, model: ScPrint, n_genes: int) -> np.ndarray:
-    if isinstance(heard, MeanAttention):
-        return np.full(n_genes, heard.n_cells)
-    return heard.n_seen[len(model.captured_tokens) :].numpy()
+def _seen(sums: Sums, model: ScPrint, n_genes: int) -> np.ndarray:
+    if isinstance(sums, MeanAttention):
+        return np.full(n_genes, sums.n_cells)
+    return sums.n_seen[len(model.captured_tokens) :].numpy()
 
 
-def _build(heard: Heard, model: ScPrint, plan: NetworkPlan, seen: np.ndarray, regulators: np.ndarray | None) -> Any:
+def _build(sums: Sums, model: ScPrint, plan: NetworkPlan, seen: np.ndarray, regulators: np.ndarray | None) -> Any:
     n_cell_tokens = len(model.captured_tokens)
     blocks: Iterator[tuple[slice, Tensor]]
-    if isinstance(heard, MeanAttention):
-        blocks = heard.rows(n_cell_tokens=n_cell_tokens, sinkhorn=plan.normalize == "sinkhorn")
+    if isinstance(sums, MeanAttention):
+        blocks = map_rows(sums, n_cell_tokens=n_cell_tokens, sinkhorn=plan.normalize == "sinkhorn")
     else:
         blocks = attention_rows(
-            heard, plan.heads, n_cell_tokens=n_cell_tokens, combine=plan.combine, normalize=plan.normalize
+            sums, plan.heads, n_cell_tokens=n_cell_tokens, combine=plan.combine, normalize=plan.normalize
         )
     return assemble(
         blocks,
@@ -151,33 +150,3 @@ def _build(heard: Heard, model: ScPrint, plan: NetworkPlan, seen: np.ndarray, re
         regulators=None if regulators is None else regulators[seen],
         top_k=plan.sparsify,
     )
-
-
-class _Moments:
-    """Running mean and squared deviations of networks of parts of the cells.
-
-    Notes
-    -----
-    Welford 1962; the standard error is that of random groups: Wolter 2007, "Introduction to Variance Estimation", 2.
-    """
-
-    def __init__(self, n_genes: int) -> None:
-        self._n_genes, self._n = n_genes, 0
-        self._mean = self._squares = np.zeros((0, 0), dtype=np.float32)
-
-    def add(self, network: np.ndarray, seen: np.ndarray) -> None:
-        placed = network
-        if not seen.all():
-            placed = np.full((self._n_genes, self._n_genes), np.nan, dtype=np.float32)
-            placed[np.ix_(seen, seen)] = network
-        self._n += 1
-        if self._n == 1:
-            self._mean, self._squares = placed, np.zeros_like(placed)
-            return
-        off = placed - self._mean
-        self._mean += off / self._n
-        self._squares += off * (placed - self._mean)
-
-    def standard_error(self, seen: np.ndarray) -> np.ndarray:
-        variance = self._squares[np.ix_(seen, seen)] / (self._n - 1)
-        return np.asarray(np.sqrt(variance / self._n))

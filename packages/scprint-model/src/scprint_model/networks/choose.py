@@ -1,4 +1,4 @@
-"""The cells of each network, its genes, and the batches that go through the model."""
+"""The cells and genes of each network, and the batches that go through the model."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Keep what is computed, so that a run that was stopped continues."""
+"""Vectors of proteins that are finished, kept so that a run that was stopped continues."""
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import zipfile
@@ -12,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from scdataloader.write import atomic
+from scprint_model.job_folder import claim_folder
 
 logger = logging.getLogger(__name__)
 
-_JOB = "job.json"
 
-
-class Parts:
+class FinishedVectors:
     """A folder of vectors by number.
 
     Parameters
@@ -36,21 +34,7 @@ class Parts:
 
     def __init__(self, folder: Path, job: dict[str, Any]) -> None:
         self.folder = folder
-        file = folder / _JOB
-        if file.is_file():
-            before = json.loads(file.read_text(encoding="utf-8"))
-            differs = sorted(key for key in job.keys() | before.keys() if job.get(key) != before.get(key))
-            if differs:
-                changes = ", ".join(f"{key}: {before.get(key)!r}, now {job.get(key)!r}" for key in differs)
-                raise ValueError(
-                    f"{folder} holds the beginning of another run ({changes}): repeat that one, choose another "
-                    "output, or delete the folder"
-                )
-        elif folder.exists() and any(folder.glob("[!.]*")):
-            raise ValueError(f"{folder} is in use for something else: choose another output")
-        else:
-            with atomic(file) as temporary:
-                temporary.write_text(json.dumps(job, indent=1), encoding="utf-8")
+        claim_folder(folder, job)
 
     def load(self, vectors: np.ndarray) -> np.ndarray:
         """Fill the rows that are there into `vectors` (n, width); returns which, (n,) bool. Damaged parts are dropped.

@@ -1,4 +1,4 @@
-"""From the tokens of cells to attention between genes, a block of rows at a time.
+"""From mean queries and keys, or mean attention, to a network: rows of attention turned into columns of edges.
 
 Shape suffixes: b cell, n token (T cell tokens, then genes), d model width, r rows of a block, h query head, g key head,
 k head width.
@@ -8,86 +8,23 @@ A head is a pair (layer, head in the layer), both from 0. Rows attend: they are 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
-from scprint_model.attention.multi_head import SelfAttention
+from scprint_model.networks.accumulate import MeanAttention, MeanTokens
+from scprint_model.networks.heads import Combine, Head
 
 Normalize = Literal["softmax", "sinkhorn", "none"]
-Combine = Literal["mean", "max", "all"]
-type Head = tuple[int, int]
 
 #: Values in a block of rows over the heads of a layer: 16 MB of float32, which stay in a core's cache longer than more.
 BLOCK_VALUES = 2**22
 #: Rounds of Sinkhorn's scaling at most, and the largest error of a row's sum at which it ends.
 SINKHORN_ROUNDS, SINKHORN_ERROR = 100, 1e-4
-
-
-class MeanTokens:
-    """Sums over cells of each normalised token, per layer; memory does not grow with the cells.
-
-    Queries and keys are linear in these, so those of the mean are the mean: half as much to keep, and in the last layer
-    neither has to be computed for any cell.
-
-    Parameters
-    ----------
-    n_tokens
-        Places for tokens, the cell tokens first.
-    attentions
-        The model's modules, by layer.
-
-    Notes
-    -----
-    scPRINT paper, Methods, "Extracting meta-cell gene networks from attention matrices in scPRINT".
-    """
-
-    def __init__(self, n_tokens: int, attentions: Sequence[SelfAttention]) -> None:
-        #: Cells that had the token.
-        self.n_seen = torch.zeros(n_tokens, dtype=torch.int64)
-        self._attentions = attentions
-        self._sums: dict[int, Tensor] = {}
-
-    def count(self, n_cells: int, places_bn: Tensor | None = None) -> None:
-        """Count a batch of cells; to be called once a batch, `add` once a layer."""
-        if places_bn is None:
-            self.n_seen += n_cells
-        else:
-            self.n_seen += torch.bincount(places_bn.flatten().cpu(), minlength=len(self.n_seen))
-
-    def add(self, layer: int, x_bnd: Tensor, places_bn: Tensor | None = None) -> None:
-        """Add a layer's normalised tokens of a batch; `places_bn` (B, N) says whose they are, None: each place's."""
-        if layer not in self._sums:
-            self._sums[layer] = x_bnd.new_zeros(len(self.n_seen), x_bnd.shape[-1], dtype=torch.float64)
-        if places_bn is None:
-            self._sums[layer] += x_bnd.sum(dim=0, dtype=torch.float64)
-        else:
-            self._sums[layer].index_add_(0, places_bn.flatten(), x_bnd.flatten(0, 1).double())
-
-    def merge(self, other: MeanTokens) -> None:
-        """Add what another part of the cells gave."""
-        self.n_seen += other.n_seen
-        for layer, total in other._sums.items():
-            mine = self._sums.get(layer)
-            self._sums[layer] = total.clone() if mine is None else mine + total
-
-    def means(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Return the mean query (n, H, h) and key (n, G, h) of the tokens that were seen, float32.
-
-        Raises
-        ------
-        ValueError
-            When no cell was added.
-        """
-        seen = self.n_seen > 0
-        if not seen.any():
-            raise ValueError("no cell was added: there is no mean")
-        total = self._sums[layer]
-        n_cells = self.n_seen[seen].to(total.device)
-        return self._attentions[layer].queries_keys((total[seen.to(total.device)] / n_cells[:, None]).float())
 
 
 def attention_rows(
@@ -160,6 +97,35 @@ def attention_rows(
         yield rows, result.div_(len(heads)) if combine == "mean" else result
 
 
+def map_rows(maps: MeanAttention, *, n_cell_tokens: int, sinkhorn: bool = False) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the mean attention between genes, in blocks as `attention_rows` gives them.
+
+    Parameters
+    ----------
+    maps
+        Summed maps of the cells, the cell tokens in the first `n_cell_tokens` places.
+    n_cell_tokens
+        Number of cell tokens.
+    sinkhorn
+        Whether to scale rows and columns of what is kept, the mean over heads or each head's map, to sums of 1.
+
+    Raises
+    ------
+    ValueError
+        When no cell was added.
+    """
+    sums = maps.sums[:, n_cell_tokens:, n_cell_tokens:]
+    scale = maps.n_cells
+    if sinkhorn:
+        sums, scale = scale_both_ways(sums.clone()), 1
+    n_genes = sums.shape[1]
+    step = block_rows(n_genes, len(sums))
+    for start in range(0, n_genes, step):
+        rows = slice(start, min(start + step, n_genes))
+        block = sums[:, rows] / scale
+        yield rows, block.permute(1, 2, 0) if maps.combine == "all" else block.amax(dim=0)
+
+
 def block_rows(n_tokens: int, n_heads: int) -> int:
     """Return how many rows of so many heads are computed at a time."""
     return max(1, BLOCK_VALUES // (n_tokens * n_heads))
@@ -217,3 +183,74 @@ def _log_sums(q_hnk: Tensor, k_hnk: Tensor, added_hn: Tensor) -> Tensor:
 def as_numpy(values: Tensor) -> np.ndarray:
     """Return values as a float32 array in memory."""
     return values.to("cpu", torch.float32).numpy()
+
+
+#: What a network remembers of how attention became edges.
+TURNED = "rows attend and are targets, columns are regulators: transposed once, here rows are regulators"
+
+
+def assemble(
+    blocks: Iterable[tuple[slice, Tensor]],
+    n_genes: int,
+    *,
+    n_planes: int = 0,
+    regulators: np.ndarray | None = None,
+    top_k: int | None = None,
+) -> Any:
+    """Build the network, row = regulator, column = target.
+
+    Parameters
+    ----------
+    blocks
+        (Rows, values) as `scprint_model.networks.to_network.attention_rows` gives them; row = target.
+    n_genes
+        Their number of columns.
+    n_planes
+        Heads that are kept apart; 0: values have no axis of heads.
+    regulators
+        bool, shape (n_genes,): which genes may have outgoing edges; None: all.
+    top_k
+        Keep so many regulators of each target, those with the largest absolute values; None: all.
+
+    Returns
+    -------
+    numpy.ndarray or scipy.sparse.csr_matrix
+        float32, shape (n_genes, n_genes), or (n_genes, n_genes, n_planes); CSR for `top_k`.
+    """
+    if top_k is not None:
+        return _sparse(blocks, n_genes, regulators, top_k)
+    shape = (n_genes, n_genes, n_planes) if n_planes else (n_genes, n_genes)
+    network = np.empty(shape, dtype=np.float32)
+    for rows, values in blocks:
+        block = as_numpy(values)
+        if regulators is not None:
+            block[:, ~regulators] = 0
+        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = 0
+        network[:, rows] = block.swapaxes(0, 1)
+    return network
+
+
+def _sparse(
+    blocks: Iterable[tuple[slice, Tensor]], n_genes: int, regulators: np.ndarray | None, top_k: int
+) -> sparse.csr_matrix:
+    n_allowed = n_genes if regulators is None else int(regulators.sum())
+    k = min(top_k, n_allowed)
+    places, weights = [], []
+    for rows, values in blocks:
+        size = values.abs()
+        if regulators is not None:
+            size[:, torch.from_numpy(~regulators).to(size.device)] = -1
+        size[torch.arange(len(size)), torch.arange(rows.start, rows.stop)] = -1
+        strongest = torch.topk(size, k, dim=1)
+        weight = values.gather(1, strongest.indices)
+        weight[strongest.values < 0] = 0
+        places.append(strongest.indices.cpu().numpy().astype(np.int32))
+        weights.append(as_numpy(weight))
+    by_target = sparse.csc_matrix(
+        (np.concatenate(weights).ravel(), np.concatenate(places).ravel(), np.arange(n_genes + 1) * k),
+        shape=(n_genes, n_genes),
+    )
+    network = sparse.csr_matrix(by_target)
+    network.eliminate_zeros()
+    network.sort_indices()
+    return network

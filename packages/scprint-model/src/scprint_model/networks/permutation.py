@@ -1,4 +1,4 @@
-"""How often an edge as strong comes out of cells in which genes no longer vary together."""
+"""P-values of edges: how often one as strong comes out of cells in which genes no longer vary together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from scprint_model.networks.cells import NetworkCells
+from scprint_model.networks.choose import NetworkCells
 
 
 def shuffled_counts(cells: NetworkCells, rng: np.random.Generator) -> NetworkCells:

@@ -8,9 +8,9 @@ from scipy import sparse
 
 import bengrn
 import grnndata
-from bengrn.files import read_network
 from bengrn.gene_names import symbols_of, without_version
 from bengrn.network import as_network
+from grnndata import read_network
 
 GENES = ["A", "B", "C", "D"]
 WEIGHTS = np.array([[0, 4, 3, 0], [0, 0, 2, 0], [1, 0, 0, 0], [0, 0, 5, 0]], dtype=np.float32)
@@ -60,9 +60,9 @@ def test_a_file_of_several_networks_needs_a_name(tmp_path):
     )
     several.write_h5ad(tmp_path / "s.h5ad")
     with pytest.raises(ValueError, match=r"several networks \(rod, cone\): choose one"):
-        read_network(tmp_path / "s.h5ad")
+        as_network(read_network(tmp_path / "s.h5ad"))
     assert dense(read_network(tmp_path / "s.h5ad", name="cone")).max() == 10
-    with pytest.raises(ValueError, match="no network 'bar': there are rod, cone"):
+    with pytest.raises(ValueError, match="no network 'bar': there are 'rod', 'cone'"):
         read_network(tmp_path / "s.h5ad", name="bar")
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import grnndata
+from grnndata import read_zarr
 from grnndata.cli import main
-from grnndata.io import read_zarr
 from grnndata.tools import compare, differential_hubs, prerank
 
 GENES = [f"G{i}" for i in range(30)]

@@ -188,8 +188,12 @@ def test_files_that_cannot_be_read(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=rf"{name}.*{message}|{message}.*{name}"):
             read_edges(tmp_path / name)
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        write_edges(pd.DataFrame(EDGES, columns=["source", "target", "weight"]), tmp_path / "no" / "e.csv")
+
+
+def test_folders_that_are_missing_are_made(tmp_path):
+    written = pd.DataFrame(EDGES, columns=["source", "target", "weight"])
+    write_edges(written, tmp_path / "not" / "there" / "e.csv")
+    assert read_edges(tmp_path / "not" / "there" / "e.csv").to_numpy().tolist() == written.to_numpy().tolist()
 
 
 def test_published_networks(shared, tmp_path):

@@ -122,5 +122,5 @@ def test_refused(tmp_path):
         write_open_problems(grn, path, dataset_id="", method_id="m")
     with pytest.raises(ValueError, match="top_k must be a positive whole number, got 0"):
         write_open_problems(grn, path, dataset_id="op", method_id="m", top_k=0)
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        write_open_problems(grn, tmp_path / "no" / "net.h5ad", dataset_id="op", method_id="m")
+    write_open_problems(grn, tmp_path / "no" / "net.h5ad", dataset_id="op", method_id="m")
+    assert read_open_problems(tmp_path / "no" / "net.h5ad").n_edges == grn.n_edges

@@ -58,8 +58,12 @@ def test_strings_stay_strings_in_a_file_and_the_written_object_stays(tmp_path):
     grn.write(tmp_path / "g.h5ad")
     assert grn.obs.dtypes.to_dict() == before
     assert grnndata.read_h5ad(tmp_path / "g.h5ad").obs["kind"].tolist() == ["rod", "rod"]
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
-        grn.write_h5ad(tmp_path / "missing" / "g.h5ad")
+    for write, read, name in (
+        (grn.write_h5ad, grnndata.read_h5ad, "g.h5ad"),
+        (grn.write_zarr, grnndata.read_zarr, "z.zarr"),
+    ):
+        write(tmp_path / "missing" / name)
+        assert read(tmp_path / "missing" / name).n_edges == grn.n_edges
 
 
 def test_a_file_that_says_rows_are_targets_is_refused(tmp_path):

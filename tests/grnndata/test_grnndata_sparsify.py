@@ -12,9 +12,10 @@ from scipy import sparse
 
 import grnndata
 from grnndata import tl
+from grnndata.ranking import top_k_matrix
 from grnndata.tools.apc import apc_matrix
 from grnndata.tools.known import mask_matrix
-from grnndata.tools.sparsify import threshold_matrix, top_k_matrix
+from grnndata.tools.sparsify import threshold_matrix
 from grnndata.tools.symmetrise import symmetrise_matrix
 
 NAMES = ["a", "b", "c"]
@@ -108,7 +109,7 @@ def test_top_k_of_an_undirected_network(per):
 def test_top_k_is_the_same_in_blocks_of_any_size(per, k, monkeypatch):
     matrix = np.round(random(60, k), 1)  # ties across blocks
     whole = top_k_matrix(matrix, k, per=per)
-    monkeypatch.setattr(grnndata.tools.blocks.row_blocks, "__defaults__", (200,))
+    monkeypatch.setattr(grnndata.blocks.row_blocks, "__defaults__", (200,))
     in_blocks = top_k_matrix(matrix, k, per=per)
     from_sparse = top_k_matrix(sparse.csr_matrix(matrix), k, per=per)
     np.testing.assert_array_equal(in_blocks.toarray(), whole.toarray())

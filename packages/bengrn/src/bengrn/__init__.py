@@ -14,7 +14,6 @@ from bengrn._lazy import lazy_names
 if TYPE_CHECKING:
     from bengrn.comparison import Comparison, compare
     from bengrn.enrichment import enrich
-    from bengrn.files import read_network
     from bengrn.registry import get_method, list_methods
     from bengrn.scorer import score_against_omnipath
     from bengrn.scoring import Scores, score
@@ -38,7 +37,6 @@ __all__ = [
     "list_methods",
     "list_truths",
     "load_truth",
-    "read_network",
     "score",
     "score_against_omnipath",
     "score_table",
@@ -50,7 +48,6 @@ _HOME = {
     "describe_truth": "truths",
     "enrich": "enrichment",
     "fetch_truths": "truths",
-    "read_network": "files",
     "score_table": "table",
     "GroundTruth": "truths.ground_truth",
     "Scores": "scoring",

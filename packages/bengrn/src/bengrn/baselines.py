@@ -162,6 +162,7 @@ def random_expectation(n_pairs: int, n_positives: int) -> dict[str, float]:
     r"""Mean of each metric over all orders of the pairs, exactly: what random scores without ties get.
 
     - ``prevalence`` :math:`\pi = P / N`, ``auroc`` 0.5, ``epr`` 1;
+    - ``auroc_partial``, up to a false positive rate of 0.1: 0.5 but for rounding to whole negatives;
     - ``ap``: with harmonic numbers, see :func:`bengrn.metrics.expected_average_precision`; slightly above the
       prevalence, since in a short list luck alone puts a positive on top. ``ap_ratio`` is it over the
       prevalence;
@@ -203,6 +204,7 @@ def random_expectation(n_pairs: int, n_positives: int) -> dict[str, float]:
         "auprc": (ap + prevalence) / 2,
         "auprc_paper": (ap - prevalence) / 2,
         "auroc": 0.5,
+        "auroc_partial": _mean_partial_auroc(n_pairs - n_positives),
         "epr": 1.0,
         "odds_ratio": _mean_odds_ratio(n_pairs, n_positives),
         "prevalence": prevalence,
@@ -221,6 +223,15 @@ def _mean_odds_ratio(n_pairs: int, n_positives: int) -> float:
         for x in tp.tolist()
     ]
     return float(hypergeom.pmf(tp, n_pairs, n_positives, n_positives) @ ratios)
+
+
+def _mean_partial_auroc(n_negatives: int, max_fpr: float = 0.1) -> float:
+    # Above the i-th negative stand i / (n + 1) of the positives, on average, and the curve is flat between negatives.
+    room = max_fpr * n_negatives
+    whole = int(room)
+    area = (whole * (whole + 1) / 2 + (room - whole) * (whole + 1)) / (n_negatives * (n_negatives + 1))
+    lowest = max_fpr**2 / 2
+    return 0.5 * (1 + (area - lowest) / (max_fpr - lowest))
 
 
 def _ranked(n_above: list[int], n_tied: list[int], p_tied: list[int], n_pairs: int) -> Ranking:

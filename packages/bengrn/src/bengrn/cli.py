@@ -173,20 +173,18 @@ def _enrich(args: Namespace) -> str:
 
     result = enrich(_read(args.network, args), organism=args.organism, seed=args.seed)
     if args.out:
-        from pathlib import Path
-        from uuid import uuid4
+        from grnndata import atomic_path
 
-        final = Path(args.out)
-        temporary = final.with_name(f".{uuid4().hex[:12]}.{final.name}")
-        result.table.to_csv(temporary, index=False)
-        temporary.replace(final)
+        with atomic_path(args.out) as temporary:
+            result.table.to_csv(temporary, index=False)
     return str(result)
 
 
 def _read(path: str, args: Namespace) -> Any:
-    from bengrn.files import read_network
+    import grnndata
 
-    return read_network(path, name=args.network_name, duplicates=args.get("duplicates", "error"))
+    duplicates = args.get("duplicates", "error")
+    return grnndata.read_network(path, name=args.network_name, duplicates=duplicates, with_cells=False)
 
 
 def _truth(args: Namespace) -> GroundTruth:
@@ -215,16 +213,16 @@ def _options(args: Namespace) -> dict[str, Any]:
 
 
 def _table(scores: Scores) -> str:
-    chance = scores.prevalence
+    chance = scores.random_expectation
     measured = [
-        ("AP (average precision)", scores.ap, chance),
-        ("AP / prevalence", scores.ap_ratio, 1.0),
-        ("AUPRC (trapezoid)", scores.auprc, chance),
-        ("AUPRC (paper, above prevalence)", scores.auprc_paper, 0.0),
-        ("AUROC", scores.auroc, 0.5),
-        ("AUROC up to FPR 0.1, scaled", scores.auroc_partial, 0.5),
-        ("EPR (early precision / prevalence)", scores.epr, 1.0),
-        ("EPR (paper, odds ratio)", scores.odds_ratio, 1.0),
+        ("AP (average precision)", scores.ap, chance["ap"]),
+        ("AP / prevalence", scores.ap_ratio, chance["ap_ratio"]),
+        ("AUPRC (trapezoid)", scores.auprc, chance["auprc"]),
+        ("AUPRC (paper, above prevalence)", scores.auprc_paper, chance["auprc_paper"]),
+        ("AUROC", scores.auroc, chance["auroc"]),
+        ("AUROC up to FPR 0.1, scaled", scores.auroc_partial, chance["auroc_partial"]),
+        ("EPR (early precision / prevalence)", scores.epr, chance["epr"]),
+        ("EPR (paper, odds ratio)", scores.odds_ratio, chance["odds_ratio"]),
     ]
     lost = ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in scores.lost.items() if count)
     orientation = "transposed: columns are regulators" if scores.transposed else "as stored: rows are regulators"

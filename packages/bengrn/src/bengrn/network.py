@@ -71,6 +71,12 @@ def as_network(grn: Any) -> Network:
 
 def _from_anndata(adata: AnnData) -> Network:
     if "GRN" not in adata.varp:
+        several = getattr(adata, "networks", None)
+        if several:
+            raise ValueError(
+                f"there are several networks ({', '.join(several)}): choose one by its name, networks[name], or "
+                "--network-name on the command line"
+            )
         held = ", ".join(map(repr, adata.varp)) or "nothing"
         raise ValueError(f"no network to score: varp['GRN'] is missing (varp holds {held})")
     if adata.varp["GRN"].ndim == 3:

@@ -47,7 +47,7 @@ def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None,
         - |Pearson correlation| of X ("symmetric": both orientations are the same), left out where there is no
           X;
         - random weights, each score the mean over 10 draws;
-        - the random expectation, exact: AP = prevalence, AUROC = 1/2, both ratios 1, the paper's AUPRC 0.
+        - the mean over all orders of the pairs, exactly: :func:`bengrn.baselines.random_expectation`.
 
     Raises
     ------
@@ -110,6 +110,6 @@ def _row(method: str, orientation: str, universe: str, scores: list[Scores]) -> 
 
 
 def _expectation(universe: str, one: Scores) -> dict[str, Any]:
-    chance = {"ap": one.prevalence, "auprc_paper": 0.0, "auroc": 0.5, "epr": 1.0, "odds_ratio": 1.0}
+    chance = {key: one.random_expectation[key] for key in _MEASURED}
     sizes = {key: getattr(one, key) for key in _SIZES}
     return {"method": "random expectation", "orientation": "any", "universe": universe} | chance | sizes

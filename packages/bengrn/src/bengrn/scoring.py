@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bengrn.align import Regulators, Universe, align
+from bengrn.baselines import random_expectation
 from bengrn.metrics import (
     Compat,
     Curve,
@@ -126,6 +127,11 @@ class Scores:
     def curve(self) -> Curve:
         """Precision over recall: a named pair of arrays ``recall`` and ``precision``, by rising recall."""
         return precision_recall_curve(self.ranking)
+
+    @cached_property
+    def random_expectation(self) -> dict[str, float]:
+        """What random weights score on these pairs, on average: :func:`bengrn.baselines.random_expectation`."""
+        return random_expectation(self.n_pairs, self.n_positives)
 
     @cached_property
     def per_regulator(self) -> pd.DataFrame:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bengrn.align import Regulators
-from bengrn.baselines import degree_only, network_degree, random_expectation, random_scores
+from bengrn.baselines import degree_only, network_degree, random_scores
 from bengrn.methods.correlation import Pearson
 from bengrn.network import Network, as_network
 from bengrn.scoring import Scores, score, score_universe
@@ -76,8 +75,7 @@ def score_table(
     rows.append(("degrees of the truth", other("degrees", popular)))
     rows.append(("random weights", other("random", random_scores(shape, seed))))
     table = pd.DataFrame([{"method": name} | {key: getattr(one, key) for key in _MEASURED} for name, one in rows])
-    chance = random_expectation(own.n_pairs, own.n_positives)
-    expected = {"method": "random expectation"} | {key: chance.get(key, np.nan) for key in _MEASURED}
+    expected = {"method": "random expectation"} | {key: own.random_expectation[key] for key in _MEASURED}
     return pd.concat([table, pd.DataFrame([expected])], ignore_index=True)
 
 

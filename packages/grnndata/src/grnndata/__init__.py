@@ -6,35 +6,46 @@ from anndata import register_anndata_namespace
 
 from . import plotting as pl
 from . import tools as tl
+from ._atomic import atomic_path
 from .accessor import GRNAccessor
 from .concat import concat, concat_networks
 from .convert import from_edges, from_matrix, from_networkx
 from .core import GRNAnnData
-from .edge_files import read_edges, write_edges
+from .edge_files import read_edges, recognise_edges, write_edges
 from .gene_sets import cell_type_markers, read_gmt
-from .io import read_h5ad, read_zarr, write_h5ad, write_zarr
 from .loom import read_loom
+from .networks import Networks
 from .open_problems import read_open_problems, write_open_problems
 from .protocol import GRNMethod
-from .resources import transcription_factors
+from .read import read_h5ad, read_network, read_zarr
+from .resources import organism_name, transcription_factors
+from .schema import describe, network_key
+from .write import write_h5ad, write_zarr
 
 __all__ = [
     "GRNAccessor",
     "GRNAnnData",
     "GRNMethod",
+    "Networks",
+    "atomic_path",
     "cell_type_markers",
     "concat",
     "concat_networks",
+    "describe",
     "from_edges",
     "from_matrix",
     "from_networkx",
+    "network_key",
+    "organism_name",
     "pl",
     "read_edges",
     "read_gmt",
     "read_h5ad",
     "read_loom",
+    "read_network",
     "read_open_problems",
     "read_zarr",
+    "recognise_edges",
     "tl",
     "transcription_factors",
     "write_edges",

@@ -57,8 +57,8 @@ class GRNAccessor:
         return self._network.grn
 
     @property
-    def networks(self) -> Networks:
-        """Named networks and planes of a stack, without cells; to be read: see `grnndata.networks.Networks`."""
+    def networks(self) -> Networks[GRNAnnData]:
+        """Named networks and planes of a stack, without cells; to be read: see `grnndata.Networks`."""
         return self._network.networks
 
     @property

@@ -141,8 +141,8 @@ def _info(args: Namespace) -> str:
 
 def _convert(args: Namespace) -> str:
     from .edge_files import is_edge_file, write_edges
-    from .io import write_h5ad, write_zarr
     from .tools import threshold, top_k
+    from .write import write_h5ad, write_zarr
 
     kind = Path(args.target).suffix.lower()
     if kind not in (".h5ad", ".zarr") and not is_edge_file(args.target):
@@ -198,7 +198,7 @@ def _enrich(args: Namespace) -> str:
 
 def _draw(args: Namespace) -> str:
     from . import plotting
-    from .atomic import atomic_path
+    from ._atomic import atomic_path
 
     kind = Path(args.out).suffix.lower()
     if kind != ".html" and kind not in _PICTURES:
@@ -225,37 +225,10 @@ def _both(args: Namespace) -> tuple[GRNAnnData, GRNAnnData]:
 
 
 def _read(path: str, *, duplicates: Any = "error") -> GRNAnnData:
-    """Read a network from any kind of file."""
-    from .convert import from_edges
-    from .edge_files import is_edge_file, read_edges
-    from .io import read_h5ad, read_zarr
-    from .loom import read_loom
-    from .open_problems import read_open_problems
+    from .read import read_network
 
     _say(f"reading {path}")
-    kind = Path(path).suffix.lower()
-    if is_edge_file(path):
-        edges = read_edges(path)
-        return from_edges(edges, duplicates=duplicates, parameters={"file": Path(path).name})
-    if kind == ".h5ad" and _is_prediction(path):
-        return read_open_problems(path, duplicates=duplicates)
-    readers: dict[str, Any] = {".h5ad": read_h5ad, ".zarr": read_zarr, ".loom": read_loom}
-    if kind not in readers:
-        raise ValueError(f"cannot tell what {path} is: name it .h5ad, .zarr, .loom, .csv, .tsv, .txt or .parquet")
-    return readers[kind](path)
-
-
-def _is_prediction(path: str) -> bool:
-    """Say whether an h5ad file is a prediction of Open Problems, rather than one with a network."""
-    import h5py
-
-    from .schema import GRN_KEY, network_name
-
-    if not Path(path).is_file() or not h5py.is_hdf5(path):
-        return False
-    with h5py.File(path) as file:
-        has_network = any(key == GRN_KEY or network_name(key) is not None for key in file.get("varp", {}))
-        return not has_network and "prediction" in file.get("uns", {})
+    return read_network(path, duplicates=duplicates)
 
 
 def _has_one(grn: GRNAnnData) -> bool:
@@ -265,13 +238,9 @@ def _has_one(grn: GRNAnnData) -> bool:
 
 
 def _one(grn: GRNAnnData, name: str | None, option: str = "--network") -> GRNAnnData:
-    """Return the network of this name, or the only one."""
-    names = list(grn.networks)
-    if name is not None and name not in names:
-        raise ValueError(f"there is no network {name!r}: there are {', '.join(map(repr, names)) or 'no named ones'}")
-    if name is None and not _has_one(grn):
-        raise ValueError(f"there are {len(names)} networks: choose one with {option}, of {', '.join(map(repr, names))}")
-    return grn if name is None else grn.networks[name]
+    from .read import choose_network
+
+    return choose_network(grn, name, option=option)
 
 
 def _check_table(path: str | None) -> None:
@@ -282,7 +251,7 @@ def _check_table(path: str | None) -> None:
 
 def _table(table: pd.DataFrame, args: Namespace) -> str:
     """Write a table to a file, or return its first rows as text."""
-    from .atomic import atomic_path
+    from ._atomic import atomic_path
 
     if args.out is None:
         return _text(table.head(args.n))

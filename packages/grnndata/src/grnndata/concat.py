@@ -9,11 +9,12 @@ import anndata
 import numpy as np
 import pandas as pd
 
-from .core import GRNAnnData, single_network
+from .core import GRNAnnData
 from .edges import check_unique, some
 from .networks import place_network
 from .schema import GRN_KEY, UNS_KEY, check_description, compact, is_sparse, network_key, network_name
 from .sharing import without_networks
+from .stored import single_network
 
 type Join = Literal["inner", "outer"]
 type Objects = Mapping[str, GRNAnnData] | Sequence[GRNAnnData]
@@ -145,6 +146,32 @@ def joint_genes(items: Sequence[GRNAnnData], join: Join) -> pd.Index:
         examples = "; ".join(some(list(item.var_names), n=3) for item in items[:2])
         raise ValueError(f"the objects share no gene ({examples}): symbols on one side, ids on the other?")
     return genes
+
+
+def named_networks(networks: Mapping[str, Any] | Any) -> dict[str, GRNAnnData]:
+    """Return networks by name out of what a user holds.
+
+    Parameters
+    ----------
+    networks
+        A mapping of name to GRNAnnData, a GRNAnnData that holds several, or a sequence of them, which are
+        called ``"0"``, ``"1"``, ...
+
+    Raises
+    ------
+    TypeError
+        When an item is no GRNAnnData.
+    ValueError
+        When there is none.
+    """
+    held = networks.networks if isinstance(networks, GRNAnnData) else networks
+    items = dict(held) if isinstance(held, Mapping) else {str(i): item for i, item in enumerate(held)}
+    wrong = [f"{name!r}: {type(item).__name__}" for name, item in items.items() if not isinstance(item, GRNAnnData)]
+    if wrong:
+        raise TypeError(f"networks must be GRNAnnData objects, not {', '.join(wrong[:3])}")
+    if not items:
+        raise ValueError("there are no networks: pass a mapping of name to GRNAnnData, or an object that holds several")
+    return items
 
 
 def _named_objects(objects: Objects, keys: Sequence[str] | None) -> tuple[list[str], list[GRNAnnData]]:

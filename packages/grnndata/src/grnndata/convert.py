@@ -34,7 +34,7 @@ def from_edges(
     ----------
     table
         Columns ``source, target, weight``, one directed edge a row, or those of another tool
-        (see `grnndata.edge_files.recognise_edges`); other columns are ignored.
+        (see `grnndata.recognise_edges`); other columns are ignored.
     adata
         Cells × genes to hold the network, its ``var_names`` covering every source and target. When None, the
         result has no cells, and its genes are the sources and targets, sorted.
@@ -48,7 +48,7 @@ def from_edges(
         What to do when a pair is listed more than once: ``"error"``, add the weights up (``"sum"``) or take
         the largest (``"max"``).
     method, parameters, normalisation
-        See `grnndata.schema.describe`.
+        See `grnndata.describe`.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def from_matrix(
     planes
         Names of the planes of a stack; ``"0"``, ``"1"``, ... when None.
     method, parameters, directed, normalisation
-        See `grnndata.schema.describe`.
+        See `grnndata.describe`.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def from_networkx(
     weight
         Edge attribute with the weight (1 for edges without it); None for 1 everywhere.
     method, parameters, normalisation
-        See `grnndata.schema.describe`.
+        See `grnndata.describe`.
 
     Returns
     -------

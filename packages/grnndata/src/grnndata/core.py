@@ -20,15 +20,20 @@ from .schema import (
     Network,
     check_description,
     check_network,
-    check_planes,
     check_symmetric,
     compact,
     describe,
-    is_sparse,
-    network_name,
-    nonzero_entries,
 )
 from .sharing import without_networks
+from .stored import (
+    check_networks,
+    edges_per_row,
+    names_of_planes,
+    require_network,
+    single_network,
+    stored_network,
+)
+from .write import write_h5ad, write_zarr
 
 if TYPE_CHECKING:
     import igraph
@@ -44,7 +49,7 @@ class GRNAnnData(AnnData):
     ``anndata.concat`` (use `grnndata.read_h5ad` and `grnndata.concat`).
 
     An object may hold several networks: named ones (``adata.networks["rod cell"]``), or one dense stack, shape
-    (genes, genes, planes), for example one plane an attention head. See `grnndata.networks.Networks`.
+    (genes, genes, planes), for example one plane an attention head. See `grnndata.Networks`.
 
     Parameters
     ----------
@@ -60,7 +65,7 @@ class GRNAnnData(AnnData):
     planes
         Names of the planes of a stack; ``"0"``, ``"1"``, ... when None.
     method, parameters, directed, normalisation
-        What made the network, see `grnndata.schema.describe`. ``directed=False`` asks for a symmetric matrix.
+        What made the network, see `grnndata.describe`. ``directed=False`` asks for a symmetric matrix.
     obs, var, uns, obsm, varm, obsp, varp, layers, raw, shape
         As for AnnData, when `X` is a matrix or None.
 
@@ -135,15 +140,15 @@ class GRNAnnData(AnnData):
                     f"grn=, or edit uns[{UNS_KEY!r}] of the one that is there"
                 )
             if not networks:
-                _require_network(self)
+                require_network(self)
         else:
             info = describe(method=method, parameters=parameters, directed=directed, normalisation=normalisation)
             before = check_description(self.uns.get(UNS_KEY))
             checked = check_network(grn, self.n_vars)
-            info["planes"] = _names_of_planes(checked, planes)
+            info["planes"] = names_of_planes(checked, planes)
             self.varp[GRN_KEY] = checked
             self.uns[UNS_KEY] = compact(info | {key: before[key] for key in ("names", "networks")})
-        _check_networks(self)
+        check_networks(self)
         self.networks.update(networks or {})
 
     @property
@@ -152,7 +157,7 @@ class GRNAnnData(AnnData):
 
         A new stack of as many planes keeps their names.
         """
-        return cast("Network", _stored_network(self))
+        return cast("Network", stored_network(self))
 
     @grn.setter
     def grn(self, network: Any) -> None:
@@ -161,14 +166,14 @@ class GRNAnnData(AnnData):
         if not info["directed"]:
             check_symmetric(checked)
         same_planes = checked.ndim == 3 and checked.shape[2] == len(info["planes"])
-        info["planes"] = info["planes"] if same_planes else _names_of_planes(checked, None)
+        info["planes"] = info["planes"] if same_planes else names_of_planes(checked, None)
         self.varp[GRN_KEY] = checked
         self.uns[UNS_KEY] = compact(info)
 
     @property
-    def networks(self) -> Networks:
-        """The named networks and the planes of a stack, by name: see `grnndata.networks.Networks`."""
-        return Networks(self)
+    def networks(self) -> Networks[GRNAnnData]:
+        """The named networks and the planes of a stack, by name: see `grnndata.Networks`."""
+        return Networks(self, GRNAnnData)
 
     @property
     def directed(self) -> bool:
@@ -178,17 +183,17 @@ class GRNAnnData(AnnData):
     @property
     def regulators(self) -> pd.Index:
         """Names of the genes with at least one outgoing edge, in the order of ``var_names``."""
-        return self.var_names[_edges_per_row(single_network(self)) > 0]
+        return self.var_names[edges_per_row(single_network(self)) > 0]
 
     @property
     def targets(self) -> pd.Index:
         """Names of the genes with at least one incoming edge, in the order of ``var_names``."""
-        return self.var_names[_edges_per_row(single_network(self).T) > 0]
+        return self.var_names[edges_per_row(single_network(self).T) > 0]
 
     @property
     def n_edges(self) -> int:
         """Number of non-zero weights, self-edges too; an undirected edge between two genes counts twice."""
-        return int(_edges_per_row(single_network(self)).sum())
+        return int(edges_per_row(single_network(self)).sum())
 
     @property
     def density(self) -> float:
@@ -196,7 +201,7 @@ class GRNAnnData(AnnData):
         pairs = self.n_vars * (self.n_vars - 1)
         network = single_network(self)
         n_self = int(np.count_nonzero(network.diagonal()))
-        return (int(_edges_per_row(network).sum()) - n_self) / pairs if pairs else float("nan")
+        return (int(edges_per_row(network).sum()) - n_self) / pairs if pairs else float("nan")
 
     def edges(self, top_k: int | None = None, threshold: float | None = None) -> pd.DataFrame:
         """List the edges, strongest first.
@@ -274,7 +279,7 @@ class GRNAnnData(AnnData):
         info |= {
             "steps": [*info["steps"], step],
             "directed": info["directed"] if directed is None else directed,
-            "planes": _names_of_planes(checked, None),
+            "planes": names_of_planes(checked, None),
         }
         bare.varp[GRN_KEY] = checked
         bare.uns[UNS_KEY] = compact(info)
@@ -293,8 +298,6 @@ class GRNAnnData(AnnData):
 
     def write_h5ad(self, filename: PathLike[str] | str | None = None, **options: Any) -> None:
         """Write an h5ad file, atomically: see `grnndata.write_h5ad`."""
-        from .io import write_h5ad
-
         if filename is None:
             raise ValueError("write_h5ad needs a filename")
         write_h5ad(self, filename, **options)
@@ -304,8 +307,6 @@ class GRNAnnData(AnnData):
     # Of all that zarr can write to, only a folder can be replaced atomically.
     def write_zarr(self, store: PathLike[str] | str, **options: Any) -> None:  # type: ignore[override]
         """Write a zarr folder, atomically: see `grnndata.write_zarr`."""
-        from .io import write_zarr
-
         write_zarr(self, store, **options)
 
     def __repr__(self) -> str:
@@ -334,28 +335,10 @@ def adopt(adata: AnnData) -> GRNAnnData:
     ValueError
         When there is no network, or not a valid one.
     """
-    _require_network(adata)
+    require_network(adata)
     adopted = cast("GRNAnnData", _adopt(adata))
-    _check_networks(adopted)
+    check_networks(adopted)
     return adopted
-
-
-def single_network(grn: GRNAnnData) -> Network:
-    """Return the one network that a tool works on, shape (genes, genes), row = regulator.
-
-    Raises
-    ------
-    ValueError
-        When the object holds a stack of networks, or named ones only: the message says how to choose one.
-    """
-    network = grn.grn
-    if network.ndim == 3:
-        names = list(grn.networks)
-        raise ValueError(
-            f"this is a stack of {len(names)} networks: choose one, for example networks[{names[0]!r}], or merge "
-            "them with grnndata.tl.consensus"
-        )
-    return network
 
 
 def _adopt(result: Any) -> Any:
@@ -365,54 +348,3 @@ def _adopt(result: Any) -> Any:
     if type(result) is AnnData:
         result.__class__ = GRNAnnData
     return result
-
-
-def _stored_network(adata: AnnData) -> Any:
-    if GRN_KEY in adata.varp:
-        return adata.varp[GRN_KEY]
-    _require_network(adata)
-    named = [name for key in adata.varp if (name := network_name(key)) is not None]
-    raise ValueError(
-        f"there is no main network, only named ones ({', '.join(map(repr, named))}): choose one, for example "
-        f"networks[{named[0]!r}]"
-    )
-
-
-def _require_network(adata: AnnData) -> None:
-    if not any(key == GRN_KEY or network_name(key) is not None for key in adata.varp):
-        held = ", ".join(map(repr, adata.varp)) or "nothing"
-        raise ValueError(f"no network: varp[{GRN_KEY!r}] is missing (varp holds {held}); pass one as grn=")
-
-
-def _check_networks(adata: AnnData) -> None:
-    """Bring every network of an object, and their description, into their stored form."""
-    info = check_description(adata.uns.get(UNS_KEY))
-    if GRN_KEY in adata.varp:
-        checked = check_network(adata.varp[GRN_KEY], adata.n_vars)
-        if not info["directed"]:
-            check_symmetric(checked)
-        info["planes"] = _names_of_planes(checked, info["planes"] or None)
-        adata.varp[GRN_KEY] = checked
-    for key in [key for key in adata.varp if network_name(key) is not None]:
-        try:
-            checked = check_network(adata.varp[key], adata.n_vars)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"varp[{key!r}]: {error}") from error
-        if checked.ndim == 3:
-            raise ValueError(f"varp[{key!r}] has shape {checked.shape}: a named network has two dimensions")
-        adata.varp[key] = checked
-    adata.uns[UNS_KEY] = compact(info)
-
-
-def _names_of_planes(network: Any, planes: Sequence[str] | None) -> list[str]:
-    if network.ndim == 3:
-        return check_planes(planes, network.shape[2])
-    if planes is not None:
-        raise ValueError("planes= names the planes of a stack: this network has two dimensions")
-    return []
-
-
-def _edges_per_row(network: Any) -> np.ndarray:
-    if is_sparse(network):
-        return np.bincount(nonzero_entries(network)[0], minlength=network.shape[0])
-    return np.count_nonzero(np.asarray(network), axis=1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from .atomic import atomic_path
+from ._atomic import atomic_path
 from .edges import EDGE_COLUMNS, check_edges
 
 if TYPE_CHECKING:
@@ -109,6 +109,35 @@ def read_edges(path: PathLike[str] | str, *, columns: Columns | None = None, sep
         raise ValueError(f"{path}: {error}") from error
 
 
+def read_square_table(path: PathLike[str] | str) -> pd.DataFrame | None:
+    """Return a square table of weights, genes as index and columns; None when the file holds something else.
+
+    Parameters
+    ----------
+    path
+        File as for `read_edges`, whose first column and header name the genes in the same order.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    if kind == ".parquet":
+        table = pd.read_parquet(path)
+        if isinstance(table.index, pd.RangeIndex) and len(table.columns):
+            table = table.set_index(table.columns[0])
+    else:
+        # A gene may be called NA or NAN: only an empty field is a missing weight.
+        options: dict[str, Any] = {"sep": _SEPARATORS[kind], "keep_default_na": False, "na_values": [""]}
+        try:
+            head = pd.read_csv(path, nrows=3, index_col=0, **options)
+        except (ValueError, EOFError, gzip.BadGzipFile):
+            return None  # the reader of edge tables says what is wrong
+        # An edge table has few columns; one of three genes still has a header that names its rows.
+        if list(head.index.astype(str)) != list(head.columns.astype(str)[: len(head)]) or head.empty:
+            return None
+        table = pd.read_csv(path, dtype={head.index.name or 0: str}, index_col=0, **options)
+    genes, columns = table.index.astype(str), table.columns.astype(str)
+    return table.set_axis(genes).set_axis(columns, axis=1) if list(genes) == list(columns) else None
+
+
 def write_edges(edges: pd.DataFrame | GRNAnnData, path: PathLike[str] | str) -> None:
     """Write an edge table, atomically.
 
@@ -122,8 +151,6 @@ def write_edges(edges: pd.DataFrame | GRNAnnData, path: PathLike[str] | str) -> 
 
     Raises
     ------
-    FileNotFoundError
-        When the folder does not exist.
     ValueError
         When the file's kind is unknown, or the table is not valid.
     """

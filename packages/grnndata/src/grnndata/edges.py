@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from .ranking import check_count, strongest
+from .ranking import check_count, strongest, top_k_matrix
 from .schema import Network, is_sparse, nonzero_entries
 
 if TYPE_CHECKING:
@@ -56,8 +56,6 @@ def matrix_to_edges(
         raise ValueError(f"threshold must be 0 or more (it is compared with the absolute weight), got {threshold!r}")
     if top_k is not None and not is_sparse(network):
         # In blocks: listing every pair of a dense network of 20,000 genes would take 8 GB, to keep a few.
-        from .tools.sparsify import top_k_matrix
-
         network = top_k_matrix(network, top_k, per="all", self_edges=True)
     rows, columns, weights = nonzero_entries(network)
     if threshold is not None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from .atomic import atomic_path
+from ._atomic import atomic_path
 from .edges import some
 
 _log = logging.getLogger(__name__)
@@ -77,8 +77,6 @@ def write_gmt(
 
     Raises
     ------
-    FileNotFoundError
-        When the folder does not exist.
     ValueError
         When a set is empty, a name, gene or description is empty or contains a tab or line end, or the file's
         name ends otherwise.

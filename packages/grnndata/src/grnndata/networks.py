@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from anndata import AnnData
 
-from .edges import check_unique, edges_to_matrix, some
+from .edges import check_unique, edges_to_matrix, matrix_to_edges, some
 from .schema import (
     GRN_KEY,
     UNS_KEY,
@@ -21,16 +22,13 @@ from .schema import (
     describe,
     is_sparse,
     network_key,
-    network_name,
     own_description,
 )
 from .sharing import without_networks
-
-if TYPE_CHECKING:
-    from .core import GRNAnnData
+from .stored import named_ones, network_names, single_network
 
 
-class Networks(MutableMapping[str, "GRNAnnData"]):
+class Networks[One: AnnData](MutableMapping[str, One]):
     """The networks of one object by name: ``adata.networks``.
 
     ``networks[name]`` is a `GRNAnnData` with the same cells and genes and that one network, so every tool and
@@ -43,12 +41,12 @@ class Networks(MutableMapping[str, "GRNAnnData"]):
     and not replaced.
     """
 
-    def __init__(self, adata: GRNAnnData) -> None:
+    def __init__(self, adata: One, make: Callable[[AnnData], One]) -> None:
+        # The class of what is given out comes as an argument: it is built on this one.
         self._adata = adata
+        self._make = make
 
-    def __getitem__(self, name: str) -> GRNAnnData:
-        from .core import GRNAnnData
-
+    def __getitem__(self, name: str) -> One:
         info = self._info
         if name in self._planes:
             described = info
@@ -60,7 +58,7 @@ class Networks(MutableMapping[str, "GRNAnnData"]):
         bare = without_networks(self._adata)
         bare.varp[GRN_KEY] = self._matrix(name)
         bare.uns[UNS_KEY] = own_description(described)
-        return GRNAnnData(bare)
+        return self._make(bare)
 
     def __setitem__(self, name: str, value: Any) -> None:
         key = network_key(name)
@@ -84,10 +82,10 @@ class Networks(MutableMapping[str, "GRNAnnData"]):
         self._adata.uns[UNS_KEY] = compact(info)
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._planes, *self._named])
+        return iter(network_names(self._adata))
 
     def __len__(self) -> int:
-        return len(self._planes) + len(self._named)
+        return len(network_names(self._adata))
 
     def __contains__(self, name: object) -> bool:
         return name in self._planes or name in self._named
@@ -103,7 +101,12 @@ class Networks(MutableMapping[str, "GRNAnnData"]):
         pandas.DataFrame
             Columns ``network, source, target, weight``; the networks in their order, strongest edges first.
         """
-        tables = [item.edges(top_k=top_k, threshold=threshold).assign(network=name) for name, item in self.items()]
+        tables = [
+            matrix_to_edges(self._matrix(name), self._adata.var_names, top_k=top_k, threshold=threshold).assign(
+                network=name
+            )
+            for name in self
+        ]
         columns = ["network", "source", "target", "weight"]
         return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
@@ -126,9 +129,7 @@ class Networks(MutableMapping[str, "GRNAnnData"]):
 
     @property
     def _named(self) -> list[str]:
-        held = [name for key in self._adata.varp if (name := network_name(key)) is not None]
-        told = [name for name in self._info["names"] if name in held]
-        return told + [name for name in held if name not in told]
+        return named_ones(self._adata)
 
     def _matrix(self, name: str) -> Any:
         held: Any = self._adata.varp[GRN_KEY if name in self._planes else network_key(name)]
@@ -136,11 +137,9 @@ class Networks(MutableMapping[str, "GRNAnnData"]):
 
     def _take(self, value: Any) -> tuple[Network, dict[str, Any]]:
         """Return a network over the genes here and its description."""
-        from .core import GRNAnnData, single_network
-
         adata = self._adata
         described = describe()
-        if isinstance(value, GRNAnnData):
+        if isinstance(value, AnnData):
             described = check_description(value.uns.get(UNS_KEY))
             network: Any = place_network(single_network(value), value.var_names, adata.var_names)
         elif isinstance(value, pd.DataFrame):
@@ -188,31 +187,3 @@ def place_network(network: Any, genes: pd.Index, among: pd.Index) -> Any:
     placed = np.zeros((len(among), len(among), *network.shape[2:]), dtype=network.dtype)
     placed[np.ix_(at, at)] = network
     return placed
-
-
-def named_networks(networks: Mapping[str, Any] | Any) -> dict[str, GRNAnnData]:
-    """Return networks by name out of what a user holds.
-
-    Parameters
-    ----------
-    networks
-        A mapping of name to GRNAnnData, a GRNAnnData that holds several, or a sequence of them, which are
-        called ``"0"``, ``"1"``, ...
-
-    Raises
-    ------
-    TypeError
-        When an item is no GRNAnnData.
-    ValueError
-        When there is none.
-    """
-    from .core import GRNAnnData
-
-    held = networks.networks if isinstance(networks, GRNAnnData) else networks
-    items = dict(held) if isinstance(held, Mapping) else {str(i): item for i, item in enumerate(held)}
-    wrong = [f"{name!r}: {type(item).__name__}" for name, item in items.items() if not isinstance(item, GRNAnnData)]
-    if wrong:
-        raise TypeError(f"networks must be GRNAnnData objects, not {', '.join(wrong[:3])}")
-    if not items:
-        raise ValueError("there are no networks: pass a mapping of name to GRNAnnData, or an object that holds several")
-    return items

@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 from anndata.io import read_elem, write_h5ad
 
-from .atomic import atomic_path
+from ._atomic import atomic_path
 from .convert import from_edges
 from .core import GRNAnnData
 from .edge_files import recognise_edges
@@ -111,8 +111,6 @@ def write_open_problems(
 
     Raises
     ------
-    FileNotFoundError
-        When the folder does not exist.
     ValueError
         When the network does not name its method and `method_id` is None, a name is empty, or `top_k` is not
         positive.

@@ -199,7 +199,7 @@ class _Tests:
 
     def targets(self) -> None:
         from bengrn.truths import load_truth
-        from grnndata.resources import organism_name
+        from grnndata import organism_name
 
         if organism_name(self.organism, "known targets") != "human":
             raise ValueError(f"ENCODE's targets are of human, the network is of {self.organism}: leave out 'encode'")

@@ -34,7 +34,7 @@ METRICS: dict[str, Callable[[Ranking], float]] = {
     "auprc": trapezoid_auprc,
     "auprc_paper": paper_auprc,
     "auroc": auroc,
-    "partial_auroc": partial_auroc,
+    "auroc_partial": partial_auroc,
     "epr": early_precision_ratio,
     "odds_ratio": odds_ratio_at_k,
     "prevalence": prevalence,

@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..core import GRNAnnData
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -44,24 +42,6 @@ def size_on_paper(ax: Axes) -> NDArray[np.float64]:
     assert figure is not None  # noqa: S101 - axes that draw are on a figure
     figure.draw_without_rendering()
     return np.asarray(ax.get_window_extent().size) * 72 / figure.dpi
-
-
-def gene_labels(grn: GRNAnnData, label: str) -> pd.Series:
-    """Return the text that stands for every gene: the column `label` of ``var``, or else the gene's name.
-
-    Raises
-    ------
-    KeyError
-        When there is no such column. (``"symbol"``, the default of every plot, may be absent.)
-    """
-    names = pd.Series(grn.var_names.to_numpy(), index=grn.var_names, dtype="str")
-    if label not in grn.var:
-        if label != "symbol":
-            raise KeyError(f"label={label!r} is no column of var: it has {list(grn.var.columns)}")
-        return names
-    column = grn.var[label]
-    text = column.astype(str).where(column.notna() & (column.astype(str) != ""), names)
-    return pd.Series(text.to_numpy(), index=grn.var_names, dtype="str")
 
 
 def is_regulator(labels: pd.Series, regulators: Iterable[str] | None) -> np.ndarray:

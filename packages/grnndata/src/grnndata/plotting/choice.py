@@ -10,9 +10,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from ..edges import check_unique, matrix_to_edges, some
-from ..ranking import check_count
+from ..ranking import check_count, top_k_matrix
 from ..schema import Network
-from ..tools.sparsify import top_k_matrix
 
 
 def check_genes(genes: Sequence[str], names: pd.Index) -> pd.Index:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..core import GRNAnnData, single_network
+from ..core import GRNAnnData
 from ..edges import check_unique
+from ..gene_labels import gene_labels
 from ..ranking import check_count
-from .axes import FIRST, GREY, SECOND, gene_labels, get_axes
+from ..stored import single_network
+from .axes import FIRST, GREY, SECOND, get_axes
 from .choice import both_ways, check_genes, edges_between, ego_edges
 from .drawing import (
     DASHES,

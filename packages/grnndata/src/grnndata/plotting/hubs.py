@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..core import GRNAnnData
+from ..gene_labels import gene_labels
 from ..tools import centrality
-from .axes import COLOURS, gene_labels, get_axes, is_regulator
+from .axes import COLOURS, get_axes, is_regulator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

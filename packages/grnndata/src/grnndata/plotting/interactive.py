@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..atomic import atomic_path
-from ..core import GRNAnnData, single_network
+from .._atomic import atomic_path
+from ..core import GRNAnnData
 from ..edges import check_unique
+from ..gene_labels import gene_labels
 from ..ranking import check_count
-from .axes import community_colours, gene_labels, is_regulator
+from ..stored import single_network
+from .axes import community_colours, is_regulator
 from .choice import choose_edges, strongest_edges
 from .stress import packed_positions
 
@@ -77,8 +79,6 @@ def network_html(
 
     Raises
     ------
-    FileNotFoundError
-        When the folder does not exist.
     KeyError
         When `label` is no column of ``var``.
     ValueError

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..core import GRNAnnData, single_network
+from ..core import GRNAnnData
 from ..edges import check_unique
+from ..gene_labels import gene_labels
 from ..ranking import check_count, strongest
 from ..schema import is_sparse
+from ..stored import single_network
 from ..tools.centrality import strength
-from .axes import gene_labels, get_axes
+from .axes import get_axes
 from .choice import check_genes
 
 if TYPE_CHECKING:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ..core import GRNAnnData, single_network
+from ..core import GRNAnnData
 from ..edges import check_unique
+from ..gene_labels import gene_labels
 from ..ranking import check_count
-from .axes import NEGATIVE, community_colours, gene_labels, get_axes, is_regulator
+from ..stored import single_network
+from .axes import NEGATIVE, community_colours, get_axes, is_regulator
 from .choice import choose_edges
 from .drawing import (
     DASHES,

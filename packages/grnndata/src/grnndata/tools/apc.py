@@ -6,9 +6,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..core import GRNAnnData, single_network
+from ..blocks import dense_rows, row_blocks
+from ..core import GRNAnnData
 from ..schema import Network
-from .blocks import dense_rows, row_blocks
+from ..stored import single_network
 from .centrality import strength_of_matrix
 
 

@@ -10,9 +10,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse import csgraph
 
-from ..core import GRNAnnData, single_network
+from ..blocks import row_blocks
+from ..core import GRNAnnData
 from ..schema import Network, is_sparse, nonzero_entries
-from .blocks import row_blocks
+from ..stored import single_network
 from .symmetrise import symmetrise_matrix
 
 type _Pairs = list[tuple[int, int]]

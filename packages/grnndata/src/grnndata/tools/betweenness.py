@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..core import GRNAnnData, single_network
+from ..core import GRNAnnData
+from ..ranking import top_k_matrix
 from ..schema import Network, nonzero_entries
+from ..stored import single_network
 from .igraph_graphs import build_graph
-from .sparsify import top_k_matrix
 
 
 def betweenness(grn: GRNAnnData, *, normalised: bool = True, top_k: int | None = None) -> pd.Series:

@@ -9,10 +9,11 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..core import GRNAnnData, single_network
+from ..blocks import row_blocks
+from ..core import GRNAnnData
 from ..ranking import check_count, strongest
 from ..schema import Network, is_sparse, nonzero_entries
-from .blocks import row_blocks
+from ..stored import single_network
 
 type Direction = Literal["out", "in"]
 

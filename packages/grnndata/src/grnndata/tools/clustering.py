@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ..blocks import row_blocks
 from ..schema import Network, is_sparse, nonzero_entries
-from .blocks import row_blocks
 from .igraph_graphs import build_graph
 
 # Above this share of pairs joined, products of a dense matrix are faster than lists of neighbours.

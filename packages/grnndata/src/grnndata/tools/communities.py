@@ -8,10 +8,11 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..core import GRNAnnData, single_network
+from ..core import GRNAnnData
+from ..ranking import top_k_matrix
 from ..schema import Network
+from ..stored import single_network
 from .igraph_graphs import build_graph, seeded
-from .sparsify import top_k_matrix
 
 
 def louvain(grn: GRNAnnData, *, resolution: float = 1.0, top_k: int | None = 10, seed: int = 0) -> pd.Series:

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..core import GRNAnnData, single_network
-from ..networks import named_networks
-from ..ranking import check_count
+from ..concat import named_networks
+from ..core import GRNAnnData
+from ..ranking import check_count, top_k_matrix
 from ..schema import Network, is_sparse, nonzero_entries
+from ..stored import single_network
 from .align import dense_block, over_genes, row_slices, shared_genes
-from .sparsify import top_k_matrix
 
 #: Edges on which the rank correlation is computed at most. A sample of that many has a standard error of 0.0005.
 MAX_EDGES = 4_000_000

@@ -10,13 +10,13 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ..concat import named_networks
 from ..convert import from_matrix
-from ..core import GRNAnnData, single_network
-from ..networks import named_networks
-from ..ranking import check_count
+from ..core import GRNAnnData
+from ..ranking import check_count, top_k_matrix
 from ..schema import Network, is_sparse, nonzero_entries
+from ..stored import single_network
 from .align import all_genes, dense_block, over_genes, row_slices, shared_genes
-from .sparsify import top_k_matrix
 
 type How = Literal["mean", "max", "rank", "votes"]
 type GeneChoice = Literal["shared", "all"]

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..core import GRNAnnData, single_network
+from ..core import GRNAnnData
+from ..stored import single_network
 from .centrality import Direction, degree_of_matrix
 from .igraph_graphs import import_igraph, seeded
 

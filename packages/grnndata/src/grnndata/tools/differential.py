@@ -9,9 +9,10 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ..core import GRNAnnData, single_network
+from ..core import GRNAnnData
 from ..ranking import check_count
 from ..schema import Network, is_sparse
+from ..stored import single_network
 from .align import dense_block, over_genes, row_slices, shared_genes
 from .centrality import Direction
 

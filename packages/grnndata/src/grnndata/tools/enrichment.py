@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..core import GRNAnnData
 from ..edges import some
+from ..gene_labels import gene_labels
 from ..gene_sets import read_gmt
 from ..ranking import check_count
 from .centrality import strength
@@ -236,7 +237,7 @@ def _ranked(grn: GRNAnnData, ranking: Ranking | pd.Series, label: str) -> pd.Ser
         raise ValueError(f"ranking must be one of {choices} or a Series, got {ranking!r}")
     if values.nunique() < 2:
         raise ValueError(f"the ranking holds {len(values):,} genes and one value only: there is nothing to rank")
-    ranked = pd.Series(values.to_numpy(dtype=np.float64), index=_labels(grn, label).loc[values.index].to_numpy())
+    ranked = pd.Series(values.to_numpy(dtype=np.float64), index=gene_labels(grn, label).loc[values.index].to_numpy())
     ranked = ranked.sort_values(ascending=False, kind="stable")
     return ranked[~ranked.index.duplicated()]
 
@@ -247,13 +248,6 @@ def _without_ties(descending: NDArray[np.float64]) -> NDArray[np.float64]:
     floor = 1e-9 * scale
     values = np.where(np.abs(descending) < floor, np.where(descending < 0, -floor, floor), descending)
     return values + 1e-15 * scale * np.arange(values.size, 0, -1)
-
-
-def _labels(grn: GRNAnnData, label: str) -> pd.Series:
-    # The plots name genes in the same way; importing them is not wanted before it is needed.
-    from ..plotting.axes import gene_labels
-
-    return gene_labels(grn, label)
 
 
 def _sets_among(
@@ -284,7 +278,7 @@ def _sets_among(
 def _background(background: GRNAnnData | Iterable[str], label: str) -> tuple[pd.Series, pd.Index]:
     """Return the label of every gene, indexed by its name, and all labels, each once."""
     if isinstance(background, GRNAnnData):
-        labels = _labels(background, label)
+        labels = gene_labels(background, label)
     else:
         listed = list(dict.fromkeys(map(str, background)))
         labels = pd.Series(listed, index=listed, dtype="str")

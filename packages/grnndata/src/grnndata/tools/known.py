@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..core import GRNAnnData, single_network
+from ..core import GRNAnnData
 from ..edges import check_edges, check_unique, some
 from ..schema import Network, nonzero_entries
+from ..stored import single_network
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..core import GRNAnnData, single_network
+from ..core import GRNAnnData
+from ..stored import single_network
 from .communities import check_resolution, symmetric_graph
 
 

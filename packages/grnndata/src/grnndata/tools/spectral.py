@@ -11,9 +11,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigs, eigsh
 
-from ..core import GRNAnnData, single_network
+from ..blocks import dense_rows, row_blocks
+from ..core import GRNAnnData
 from ..schema import Network
-from .blocks import dense_rows, row_blocks
+from ..stored import single_network
 from .centrality import Direction, strength_of_matrix
 from .components import component_labels
 

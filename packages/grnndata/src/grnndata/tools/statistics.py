@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from ..core import GRNAnnData, single_network
+from ..blocks import row_blocks
+from ..core import GRNAnnData
 from ..schema import Network
-from .blocks import row_blocks
+from ..stored import single_network
 from .centrality import degree_of_matrix
 from .clustering import clustering_coefficients, triangles_and_degrees
 from .communities import leiden

@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
-from ..core import GRNAnnData, single_network
+from ..blocks import row_blocks
+from ..core import GRNAnnData
 from ..schema import Network, is_sparse
-from .blocks import row_blocks
+from ..stored import single_network
 
 type Merge = Literal["mean", "sum", "max", "min"]
 

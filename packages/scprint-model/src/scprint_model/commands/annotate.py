@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from grnndata.atomic import atomic_path
+from grnndata import atomic_path
 from scprint_model.commands.call import call, say
 
 

@@ -23,7 +23,7 @@ def of_model(out: Path, *, from_model: str, genes: Path | None = None) -> Path:
     genes
         File with one gene a line, ids or symbols; all of the model's by default.
     """
-    from grnndata.atomic import atomic_path
+    from grnndata import atomic_path
     from scprint_model.commands.lines import lines
     from scprint_model.model import ScPrint
     from scprint_model.tasks import gene_embeddings

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from grnndata.atomic import atomic_path
+from grnndata import atomic_path
 from scprint_model.commands.call import call, say
 from scprint_model.commands.lines import lines
 from scprint_model.networks.heads import Split

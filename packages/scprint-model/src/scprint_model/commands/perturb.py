@@ -54,7 +54,7 @@ def perturb(
     seed
         Of the networks.
     """
-    from grnndata.atomic import atomic_path
+    from grnndata import atomic_path
     from scprint_model.commands.where import cells_where
     from scprint_model.model import ScPrint
     from scprint_model.tasks import perturb as perturb_cells

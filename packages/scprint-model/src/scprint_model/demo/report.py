@@ -134,10 +134,10 @@ def _score_frame(scores: dict[str, Any]) -> pd.DataFrame:
 def _scores_section(scores: dict[str, Any]) -> str:
     text = (
         "<p>Truth: the OmniPath edges between these genes. <b>AP</b> is average precision, whose random expectation "
-        "is the share of true edges among the scored pairs. <b>AUPRC*</b> is the paper's: the area between the "
-        "precision-recall curve and that share, so random is 0. <b>EPR</b> is the precision among the top K edges "
-        "over random, with K the number of true edges; <b>odds ratio</b> is the diagnostic odds ratio at K, which the"
-        " paper calls EPR. Random is 1 for both. OmniPath is not specific to a cell type and knows a small part of "
-        "all interactions: all values are low, compare the rows.</p>"
+        "is a little over the share of true edges among the scored pairs. <b>AUPRC*</b> is the paper's: the area "
+        "between the precision-recall curve and that share, so random is about 0. <b>EPR</b> is the precision among "
+        "the top K edges over random, with K the number of true edges; <b>odds ratio</b> is the diagnostic odds ratio "
+        "at K, which the paper calls EPR. Random is about 1 for both. OmniPath is not specific to a cell type and "
+        "knows a small part of all interactions: all values are low, compare the rows.</p>"
     )
     return text + table(_score_frame(scores), digits=4)

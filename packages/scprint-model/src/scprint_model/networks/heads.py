@@ -12,8 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from grnndata import GRNAnnData
-from grnndata.atomic import atomic_path
+from grnndata import GRNAnnData, atomic_path
 from scprint_model.model import ScPrint
 from scprint_model.networks.capture import self_attentions
 

@@ -13,8 +13,7 @@ import torch
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from grnndata import GRNAnnData
-from grnndata.schema import network_key
+from grnndata import GRNAnnData, network_key
 from scdataloader.counts import total_counts
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint

@@ -15,7 +15,7 @@ from anndata import AnnData
 from anndata.io import read_elem, sparse_dataset, write_elem
 from scipy import sparse
 
-from grnndata.atomic import atomic_path
+from grnndata import atomic_path
 
 #: Stored values that are held at a time while a matrix is turned by rows: some 200 MB.
 CHUNK = 1 << 22

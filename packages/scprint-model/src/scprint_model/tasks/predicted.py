@@ -16,7 +16,7 @@ from anndata.io import write_elem
 from scipy import sparse
 from scipy.special import expit
 
-from grnndata.atomic import atomic_path
+from grnndata import atomic_path
 from scdataloader.hdf5_writing import hdf5_for_writing
 from scprint_model.losses.counts import MIN_DISPERSION
 from scprint_model.outputs import ScPrintOutput

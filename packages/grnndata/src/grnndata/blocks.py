@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..schema import is_sparse
+from .schema import is_sparse
 
 #: 2**21 entries: 8 MB of float32.
 BLOCK = 2**21

@@ -1,4 +1,4 @@
-"""Networks on disk: h5ad files and zarr folders."""
+"""Networks from disk: h5ad files, zarr folders, and every other form that is known."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, Literal
 import anndata
 import h5py
 
-from .atomic import atomic_folder, atomic_path
-from .convert import Orientation, orient
+from .convert import Orientation, from_edges, from_matrix, orient
 from .core import GRNAnnData, adopt
+from .edge_files import is_edge_file, read_edges, read_square_table
+from .edges import Duplicates
+from .loom import read_loom
+from .open_problems import read_open_problems
 from .schema import GRN_KEY, ORIENTATION, UNS_KEY, network_name
-from .sharing import as_anndata
 
 
 def read_h5ad(
@@ -100,57 +102,98 @@ def read_zarr(path: PathLike[str] | str, *, orientation: Orientation = "regulato
     return _as_grnndata(anndata.read_zarr(path), path, orientation)
 
 
-def write_h5ad(grn: GRNAnnData, path: PathLike[str] | str, **options: Any) -> None:
-    """Write a network and everything around it to an h5ad file, atomically.
+def read_network(
+    path: PathLike[str] | str,
+    *,
+    name: str | None = None,
+    orientation: Orientation = "regulator_target",
+    duplicates: Duplicates = "error",
+    with_cells: bool = True,
+) -> GRNAnnData:
+    """Read the network, or the networks, of a file of any known kind.
 
     Parameters
     ----------
-    grn
-        What to write; not changed.
     path
-        The file; replaced if it exists, and left as it was if writing fails.
-    **options
-        As `anndata.AnnData.write_h5ad`. ``convert_strings_to_categoricals`` is False here unless asked for,
-        because it would change `grn`.
+        h5ad or zarr with ``varp["GRN"]`` or named networks, an h5ad of Open Problems (``uns["prediction"]``), a loom
+        of SCENIC, an edge table (see `read_edges`), or a square table of weights whose first column and header name
+        the genes in the same order. Tables are ``.csv``, ``.tsv``, ``.txt`` (each also ``.gz``) or ``.parquet``.
+    name
+        Name of the one network to return of a file that holds several; everything in the file when None.
+    orientation
+        ``"target_regulator"`` for a matrix whose rows are targets; see `read_h5ad`. Edge tables and looms name source
+        and target, and take no notice of it.
+    duplicates
+        Treatment of an edge that a table lists twice, see `from_edges`.
+    with_cells
+        Whether to read the cells of a loom, too.
+
+    Returns
+    -------
+    GRNAnnData
+        Row = regulator. A table does not say how it was made: its ``method`` is the
+        name of the file.
 
     Raises
     ------
     FileNotFoundError
-        When the folder does not exist.
+        When there is no such file.
+    ValueError
+        When the name does not say what kind of file it is, when the file cannot be read or holds no network, or none
+        called `name`.
     """
-    options = {"convert_strings_to_categoricals": False} | options
-    with atomic_path(path) as temporary:
-        anndata.io.write_h5ad(temporary, grn, **options)
-
-
-def write_zarr(grn: GRNAnnData, path: PathLike[str] | str, **options: Any) -> None:
-    """Write a network and everything around it to a zarr folder, atomically.
-
-    Parameters
-    ----------
-    grn
-        What to write; not changed.
-    path
-        The folder; replaced if it exists and is a zarr group, and left as it was if writing fails.
-    **options
-        As `anndata.AnnData.write_zarr`. ``convert_strings_to_categoricals`` is False here unless asked for,
-        because it would change `grn`.
-
-    Raises
-    ------
-    FileExistsError
-        When `path` exists and is not a zarr group.
-    FileNotFoundError
-        When the folder around it does not exist.
-    """
-    options = {"convert_strings_to_categoricals": False} | options
     path = Path(path)
-    # Zarr 2 and 3 mark a group by one of these: anything else may be somebody's work.
-    if path.exists() and not any((path / name).is_file() for name in (".zgroup", "zarr.json")):
-        raise FileExistsError(f"{path.resolve()} exists and is no zarr group: choose another name, or remove it")
-    with atomic_folder(path) as temporary:
-        # It looks up how to write the very class that it is given.
-        anndata.io.write_zarr(temporary, as_anndata(grn), **options)
+    grn = _read_any(path, orientation, duplicates, with_cells=with_cells)
+    return grn if name is None else choose_network(grn, name)
+
+
+def _read_any(path: Path, orientation: Orientation, duplicates: Duplicates, *, with_cells: bool) -> GRNAnnData:
+    kind = path.suffix.lower()
+    if is_edge_file(path):
+        _existing(path)
+        told: dict[str, Any] = {"method": path.name, "parameters": {"file": path.name}}
+        matrix = read_square_table(path)
+        if matrix is not None:
+            return from_matrix(matrix.to_numpy(), matrix.index, orientation=orientation, **told)
+        return from_edges(read_edges(path), duplicates=duplicates, **told)
+    if kind == ".zarr":
+        return read_zarr(path, orientation=orientation)
+    if kind == ".loom":
+        return read_loom(path, with_cells=with_cells)
+    if kind != ".h5ad":
+        raise ValueError(f"cannot tell what {path} is: name it .h5ad, .zarr, .loom, .csv, .tsv, .txt or .parquet")
+    if _is_prediction(_existing(path)):
+        return read_open_problems(path, duplicates=duplicates)
+    return read_h5ad(path, orientation=orientation)
+
+
+def choose_network(grn: GRNAnnData, name: str | None, *, option: str = "name=") -> GRNAnnData:
+    """Return the network of this name, or the only one when None; `option` is what an error tells to use.
+
+    Raises
+    ------
+    ValueError
+        When there is no network of this name, or there are several and `name` is None.
+    """
+    names = list(grn.networks)
+    if name is not None:
+        if name not in names:
+            raise ValueError(
+                f"there is no network {name!r}: there are {', '.join(map(repr, names)) or 'no named ones'}"
+            )
+        return grn.networks[name]
+    if GRN_KEY not in grn.varp or grn.varp[GRN_KEY].ndim != 2:
+        raise ValueError(f"there are {len(names)} networks: choose one with {option}, of {', '.join(map(repr, names))}")
+    return grn
+
+
+def _is_prediction(path: Path) -> bool:
+    """Say whether an h5ad file is a prediction of Open Problems, rather than one with a network."""
+    if not h5py.is_hdf5(path):
+        return False  # the reader of h5ad files says what is wrong
+    with h5py.File(path) as file:
+        has_network = any(key == GRN_KEY or network_name(key) is not None for key in file.get("varp", {}))
+        return not has_network and "prediction" in file.get("uns", {})
 
 
 def _require_network(path: Path, keys: list[str], *, reader: str) -> None:

@@ -14,14 +14,13 @@ from uuid import uuid4
 def atomic_path(path: os.PathLike[str] | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it takes the place of `path`, else it is removed.
 
-    Raises
-    ------
-    FileNotFoundError
-        When the folder does not exist.
+    Parameters
+    ----------
+    path
+        File to write. Folders above it are made.
     """
     final = Path(path)
-    if not final.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {final}: there is no folder {final.parent.resolve()}")
+    final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{uuid4().hex[:12]}.{final.name}")
     try:
         yield temporary
@@ -32,16 +31,15 @@ def atomic_path(path: os.PathLike[str] | str) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: os.PathLike[str] | str) -> Iterator[Path]:
-    """As `atomic_path`, for a folder: what stood at `path` is removed only once the new one is complete.
+    """Yield a temporary path beside a folder, as `atomic_path` does: the old folder goes once the new one is complete.
 
-    Raises
-    ------
-    FileNotFoundError
-        When the folder around it does not exist.
+    Parameters
+    ----------
+    path
+        Folder to write. Folders above it are made.
     """
     final = Path(path)
-    if not final.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {final}: there is no folder {final.parent.resolve()}")
+    final.parent.mkdir(parents=True, exist_ok=True)
     mark = uuid4().hex[:12]
     temporary, old = final.with_name(f".{mark}.{final.name}"), final.with_name(f".{mark}.old.{final.name}")
     try:

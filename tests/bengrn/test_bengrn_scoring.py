@@ -246,6 +246,7 @@ def test_other_bad_arguments():
         bengrn.score((WEIGHTS, ABC), truth_of(("A", "B")), regulators=["X", "Y"])
 
 
+@pytest.mark.slow
 def test_import_is_light_and_every_public_name_is_there():
     code = (
         "import sys, bengrn; heavy = {'torch', 'sklearn', 'anndata', 'scipy'} & set(sys.modules); "

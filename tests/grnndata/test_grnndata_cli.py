@@ -250,6 +250,7 @@ def test_bad_values_reach_stderr(path, tmp_path, capsys):
     assert not (tmp_path / "o.csv").exists()
 
 
+@pytest.mark.slow
 def test_no_traceback_from_a_process_either(tmp_path):
     table = tmp_path / "strangers.csv"
     table.write_text("x,y,z\na,b,1\n")

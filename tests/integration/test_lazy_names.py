@@ -51,6 +51,7 @@ def test_star_imports_every_public_name(name):
     assert {public for public in package.__all__ if public not in space} == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "public"), [("bengrn", "score"), ("scdataloader", "Preprocessor")])
 def test_pickles_load_where_nothing_was_imported(name, public):
     pickled = pickle.dumps(getattr(importlib.import_module(name), public))

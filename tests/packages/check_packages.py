@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -147,20 +148,27 @@ def main() -> int:
     if len(list(dist.glob(f"*-{version}-*.whl"))) != len(PACKAGES):
         sys.exit(f"{dist} does not hold the four wheels of version {version}: make build")
     options = torch_options(uv)
-    failed = 0
-    for python in supported_pythons(uv, full=full):
-        for resolution in ("highest", "lowest-direct"):
-            for package in [wanted] if wanted else PACKAGES:
-                start = time.perf_counter()
-                what = f"{package:14}{version_of(python):15}{resolution:15}"
-                try:
-                    note = check(package, python, resolution, dist, options, tests=full and resolution == "highest")
-                except StepError as error:
-                    failed += 1
-                    print(f"{what}FAILED\n{error}", flush=True)
-                else:
-                    print(f"{what}ok in {time.perf_counter() - start:.0f} s  {note}", flush=True)
-    return int(failed > 0)
+    grid = [
+        (package, python, resolution)
+        for python in supported_pythons(uv, full=full)
+        for resolution in ("highest", "lowest-direct")
+        for package in ([wanted] if wanted else PACKAGES)
+    ]
+
+    def attempt(package: str, python: str, resolution: str) -> bool:
+        start = time.perf_counter()
+        what = f"{package:14}{version_of(python):15}{resolution:15}"
+        try:
+            note = check(package, python, resolution, dist, options, tests=full and resolution == "highest")
+        except StepError as error:
+            print(f"{what}FAILED\n{error}", flush=True)
+            return False
+        print(f"{what}ok in {time.perf_counter() - start:.0f} s  {note}", flush=True)
+        return True
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        passed = list(pool.map(attempt, *zip(*grid, strict=True)))
+    return int(not all(passed))
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def test_preprocess_refuses_to_lose_anything(file, tmp_path, capsys):
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.slow
 def test_files_of_one_name_get_names_of_their_own(file, tmp_path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "some.h5ad").write_bytes(file.read_bytes())

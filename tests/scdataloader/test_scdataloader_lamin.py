@@ -121,6 +121,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads(line.removeprefix("STORY")))
 
 
+@pytest.mark.slow
 def test_files_become_artifacts_of_a_collection_inside_the_storage(story: dict[str, Any]) -> None:
     assert story["first"][:3] == [["brains/a.h5ad", "brains/b.h5ad"], "the first", True]
     assert story["n_observations"] == [3, 5]
@@ -199,6 +200,7 @@ def test_without_lamindb_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         artifact_uids("x")
 
 
+@pytest.mark.slow
 def test_the_page_on_lamindb_runs(tmp_path: Path) -> None:
     page = Path(__file__).parents[2] / "docs/how_to/use_lamindb.md"
     code = "\n".join(_as_python(kind, body) for kind, body in _BLOCK.findall(page.read_text("utf-8")))

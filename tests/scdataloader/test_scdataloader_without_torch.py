@@ -75,6 +75,7 @@ assert not loaded & {"torch", "lightning"}
         np.testing.assert_array_equal(loader.batch(rows)["labels"].numpy(), batch["labels"])
 
 
+@pytest.mark.slow
 def test_what_makes_tensors_names_the_extra():
     lines = [
         "from scdataloader import CellDataModule",
@@ -101,6 +102,7 @@ for line in {lines!r}:
         assert message.endswith("pip install 'scdataloader[torch]'"), line
 
 
+@pytest.mark.slow
 def test_only_the_data_module_needs_lightning():
     code = """
 from scdataloader import CellDataset, Collator, StoreLoader

@@ -96,6 +96,7 @@ def test_one_graph_serves_every_context_length() -> None:
     assert len(graphs) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler on this machine")
 def test_generated_code_in_float32() -> None:
     """The default compiler, once: it needs half a minute of a C++ compiler on a CPU."""

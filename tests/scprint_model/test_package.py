@@ -26,6 +26,7 @@ def test_listing_methods_imports_no_torch():
     assert out.split() == ["True", "False"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["networks", "tasks"])
 def test_functions_are_not_hidden_by_the_modules_of_their_name(first):
     """Whichever part is imported first: in a cycle of imports, `from networks import infer` finds the module infer."""

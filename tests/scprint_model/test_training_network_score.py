@@ -20,6 +20,7 @@ class Logged(Callback):
             self.metrics.append({k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("network/")})
 
 
+@pytest.mark.slow
 def test_network_is_scored_every_second_epoch_and_the_share_of_time_is_told(retina, tmp_path):
     path = tmp_path / "retina.h5ad"
     retina.write_h5ad(path)

@@ -121,6 +121,7 @@ def load(path):
     return torch.load(path, weights_only=True)
 
 
+@pytest.mark.slow
 def test_gradients_of_two_processes_are_those_of_one(two):
     folder, _ = two
     one, other = (load(folder / name / "step=1.ckpt")["optimizer_states"][0]["state"] for name in ("one", "two"))

@@ -151,7 +151,6 @@ def test_truths_and_methods(capsys):
         (["score", "nowhere.csv"], "truth"),
         (["score", "nowhere.csv", "--truth", "omnipath", "--regulators", "some"], "regulators"),
         (["rate"], "rate"),
-        ([], "subcommand"),
     ],
 )
 def test_bad_input_is_one_line_on_stderr(arguments, message, capsys):

@@ -134,11 +134,11 @@ def test_foreign_files(capsys, tmp_path):
 
 @pytest.mark.parametrize("direction", ["out", "in"])
 def test_hubs(direction, path, grn, several, capsys):
-    lines = run(capsys, "hubs", path, "--n", 3, "--direction", direction).splitlines()
+    lines = run(capsys, "hubs", path, "--top-k", 3, "--direction", direction).splitlines()
     expected = grnndata.tl.hubs(grn, 3, direction=direction)
     assert [line.split()[0] for line in lines] == ["gene", *expected["gene"]]
     np.testing.assert_allclose([float(line.split()[1]) for line in lines[1:]], expected["strength"], rtol=1e-3)
-    lines = run(capsys, "hubs", several, "--n", 1, "--network", "cone").splitlines()
+    lines = run(capsys, "hubs", several, "--top-k", 1, "--network", "cone").splitlines()
     assert lines[1].split()[0] == GENES[np.abs(weights(2)).sum(axis=1).argmax()]
 
 
@@ -157,13 +157,13 @@ def test_compare(several, capsys):
 
 
 def test_differential(several, path, grn, capsys, tmp_path):
-    options = ["--network-b", "cone", "--direction", "in", "--n-permutations", 50, "--seed", 3]
+    options = ["--network-b", "cone", "--direction", "in", "--permutations", 50, "--seed", 3]
     out = run(capsys, "differential", path, several, *options, "--out", tmp_path / "table.csv")
     assert out == f"{tmp_path / 'table.csv'}: 30 rows\n"
     other = grnndata.from_matrix(weights(2), GENES)
     expected = differential_hubs(grn, other, direction="in", n_permutations=50, seed=3)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), expected, check_dtype=False)
-    printed = run(capsys, "differential", path, several, *options, "--n", 4).splitlines()
+    printed = run(capsys, "differential", path, several, *options, "--top-k", 4).splitlines()
     assert [line.split()[0] for line in printed[1:]] == expected["gene"].head(4).tolist()
 
 
@@ -184,14 +184,14 @@ def test_enrich(path, grn, capsys, tmp_path):
 def test_draw_pictures(suffix, start, path, capsys, tmp_path):
     pytest.importorskip("matplotlib")
     out = tmp_path / f"net.{suffix}"
-    run(capsys, "draw", path, out, "--genes", "G1", "G2", "--neighbours", 2, "--top-edges", 9)
+    run(capsys, "draw", path, out, "--genes", "G1", "G2", "--neighbours", 2, "--top-k", 9)
     assert out.read_bytes().startswith(start)
     assert sorted(p.name for p in tmp_path.iterdir()) == [out.name, "one.h5ad"]
 
 
 def test_a_picture_is_that_of_the_library(path, grn, capsys, tmp_path):
     image = pytest.importorskip("matplotlib.image")
-    run(capsys, "draw", path, tmp_path / "net.png", "--genes", "G1", "G2", "--neighbours", 2, "--top-edges", 9)
+    run(capsys, "draw", path, tmp_path / "net.png", "--genes", "G1", "G2", "--neighbours", 2, "--top-k", 9)
     drawn = grnndata.pl.subnetwork(grn, ["G1", "G2"], neighbours=2, top_edges=9)
     drawn.figure.savefig(tmp_path / "same.png")
     np.testing.assert_array_equal(image.imread(tmp_path / "net.png"), image.imread(tmp_path / "same.png"))
@@ -207,7 +207,7 @@ def test_draw_a_page(path, capsys, tmp_path):
     text = out.read_text()
     assert "<html" in text
     assert "G1" in text
-    run(capsys, "draw", path, out, "--top-edges", 5)
+    run(capsys, "draw", path, out, "--top-k", 5)
     assert all(gene in out.read_text() for gene in read_top_genes(path))
 
 
@@ -223,15 +223,14 @@ def read_top_genes(path):
         (["info", "nowhere.zarr"], "there is no folder"),
         (["info", "nowhere.loom"], "there is no file"),
         (["info", "network.png"], "cannot tell what network.png is"),
-        (["info"], "file"),
+        (["info"], "FILE"),
         (["convert", "nowhere.h5ad", "out.xlsx"], "cannot tell what to write to out.xlsx"),
-        (["convert", "nowhere.h5ad", "out.csv", "--top-k", "many"], "top_k"),
+        (["convert", "nowhere.h5ad", "out.csv", "--top-k", "many"], "--top-k"),
         (["hubs", "nowhere.h5ad", "--direction", "up"], "direction"),
         (["differential", "a.h5ad", "b.h5ad", "--out", "table.xlsx"], "end it with .csv or .tsv"),
-        (["enrich", "a.h5ad"], "gene_sets"),
+        (["enrich", "a.h5ad"], "--gene-sets"),
         (["draw", "a.h5ad", "net.gif", "--genes", "a"], "end it with .html, .png, .svg, .pdf"),
         (["rate"], "rate"),
-        ([], "subcommand"),
     ],
 )
 def test_bad_input_is_one_line_on_stderr(arguments, message, capsys):
@@ -244,7 +243,7 @@ def test_bad_input_is_one_line_on_stderr(arguments, message, capsys):
 
 
 def test_bad_values_reach_stderr(path, tmp_path, capsys):
-    for arguments in (["hubs", path, "--n", "0"], ["convert", path, tmp_path / "o.csv", "--threshold", "-1"]):
+    for arguments in (["hubs", path, "--top-k", "0"], ["convert", path, tmp_path / "o.csv", "--threshold", "-1"]):
         assert main([str(argument) for argument in arguments]) == 2
         assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "o.csv").exists()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import Namespace
+
+from bengrn._command_line import Command, Parser, Program, check_output, with_folder
 
 if TYPE_CHECKING:
     from bengrn.scoring import Scores
@@ -18,20 +19,6 @@ if TYPE_CHECKING:
 _NETWORK = (
     "h5ad or zarr with varp['GRN'], an edge table or square matrix (csv, tsv, txt, parquet, gz), or a loom of SCENIC"
 )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, or 2 after one line on stderr for input that cannot be used."""
-    parser = _parser()
-    try:
-        args = parser.parse_args(None if argv is None else list(argv))
-        with _without_repeating_notes():
-            output = _COMMANDS[args.subcommand](args[args.subcommand])
-    except (ArgumentError, ValueError, TypeError, OSError) as error:
-        sys.stderr.write(f"bengrn: {' '.join(str(error).split())}\n")
-        return 2
-    sys.stdout.write(output + "\n")
-    return 0
 
 
 @contextmanager
@@ -46,59 +33,51 @@ def _without_repeating_notes() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="bengrn", description="Score any gene network against real ground truths.", exit_on_error=False
-    )
-    commands = parser.add_subcommands(required=True)
-
-    scoring = _command("Score a network against a ground truth, beside baselines.")
-    scoring.add_argument("network", metavar="NETWORK", type=str, help=_NETWORK)
-    _add_scoring_options(scoring)
-    scoring.add_argument("--compat", choices=["paper", "bengrn-1.3.2", "beeline"], help="follow a publication")
-    scoring.add_argument("--bootstrap", type=int, default=0, help="replicates for intervals over regulators")
-    scoring.add_argument("--permutations", type=int, default=0, help="rewired truths to test degrees against")
-    scoring.add_argument("--no-baselines", action="store_true", help="leave out the table of baselines")
-    scoring.add_argument("--json", action="store_true", help="print every score and count as JSON")
-    commands.add_subcommand("score", scoring)
-
-    comparing = _command("Score several networks on the same pairs, with paired intervals.")
-    comparing.add_argument("networks", metavar="NETWORK", type=str, nargs="+", help=_NETWORK)
-    _add_scoring_options(comparing)
-    comparing.add_argument("--metric", choices=["ap", "auroc", "epr"], default="ap", help="what to compare by")
-    comparing.add_argument("--json", action="store_true", help="print the tables as JSON")
-    commands.add_subcommand("compare", comparing)
-
-    enriching = _command("Test hubs for transcription factors, cell-type markers and ENCODE targets.")
-    enriching.add_argument("network", metavar="NETWORK", type=str, help=_NETWORK)
-    enriching.add_argument("--network-name", type=str, help="which network of a file that holds several")
-    enriching.add_argument("--organism", type=str, default="human", help="organism of the lists")
-    enriching.add_argument("--seed", type=int, default=0, help="of the permutations")
-    enriching.add_argument("--out", type=str, help="write the whole table to this csv file")
-    commands.add_subcommand("enrich", enriching)
-
-    listing = _command("List the ground truths, or describe one.")
-    listing.add_argument("name", type=str, nargs="?", help="a truth to describe")
-    commands.add_subcommand("truths", listing)
-    fetching = _command("Fetch ground truths into the cache.")
-    fetching.add_argument("names", metavar="NAME", type=str, nargs="+", help="see `bengrn truths`")
-    fetching.add_argument("--organism", type=str, help="of truths that exist for several; all when left out")
-    commands.add_subcommand("fetch", fetching)
-    commands.add_subcommand("methods", _command("List the installed methods."))
-    return parser
+def _score_options(parser: Parser) -> None:
+    parser.add_argument("network_file", metavar="NETWORK", type=str, help=_NETWORK)
+    _add_scoring_options(parser)
+    parser.add_argument("--compat", choices=["paper", "bengrn-1.3.2", "beeline"], help="follow a publication")
+    parser.add_argument("--bootstrap", type=int, default=0, help="replicates for intervals over regulators")
+    parser.add_argument("--permutations", type=int, default=0, help="rewired truths to test degrees against")
+    parser.add_argument("--no-baselines", action="store_true", help="leave out the table of baselines")
+    parser.add_argument("--json", action="store_true", help="print every score and count as JSON")
 
 
-def _command(text: str) -> ArgumentParser:
-    return ArgumentParser(description=text, exit_on_error=False)
+def _compare_options(parser: Parser) -> None:
+    parser.add_argument("networks", metavar="NETWORK", type=str, nargs="+", help=_NETWORK)
+    _add_scoring_options(parser)
+    parser.add_argument("--metric", choices=["ap", "auroc", "epr"], default="ap", help="what to compare by")
+    parser.add_argument("--json", action="store_true", help="print the tables as JSON")
 
 
-def _add_scoring_options(parser: ArgumentParser) -> None:
+def _enrich_options(parser: Parser) -> None:
+    parser.add_argument("network_file", metavar="NETWORK", type=str, help=_NETWORK)
+    parser.add_argument("--network", type=str, metavar="NAME", help="which one, in a file with several networks")
+    parser.add_argument("--organism", type=str, default="human", help="organism of the lists")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the permutations")
+    parser.add_argument("-o", "--out", type=str, metavar="TABLE", help="write the whole table here: csv")
+
+
+def _truths_options(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", type=str, nargs="?", help="a truth to describe")
+
+
+def _fetch_options(parser: Parser) -> None:
+    parser.add_argument("names", metavar="NAME", type=str, nargs="+", help="see `bengrn truths`")
+    parser.add_argument("--organism", type=str, help="of truths that exist for several; all when left out")
+
+
+def _no_options(_: Parser) -> None:
+    """Add nothing."""
+
+
+def _add_scoring_options(parser: Parser) -> None:
     parser.add_argument(
         "--truth", type=str, required=True, help="a ground truth (see `bengrn truths`), or a file of true edges"
     )
     parser.add_argument("--organism", type=str, default="human", help="organism of the truth")
     parser.add_argument(
-        "--options", type=dict[str, Any], default={}, help='of the truth, as JSON: \'{"cell": "hESC"}\''
+        "--options", type=dict[str, Any], default={}, help='options of the truth, as JSON: \'{"cell": "hESC"}\''
     )
     parser.add_argument("--direct-only", action="store_true", help="leave out edges known only for complexes")
     parser.add_argument("--transpose", action="store_true", help="take the network's columns as regulators")
@@ -109,20 +88,21 @@ def _add_scoring_options(parser: ArgumentParser) -> None:
         default="truth",
         help="rows: 'truth' (with a true edge), 'tf' (factors among them), 'all', or a file with one gene a line",
     )
-    parser.add_argument("--network-name", type=str, help="which network of a file that holds several")
+    parser.add_argument("--network", type=str, metavar="NAME", help="which one, in a file with several networks")
     parser.add_argument(
         "--duplicates", choices=["error", "sum", "max"], default="error", help="edges that a table lists twice"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random baseline and of replicates")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random baseline and of replicates")
 
 
+@_without_repeating_notes()
 def _score(args: Namespace) -> str:
     from bengrn.scoring import score
     from bengrn.table import score_table
 
     # What costs least is checked first.
     options, truth = _options(args), _truth(args)
-    network = _read(args.network, args)
+    network = _read(args.network_file, args)
     scores = score(network, truth, compat=args.compat, **options)
     intervals = scores.bootstrap(n_replicates=args.bootstrap, seed=args.seed) if args.bootstrap else None
     null = None
@@ -153,6 +133,7 @@ def _score(args: Namespace) -> str:
     return "\n\n".join(parts)
 
 
+@_without_repeating_notes()
 def _compare(args: Namespace) -> str:
     from bengrn.comparison import compare
 
@@ -171,11 +152,13 @@ def _compare(args: Namespace) -> str:
 def _enrich(args: Namespace) -> str:
     from bengrn.enrichment import enrich
 
-    result = enrich(_read(args.network, args), organism=args.organism, seed=args.seed)
+    if args.out:
+        check_output(args.out, args.network_file)
+    result = enrich(_read(args.network_file, args), organism=args.organism, seed=args.seed)
     if args.out:
         from grnndata import atomic_path
 
-        with atomic_path(args.out) as temporary:
+        with atomic_path(with_folder(args.out)) as temporary:
             result.table.to_csv(temporary, index=False)
     return str(result)
 
@@ -184,7 +167,7 @@ def _read(path: str, args: Namespace) -> Any:
     import grnndata
 
     duplicates = args.get("duplicates", "error")
-    return grnndata.read_network(path, name=args.network_name, duplicates=duplicates, with_cells=False)
+    return grnndata.read_network(path, name=args.network, duplicates=duplicates, with_cells=False)
 
 
 def _truth(args: Namespace) -> GroundTruth:
@@ -265,14 +248,40 @@ def _methods(_: Namespace) -> str:
     return "\n".join(f"{name:<12}{value}" for name, value in list_methods().items())
 
 
-_COMMANDS = {
-    "score": _score,
-    "compare": _compare,
-    "enrich": _enrich,
-    "truths": _truths,
-    "fetch": _fetch,
-    "methods": _methods,
-}
+main = Program(
+    "bengrn",
+    "Score any gene network against real ground truths.",
+    {
+        "score": Command(
+            "Score a network against a ground truth, beside baselines.",
+            ("score network.h5ad --truth omnipath", "score edges.csv --truth my_edges.csv --bootstrap 200 --json"),
+            _score_options,
+            _score,
+        ),
+        "compare": Command(
+            "Score several networks on the same pairs, with paired intervals.",
+            ("compare mine.csv theirs.csv --truth omnipath",),
+            _compare_options,
+            _compare,
+        ),
+        "enrich": Command(
+            "Test hubs for transcription factors, cell-type markers and ENCODE targets.",
+            ("enrich network.h5ad --out enriched.csv",),
+            _enrich_options,
+            _enrich,
+        ),
+        "truths": Command(
+            "List the ground truths, or describe one.", ("truths", "truths omnipath"), _truths_options, _truths
+        ),
+        "fetch": Command(
+            "Fetch ground truths into the cache.",
+            ("fetch collectri trrust --organism human",),
+            _fetch_options,
+            _fetch,
+        ),
+        "methods": Command("List the installed methods.", ("methods",), _no_options, _methods),
+    },
+)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import Namespace
+
+from ._command_line import Command, Parser, Program, check_output, with_folder
 
 # The help has to come at once: what reads files is imported where it is used.
 if TYPE_CHECKING:
@@ -20,98 +21,80 @@ _PICTURES = (".png", ".svg", ".pdf")
 _TABLES = {".csv": ",", ".tsv": "\t"}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, or 2 after one line on stderr for input that cannot be used."""
-    parser = _parser()
-    try:
-        args = parser.parse_args(None if argv is None else list(argv))
-        output = _COMMANDS[args.subcommand](args[args.subcommand])
-    except (ArgumentError, ValueError, TypeError, OSError, ImportError) as error:
-        sys.stderr.write(f"grnndata: {' '.join(str(error).split())}\n")
-        return 2
-    sys.stdout.write(output + "\n")
-    return 0
+def _info_options(parser: Parser) -> None:
+    _add_files(parser, "file")
 
 
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="grnndata", description="Gene networks in files: look, convert, compare, draw.", exit_on_error=False
-    )
-    commands = parser.add_subcommands(required=True)
-
-    info = _command("Say what a file holds.", "file")
-    commands.add_subcommand("info", info)
-
-    convert = _command("Convert a network file.", "source")
-    convert.add_argument(
-        "target", metavar="OUT", type=str, help="h5ad, zarr, or edge table (csv, tsv, txt, gz, parquet)"
-    )
-    convert.add_argument("--threshold", type=float, help="keep edges of at least this absolute weight")
-    convert.add_argument("--top-k", type=int, help="keep this many edges, those of largest absolute weight")
-    convert.add_argument(
+def _convert_options(parser: Parser) -> None:
+    _add_files(parser, "source")
+    parser.add_out("h5ad, zarr, or edge table (csv, tsv, txt, gz, parquet)")
+    parser.add_argument("--threshold", type=float, help="keep edges of at least this absolute weight")
+    parser.add_argument("--top-k", type=int, help="keep this many edges, those of largest absolute weight")
+    parser.add_argument(
         "--duplicates", choices=["error", "sum", "max"], default="error", help="pairs that an edge table lists twice"
     )
-    _add_network(convert)
-    commands.add_subcommand("convert", convert)
+    _add_network(parser)
 
-    hubs = _command("List the genes of largest strength.", "file")
-    hubs.add_argument("--n", type=int, default=10, help="how many genes")
-    _add_direction(hubs)
-    _add_network(hubs)
-    commands.add_subcommand("hubs", hubs)
 
-    compare = _command("Say how much two networks agree.", "a", "b")
-    compare.add_argument("--top-k", type=int, default=20, help="edges out of every gene that are compared")
-    commands.add_subcommand("compare", compare)
+def _hubs_options(parser: Parser) -> None:
+    _add_files(parser, "file")
+    parser.add_argument("--top-k", type=int, default=10, help="how many genes")
+    _add_direction(parser)
+    _add_network(parser)
 
-    differential = _command("Find genes that are stronger hubs in one of two networks.", "a", "b")
-    _add_direction(differential)
-    differential.add_argument("--n-permutations", type=int, default=1000, help="swaps of weights to compare with")
-    _add_table(differential)
-    commands.add_subcommand("differential", differential)
 
-    enrich = _command("Find gene sets among the hubs (needs gseapy).", "file")
-    enrich.add_argument("--gene-sets", type=str, required=True, metavar="GMT", help="gene sets: gmt or gmt.gz")
-    enrich.add_argument(
+def _compare_options(parser: Parser) -> None:
+    _add_files(parser, "a", "b")
+    parser.add_argument("--top-k", type=int, default=20, help="edges out of every gene that are compared")
+
+
+def _differential_options(parser: Parser) -> None:
+    _add_files(parser, "a", "b")
+    _add_direction(parser)
+    parser.add_argument("--permutations", type=int, default=1000, help="swaps of weights to compare with")
+    _add_table(parser)
+
+
+def _enrich_options(parser: Parser) -> None:
+    _add_files(parser, "file")
+    parser.add_argument("--gene-sets", type=str, required=True, metavar="GMT", help="gene sets: gmt or gmt.gz")
+    parser.add_argument(
         "--ranking",
         choices=["out_strength", "in_strength", "eigenvector"],
         default="out_strength",
         help="what hubs are",
     )
-    _add_network(enrich)
-    _add_table(enrich)
-    commands.add_subcommand("enrich", enrich)
-
-    draw = _command("Draw a part of a network.", "file")
-    draw.add_argument("out", metavar="OUT", type=str, help=f"html (interactive page), or {', '.join(_PICTURES)}")
-    draw.add_argument("--genes", type=str, nargs="+", help="names of the genes to draw; html may do without")
-    draw.add_argument("--neighbours", type=int, help="strongest neighbours of each gene to add")
-    draw.add_argument("--top-edges", type=int, help="how many edges to draw, the strongest")
-    _add_network(draw)
-    commands.add_subcommand("draw", draw)
-    return parser
+    _add_network(parser)
+    _add_table(parser)
 
 
-def _command(description: str, *files: str) -> ArgumentParser:
-    parser = ArgumentParser(description=description, exit_on_error=False)
+def _draw_options(parser: Parser) -> None:
+    _add_files(parser, "file")
+    parser.add_out(f"html (interactive page), or {', '.join(_PICTURES)}")
+    parser.add_argument("--genes", type=list[str], help="names of the genes to draw; html may do without")
+    parser.add_argument("--neighbours", type=int, help="strongest neighbours of each gene to add")
+    parser.add_argument("--top-k", type=int, help="how many edges to draw, the strongest")
+    _add_network(parser)
+
+
+def _add_files(parser: Parser, *files: str) -> None:
     for name in files:
         parser.add_argument(name, metavar=name.upper(), type=str, help=_FILE)
         if len(files) > 1:
             parser.add_argument(f"--network-{name}", type=str, metavar="NAME", help=f"the network of {name.upper()}")
-    return parser
 
 
-def _add_network(parser: ArgumentParser) -> None:
+def _add_network(parser: Parser) -> None:
     parser.add_argument("--network", type=str, metavar="NAME", help="which one, in a file with several networks")
 
 
-def _add_direction(parser: ArgumentParser) -> None:
+def _add_direction(parser: Parser) -> None:
     parser.add_argument("--direction", choices=["out", "in"], default="out", help="genes as regulators, or as targets")
 
 
-def _add_table(parser: ArgumentParser) -> None:
-    parser.add_argument("--out", type=str, metavar="TABLE", help="write the whole table here: csv or tsv")
-    parser.add_argument("--n", type=int, default=20, help="rows to print when there is no --out")
+def _add_table(parser: Parser) -> None:
+    parser.add_argument("-o", "--out", type=str, metavar="TABLE", help="write the whole table here: csv or tsv")
+    parser.add_argument("--top-k", type=int, default=20, help="rows to print when there is no --out")
     parser.add_argument("--seed", type=int, default=0, help="seed of the permutations")
 
 
@@ -144,11 +127,10 @@ def _convert(args: Namespace) -> str:
     from .tools import threshold, top_k
     from .write import write_h5ad, write_zarr
 
-    kind = Path(args.target).suffix.lower()
-    if kind not in (".h5ad", ".zarr") and not is_edge_file(args.target):
-        raise ValueError(
-            f"cannot tell what to write to {args.target}: end it with .h5ad, .zarr, .csv, .tsv or .parquet"
-        )
+    kind = Path(args.out).suffix.lower()
+    if kind not in (".h5ad", ".zarr") and not is_edge_file(args.out):
+        raise ValueError(f"cannot tell what to write to {args.out}: end it with .h5ad, .zarr, .csv, .tsv or .parquet")
+    check_output(args.out, args.source, is_folder=kind == ".zarr")
     grn = _read(args.source, duplicates=args.duplicates)
     is_whole = args.threshold is None and args.top_k is None and args.network is None
     if not is_whole or kind not in (".h5ad", ".zarr"):
@@ -157,16 +139,16 @@ def _convert(args: Namespace) -> str:
         grn = threshold(grn, args.threshold)
     if args.top_k is not None:
         grn = top_k(grn, args.top_k, per="all", self_edges=True)
-    _say(f"writing {args.target}")
+    _say(f"writing {args.out}")
     write: Any = {".h5ad": write_h5ad, ".zarr": write_zarr}.get(kind, write_edges)
-    write(grn, args.target)
-    return f"{args.target}: " + (f"{grn.n_edges:,} edges" if _has_one(grn) else f"{len(grn.networks):,} networks")
+    write(grn, with_folder(args.out))
+    return f"{args.out}: " + (f"{grn.n_edges:,} edges" if _has_one(grn) else f"{len(grn.networks):,} networks")
 
 
 def _hubs(args: Namespace) -> str:
     from .tools import hubs
 
-    return _text(hubs(_one(_read(args.file), args.network), args.n, direction=args.direction))
+    return _text(hubs(_one(_read(args.file), args.network), args.top_k, direction=args.direction))
 
 
 def _compare(args: Namespace) -> str:
@@ -180,17 +162,17 @@ def _compare(args: Namespace) -> str:
 def _differential(args: Namespace) -> str:
     from .tools import differential_hubs
 
-    _check_table(args.out)
+    _check_table(args.out, args.a, args.b)
     both = _both(args)
-    _say(f"comparing with {args.n_permutations:,} permutations")
-    table = differential_hubs(*both, direction=args.direction, n_permutations=args.n_permutations, seed=args.seed)
+    _say(f"comparing with {args.permutations:,} permutations")
+    table = differential_hubs(*both, direction=args.direction, n_permutations=args.permutations, seed=args.seed)
     return _table(table, args)
 
 
 def _enrich(args: Namespace) -> str:
     from .tools import prerank
 
-    _check_table(args.out)
+    _check_table(args.out, args.file)
     grn = _one(_read(args.file), args.network)
     _say("comparing with permutations")
     return _table(prerank(grn, args.gene_sets, ranking=args.ranking, seed=args.seed), args)
@@ -207,8 +189,10 @@ def _draw(args: Namespace) -> str:
         raise ValueError(
             f"choose what to draw on {args.out} with --genes, for example the strongest of `grnndata hubs`"
         )
+    check_output(args.out, args.file)
     grn = _one(_read(args.file), args.network)
-    given = {"neighbours": args.neighbours, "top_edges": args.top_edges}
+    with_folder(args.out)
+    given = {"neighbours": args.neighbours, "top_edges": args.top_k}
     options = {key: value for key, value in given.items() if value is not None}
     if kind == ".html":
         plotting.network_html(grn, args.out, genes=args.genes, **options)
@@ -243,10 +227,13 @@ def _one(grn: GRNAnnData, name: str | None, option: str = "--network") -> GRNAnn
     return choose_network(grn, name, option=option)
 
 
-def _check_table(path: str | None) -> None:
-    """Raise ValueError, before anything is computed, when a table could not be written there."""
-    if path is not None and Path(path).suffix.lower() not in _TABLES:
+def _check_table(path: str | None, *inputs: str) -> None:
+    """Raise an error, before anything is computed, when a table could not be written there."""
+    if path is None:
+        return
+    if Path(path).suffix.lower() not in _TABLES:
         raise ValueError(f"cannot tell what to write to {path}: end it with {' or '.join(_TABLES)}")
+    check_output(path, *inputs)
 
 
 def _table(table: pd.DataFrame, args: Namespace) -> str:
@@ -254,8 +241,8 @@ def _table(table: pd.DataFrame, args: Namespace) -> str:
     from ._atomic import atomic_path
 
     if args.out is None:
-        return _text(table.head(args.n))
-    with atomic_path(args.out) as temporary:
+        return _text(table.head(args.top_k))
+    with atomic_path(with_folder(args.out)) as temporary:
         table.to_csv(temporary, sep=_TABLES[Path(args.out).suffix.lower()], index=False)
     return f"{args.out}: {len(table):,} rows"
 
@@ -270,15 +257,49 @@ def _say(text: str) -> None:
         sys.stderr.write(f"grnndata: {text} ...\n")
 
 
-_COMMANDS = {
-    "info": _info,
-    "convert": _convert,
-    "hubs": _hubs,
-    "compare": _compare,
-    "differential": _differential,
-    "enrich": _enrich,
-    "draw": _draw,
-}
+main = Program(
+    "grnndata",
+    "Gene networks in files: look, convert, compare, draw.",
+    {
+        "info": Command("Say what a file holds.", ("info network.h5ad",), _info_options, _info),
+        "convert": Command(
+            "Convert a network file.",
+            ("convert network.h5ad edges.csv --top-k 10000", "convert adjacencies.tsv network.h5ad"),
+            _convert_options,
+            _convert,
+        ),
+        "hubs": Command(
+            "List the genes of largest strength.",
+            ("hubs network.h5ad", "hubs network.h5ad --direction in --top-k 30"),
+            _hubs_options,
+            _hubs,
+        ),
+        "compare": Command(
+            "Say how much two networks agree.",
+            ("compare a.h5ad b.csv", "compare all.h5ad all.h5ad --network-a rods --network-b cones"),
+            _compare_options,
+            _compare,
+        ),
+        "differential": Command(
+            "Find genes that are stronger hubs in one of two networks.",
+            ("differential a.h5ad b.h5ad --permutations 1000 --out hubs.csv",),
+            _differential_options,
+            _differential,
+        ),
+        "enrich": Command(
+            "Find gene sets among the hubs (needs gseapy).",
+            ("enrich network.h5ad --gene-sets hallmarks.gmt --out enriched.csv",),
+            _enrich_options,
+            _enrich,
+        ),
+        "draw": Command(
+            "Draw a part of a network.",
+            ("draw network.h5ad network.html", "draw network.h5ad network.png --genes RHO,NRL --neighbours 5"),
+            _draw_options,
+            _draw,
+        ),
+    },
+)
 
 
 if __name__ == "__main__":

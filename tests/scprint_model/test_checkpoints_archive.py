@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lightning.fabric.utilities.data import AttributeDict
 
 from scprint_model.checkpoints.archive import MAX_PICKLE_BYTES, open_archive
-from scprint_model.checkpoints.pickle_scan import named_globals, plain_name
+from scprint_model.checkpoints.safe_pickle import named_globals, plain_name
 
 STATE = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2]), "t": torch.arange(6.0).reshape(2, 3).T}
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from scprint_model.checkpoints import describe, open_model, save_model
-from scprint_model.checkpoints.hub import is_hub_id
+from scprint_model.checkpoints.open import is_hub_id
 
 REPO, COMMIT, OTHER = "someone/scPRINT", "a" * 40, "b" * 40
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from scprint_model.checkpoints import describe, load_folder, open_model, read_published, save_model
-from scprint_model.checkpoints.key_map import is_dropped, is_scprint2, our_name
+from scprint_model.checkpoints.published import is_dropped, is_scprint2, our_name
 from scprint_model.checkpoints.published_config import config_of, family_of
 from scprint_model.checkpoints.published_tables import labels_of, vocabulary_of
 from scprint_model.commands import convert, inspect

@@ -12,8 +12,7 @@ from scprint_model import ModelConfig, ScPrint
 from scprint_model.finetuning import add_low_rank, fingerprint, load_adapter, merge_low_rank, save_adapter
 from scprint_model.finetuning.batch_effect import batch_distance
 from scprint_model.finetuning.cells import divide
-from scprint_model.finetuning.extend import extend
-from scprint_model.finetuning.genes import extend_vocabulary, new_rows
+from scprint_model.finetuning.extend import extend, extend_vocabulary, new_rows
 from scprint_model.finetuning.labels import extend_space, find_targets
 from scprint_model.finetuning.low_rank import low_rank_parts
 from scprint_model.metrics import label_scores, neighbour_accuracy

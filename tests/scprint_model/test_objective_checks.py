@@ -11,7 +11,7 @@ from scipy import sparse
 
 from scdataloader import LabelSpace
 from scdataloader.labels import LabelClass
-from scprint_model.training.objective_checks import bad_counts, check_batch
+from scprint_model.training.failures import bad_counts, check_batch
 
 LABELS = LabelSpace({"sex": LabelClass(("f", "m"), ("any",), sparse.csr_array([[True, True]]), {})})
 

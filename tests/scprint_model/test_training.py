@@ -15,13 +15,12 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 
 from scdataloader import CellDataModule, LabelSpace, datasets
 from scprint_model import ModelConfig, ScPrint
+from scprint_model.gene_embeddings.table import start_from_table
 from scprint_model.losses.counts import zinb_loss
-from scprint_model.training.callbacks import SavePretrained
-from scprint_model.training.gene_table import start_from_table
 from scprint_model.training.module import PretrainingModule
 from scprint_model.training.objective import LossWeights, Objective, ObjectiveConfig
-from scprint_model.training.optimizer import adamw, parameter_groups
-from scprint_model.training.schedule import WarmupPlateau, warmup_cosine
+from scprint_model.training.optimizer import WarmupPlateau, adamw, parameter_groups, warmup_cosine
+from scprint_model.training.saving import SavePretrained
 from scprint_model.training.throughput import Throughput
 
 

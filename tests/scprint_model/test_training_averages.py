@@ -11,8 +11,8 @@ from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from scdataloader import CellDataModule
 from scprint_model import ScPrint
 from scprint_model.training.averaging import AverageWeights
-from scprint_model.training.callbacks import SavePretrained
 from scprint_model.training.module import PretrainingModule
+from scprint_model.training.saving import SavePretrained
 
 
 class Weights(Callback):

@@ -101,7 +101,7 @@ def test_weights_parted_among_processes_train_as_whole_ones(tmp_path, retina, mo
     monkeypatch.setenv("MASTER_PORT", str(free_port()))
     for name, chosen in (("whole", "auto"), ("parts", strategy)):
         folder = tmp_path / name
-        save = [{"class_path": "scprint_model.training.callbacks.SavePretrained", "init_args": {"folder": str(folder)}}]
+        save = [{"class_path": "scprint_model.training.saving.SavePretrained", "init_args": {"folder": str(folder)}}]
         config = write_config(tmp_path / name, corpus, 16, max_steps=3, limit_val_batches=1, strategy=chosen, devices=1,
                               callbacks=save, enable_checkpointing=False)  # fmt: skip
         try:

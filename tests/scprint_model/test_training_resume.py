@@ -14,11 +14,11 @@ from scdataloader import CellDataModule
 from scdataloader.store import CellStore
 from scprint_model.cli import main
 from scprint_model.training.averaging import AverageWeights
-from scprint_model.training.checkpoint_io import AtomicCheckpointIO
 from scprint_model.training.module import PretrainingModule
 from scprint_model.training.objective import ObjectiveConfig
 from scprint_model.training.position import ResumableLoader
-from scprint_model.training.randomness import seed_step
+from scprint_model.training.resume import seed_step
+from scprint_model.training.saving import AtomicCheckpointIO
 
 #: 7 batches an epoch: checkpoints 7 and 14 are at the end of one, 10 is in the middle.
 DATA = {"classes": ["cell_type"], "organisms": ["human"], "context": 48, "batch_size": 16, "val_fraction": 0.1,

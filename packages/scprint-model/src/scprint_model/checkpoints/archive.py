@@ -17,8 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scprint_model.checkpoints.allowed import ALLOWED, STAND_INS
-from scprint_model.checkpoints.pickle_scan import named_globals, plain_name
+from scprint_model.checkpoints.safe_pickle import ALLOWED, STAND_INS, named_globals, plain_name
 
 logger = logging.getLogger(__name__)
 

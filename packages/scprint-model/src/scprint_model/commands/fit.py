@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> int:
             args=["fit", *packaged_configs(arguments)],
             save_config_callback=None,  # it would write into the working directory where there is no logger
             trainer_defaults={
-                "plugins": {"class_path": "scprint_model.training.checkpoint_io.AtomicCheckpointIO"},
+                "plugins": {"class_path": "scprint_model.training.saving.AtomicCheckpointIO"},
                 "use_distributed_sampler": False,  # the data module gives each process its share
             },
             parser_kwargs={"prog": "scprint"},

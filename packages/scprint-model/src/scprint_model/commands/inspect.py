@@ -6,7 +6,7 @@ import json as json_format
 import sys
 
 from scprint_model.checkpoints import describe
-from scprint_model.checkpoints.card import find_data_set, text
+from scprint_model.checkpoints.folder import find_data_set, text
 from scprint_model.commands.call import call
 
 

@@ -1,16 +1,126 @@
-"""A model with more genes, labels or classes than the one it is made of, all of whose weights it keeps."""
+"""A network for a longer vocabulary and a larger label space, which gives what the old one gave for what both know."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from scdataloader import GeneVocabulary, LabelSpace
 from scprint_model.layers.position_encoder import sinusoid
 from scprint_model.model import ScPrint
+
+logger = logging.getLogger(__name__)
+
+#: Genes in both the model and the protein table from which the map between the two is fitted, per dimension.
+GENES_PER_DIMENSION = 4
+#: Of the spread of the model's rows: how far rows of genes of which nothing is known lie from their mean.
+NOISE = 0.1
+
+
+def extend_vocabulary(
+    known: GeneVocabulary, genes: GeneVocabulary | Path | str | None, organisms: Sequence[str]
+) -> GeneVocabulary:
+    """Return a vocabulary with the genes of `known` first, in their order, and then those that it has not.
+
+    Parameters
+    ----------
+    known
+        The model's.
+    genes
+        Further genes: a vocabulary, or a file of one.
+    organisms
+        Whose protein-coding genes are added; see `GeneVocabulary.for_organisms`.
+    """
+    parts = [known]
+    if genes is not None:
+        parts.append(genes if isinstance(genes, GeneVocabulary) else GeneVocabulary.load(genes))
+    if organisms:
+        parts.append(GeneVocabulary.for_organisms(list(organisms)))
+    rows: dict[str, tuple[str, str, int]] = {}
+    for part in parts:
+        for gene, symbol, organism, location in zip(
+            part.ids, part.symbols, part.organisms, part.locations.tolist(), strict=True
+        ):
+            rows.setdefault(gene, (symbol, organism, location))
+    if len(rows) == len(known):
+        return known
+    symbols, taxa, locations = zip(*rows.values(), strict=True)
+    return GeneVocabulary(tuple(rows), symbols, taxa, np.array(locations, dtype=np.int32))
+
+
+@torch.no_grad()
+def new_rows(
+    model: ScPrint, vocabulary: GeneVocabulary, *, embeddings: Path | str | None = None, seed: int = 0
+) -> Tensor:
+    """Return what the gene table holds for the genes of `vocabulary` behind the model's own; (n_new, d) float32.
+
+    In this order, the first that there is:
+
+    1. The gene's protein embedding, brought to the model's width and by a linear map (ridge regression over the model's
+       own genes in the table) to where the model has its genes. With few such genes: scaled to the model's spread.
+    2. The row of a gene of the model with the same symbol, upper or lower case: mostly an ortholog.
+    3. The mean of all rows, plus normal noise of a tenth of their spread, drawn from the gene's id and `seed`.
+
+    Parameters
+    ----------
+    model
+        With its own vocabulary, the first genes of `vocabulary`.
+    vocabulary
+        See `extend_vocabulary`.
+    embeddings
+        Table of ``scprint gene-embeddings``; see `scprint_model.gene_embeddings.load_table`.
+    seed
+        Of the noise.
+    """
+    n_old, d = model.config.n_genes, model.config.d_model
+    old_gd = model.gene_encoder(torch.arange(n_old, device=model.gene_encoder.table.weight.device)).float().cpu()
+    ids, symbols = vocabulary.ids[n_old:], vocabulary.symbols[n_old:]
+    mean, spread = old_gd.mean(dim=0), old_gd.std(dim=0, correction=0)
+    by_symbol = {symbol.upper(): i for i, symbol in reversed(list(enumerate(vocabulary.symbols[:n_old]))) if symbol}
+    rows, orthologs = torch.empty(len(ids), d), 0
+    for i, (gene, symbol) in enumerate(zip(ids, symbols, strict=True)):
+        twin = by_symbol.get(symbol.upper()) if symbol else None
+        if twin is not None:
+            rows[i] = old_gd[twin]
+            orthologs += 1
+        else:
+            words = np.frombuffer(gene.encode(), dtype=np.uint8).tolist()
+            noise = np.random.default_rng([seed, *words]).standard_normal(d)
+            rows[i] = mean + NOISE * spread * torch.from_numpy(noise).float()
+    n_proteins = 0
+    if embeddings is not None:
+        from scprint_model.gene_embeddings import load_table
+
+        table_gd, found = load_table(embeddings, vocabulary, d)
+        mapped = _to_model(table_gd.float(), found, old_gd)
+        own = found[n_old:]
+        rows[own] = mapped[n_old:][own]
+        n_proteins = int(own.sum())
+    logger.info(
+        "%d new genes: %d from proteins; of all, %d have the symbol of a known gene", len(ids), n_proteins, orthologs
+    )
+    return rows
+
+
+def _to_model(table_gd: Tensor, found: Tensor, old_gd: Tensor) -> Tensor:
+    """Bring protein embeddings to where the model has its genes; both in float64, all rows of the table."""
+    x, y = table_gd.double(), old_gd.double()
+    shared = found[: len(y)].nonzero().squeeze(1)
+    d = x.shape[1]
+    if len(shared) < GENES_PER_DIMENSION * d:
+        scale = y.std(dim=0, correction=0).mean() / x[found].std(dim=0, correction=0).mean().clamp(min=1e-12)
+        return ((x - x[found].mean(dim=0)) * scale + y.mean(dim=0)).float()
+    x_mean, y_mean = x[shared].mean(dim=0), y[shared].mean(dim=0)
+    a, b = x[shared] - x_mean, y[shared] - y_mean
+    gram = a.T @ a
+    ridge = 1e-6 * gram.diagonal().mean() * torch.eye(d, dtype=gram.dtype)
+    return ((x - x_mean) @ torch.linalg.solve(gram + ridge, a.T @ b) + y_mean).float()
 
 
 @torch.no_grad()

@@ -18,8 +18,7 @@ from scdataloader import CellDataset, GeneVocabulary, LabelSpace
 from scdataloader.write import atomic
 from scprint_model.finetuning.adapter import ADAPTER, save_adapter
 from scprint_model.finetuning.cells import Data, Parts, column, divide, read, tables, to_cells
-from scprint_model.finetuning.extend import extend
-from scprint_model.finetuning.genes import extend_vocabulary, new_rows
+from scprint_model.finetuning.extend import extend, extend_vocabulary, new_rows
 from scprint_model.finetuning.labels import extend_space, find_targets, new_labels
 from scprint_model.finetuning.low_rank import ATTENTION, add_low_rank, low_rank_parts, merge_low_rank
 from scprint_model.finetuning.train import Aims, encode_all, train_heads, train_network
@@ -97,7 +96,7 @@ def finetune(
         Organisms whose protein-coding genes are added.
     gene_embeddings
         Table of ``scprint gene-embeddings``, from which new genes start; see
-        `scprint_model.finetuning.genes.new_rows`, also for genes that are not in it.
+        `scprint_model.finetuning.extend.new_rows`, also for genes that are not in it.
     rank, alpha, projections
         Of ``"lora"``; see `scprint_model.finetuning.low_rank.add_low_rank`.
     merge

@@ -18,7 +18,7 @@ class AverageWeights(Callback):
 
     With a decay, the exponential moving average of the weights after each step (EMA); without, the plain mean of the
     weights after each step from `start_step` on (stochastic weight averaging, SWA, for a rate that does not fall to
-    zero: `schedule: constant`). `scprint_model.training.callbacks.SavePretrained` saves the average;
+    zero: `schedule: constant`). `scprint_model.training.saving.SavePretrained` saves the average;
     Lightning's checkpoints hold both, so that a training continues exactly.
 
     Parameters

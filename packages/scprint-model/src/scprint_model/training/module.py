@@ -14,16 +14,13 @@ from torch import Tensor
 
 from scdataloader import CellBatch, CellDataModule
 from scprint_model.config import SIZES, ModelConfig, Normalization
+from scprint_model.gene_embeddings.table import start_from_table
 from scprint_model.model import ScPrint
-from scprint_model.training.failures import check_expressed, check_finite, describe_batch, memory_advice
-from scprint_model.training.gene_table import start_from_table
-from scprint_model.training.identity import check_identity, identity
+from scprint_model.training.failures import check_batch, check_expressed, check_finite, describe_batch, memory_advice
 from scprint_model.training.objective import ObjectiveConfig, build_objective
-from scprint_model.training.objective_checks import check_batch
-from scprint_model.training.optimizer import adamw, parameter_groups
+from scprint_model.training.optimizer import ScheduleName, WarmupPlateau, adamw, parameter_groups, warmup_cosine
 from scprint_model.training.position import ResumableLoader, make_resumable
-from scprint_model.training.randomness import seed_step
-from scprint_model.training.schedule import ScheduleName, WarmupPlateau, warmup_cosine
+from scprint_model.training.resume import check_identity, identity, seed_step
 from scprint_model.training.sharding import shard, whole
 from scprint_model.training.throughput import Throughput
 from scprint_model.training.validation import Validation
@@ -80,7 +77,7 @@ class PretrainingModule(lightning.LightningModule):
         What comes then: ``"cosine"`` down to zero at the end of the training, ``"constant"``, or ``"plateau"``: cut
         whenever the validation loss has stopped falling.
     plateau_cut, plateau_patience
-        See `scprint_model.training.schedule.WarmupPlateau`.
+        See `scprint_model.training.optimizer.WarmupPlateau`.
     weight_decay
         Of the weight matrices, decoupled from the gradient.
     decay_all

@@ -25,7 +25,7 @@ from scprint_model.losses.embeddings import (
 from scprint_model.losses.hierarchical import hierarchical_loss
 from scprint_model.model import CellEncoding, ScPrint, ScPrintOutput
 from scprint_model.noise import downsample
-from scprint_model.training.objective_checks import bad_counts, check_batch
+from scprint_model.training.failures import bad_counts, check_batch
 from scprint_model.training.passes import Context, context_of, draw_length, hidden_genes, thinned_total
 from scprint_model.training.recipes import RECIPES, LossWeights, ObjectiveConfig, Recipe
 
@@ -131,7 +131,7 @@ class Objective(nn.Module):
         Raises
         ------
         ValueError
-            On the CPU, as :func:`scprint_model.training.objective_checks.check_batch`. On other devices the loss of
+            On the CPU, as :func:`scprint_model.training.failures.check_batch`. On other devices the loss of
             such a batch is NaN: the host would have to wait in every step.
         """
         if batch["counts"].device.type == "cpu" and not torch.compiler.is_compiling():

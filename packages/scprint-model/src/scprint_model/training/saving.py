@@ -1,4 +1,4 @@
-"""What is kept of a training."""
+"""What is saved of a training: the model as a folder, and checkpoints that are whole or absent."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
 from scdataloader import CellDataModule
+from scdataloader.write import atomic
 from scprint_model.checkpoints.folder import save_folder
 from scprint_model.model import ScPrint
 from scprint_model.training.averaging import AverageWeights
@@ -111,11 +113,23 @@ class SavePretrained(Callback):
                 if isinstance(callback, AverageWeights):
                     stack.enter_context(callback.averaged(module))
             save_folder(network, self.folder, card=card, dtype=self.dtype)
-        _write(self.folder / "training_cells.npy", np.unique(data.cells.fingerprints[data.train_cells]))
+        with atomic(self.folder / "training_cells.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, np.unique(data.cells.fingerprints[data.train_cells]))
 
 
-def _write(path: Path, values: np.ndarray) -> None:
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    with temporary.open("wb") as file:
-        np.save(file, values)
-    temporary.replace(path)
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the checkpoint's final place, then renames; ``scprint fit`` uses it.
+
+    Lightning's own writes to the system's temporary folder and moves the file from there, which is a copy where that is
+    another file system: a process killed in the middle would leave half a file under the name of the last good one.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write a checkpoint; addresses such as ``s3://`` are left to Lightning."""
+        if "://" in str(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        with atomic(str(path)) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())

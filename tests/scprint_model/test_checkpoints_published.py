@@ -11,7 +11,8 @@ from scprint_model.checkpoints import describe, load_folder, open_model, read_pu
 from scprint_model.checkpoints.published import is_dropped, is_scprint2, our_name
 from scprint_model.checkpoints.published_config import config_of, family_of
 from scprint_model.checkpoints.published_tables import labels_of, vocabulary_of
-from scprint_model.commands import convert, inspect
+from scprint_model.cli import main
+from scprint_model.commands import models
 
 GENES = ["ENSG00000141510", "ENSG00000012048", "ENSG00000999999", "ENSMUSG00000059552", "ENSMUSG00000017146"]
 CLASSES = {"cell_type_ontology_term_id": 3, "sex_ontology_term_id": 2}
@@ -421,11 +422,11 @@ def test_the_card_says_where_the_weights_are_from(write, tmp_path, caplog):
 
 def test_convert_and_inspect(write, tmp_path, capsys):
     path = write(family="B", depth_token=False)
-    assert convert.run([str(path), str(tmp_path / "ours"), "--dtype", "bfloat16"]) == 0
+    assert main(["convert", str(path), str(tmp_path / "ours"), "--dtype", "bfloat16"]) == 0
     assert "weights, 0.0 MB, from {'file': 'x.ckpt', 'format': 'published, family B" in capsys.readouterr().out
-    assert inspect.run([str(path), "--json"]) == 0
+    assert main(["inspect", str(path), "--json"]) == 0
     published = json.loads(capsys.readouterr().out)
-    assert inspect.run([str(tmp_path / "ours"), "--json"]) == 0
+    assert main(["inspect", str(tmp_path / "ours"), "--json"]) == 0
     ours = json.loads(capsys.readouterr().out)
     assert published["card"]["source"]["sha256"] == published["sha256"] == ours["card"]["source"]["sha256"]
     for key in ("weights", "config", "genes", "labels", "tokens"):
@@ -433,19 +434,19 @@ def test_convert_and_inspect(write, tmp_path, capsys):
     assert published["labels"]["cell_type_ontology_term_id"] == {
         "leaves": 3, "coarser": 2, "first": ["CL:0000084", "CL:0000236", "CL:0000540"]
     }  # fmt: skip
-    assert inspect.run([str(path)]) == 0
+    assert main(["inspect", str(path)]) == 0
     shown = capsys.readouterr().out
     assert "- training: epoch 4, step 1,234, lightning 2.3.0" in shown
     assert "- dropped: grad_reverse_discriminator_loss 119, mvc_decoder 272" in shown
     assert "2 layers, 4 heads, width 16" in shown
     with pytest.raises(ValueError, match="in the format of this package already"):
-        convert.run([str(tmp_path / "ours"), str(tmp_path / "twice")])
+        models.run("convert", [str(tmp_path / "ours"), str(tmp_path / "twice")])
     with pytest.raises(ValueError, match=r"lists no training data sets.*'GSE1'"):
-        inspect.run([str(path), "--find", "GSE1"])
+        models.run("inspect", [str(path), "--find", "GSE1"])
 
 
 def test_find_a_data_set(capsys):
-    assert inspect.run(["bundled", "--find", "WU2020"]) == 0
+    assert main(["inspect", "bundled", "--find", "WU2020"]) == 0
     assert capsys.readouterr().out == "human_tcells_wu2020\n"
-    assert inspect.run(["bundled", "--find", "retina"]) == 1
+    assert main(["inspect", "bundled", "--find", "retina"]) == 1
     assert "'retina' is not among its 15 data sets" in capsys.readouterr().out

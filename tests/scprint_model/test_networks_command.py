@@ -29,7 +29,7 @@ def test_networks_of_groups_with_selected_heads(file, tmp_path, capsys):
     strong[["source", "target"]].to_csv(tmp_path / "truth.csv", index=False)
     out = tmp_path / "out.h5ad"
     arguments = [str(file), str(out), "--groupby", "cell_type", "--group", json.dumps(names), "--n_genes", "60"]
-    status = command.run([*arguments, "--truth", str(tmp_path / "truth.csv"), "--edges", "10"])
+    status = main(["network", *arguments, "--truth", str(tmp_path / "truth.csv"), "--edges", "10"])
     said = capsys.readouterr().out
     assert status == 0
     assert "2 networks" in said
@@ -43,7 +43,7 @@ def test_networks_of_groups_with_selected_heads(file, tmp_path, capsys):
     # the same heads again, from the file, for one group: a plain network
     one = tmp_path / "one.h5ad"
     (tmp_path / "genes.txt").write_text("\n".join(found.var_names))
-    command.run([str(file), str(one), "--groupby", "cell_type", "--group", names[0], "--genes",
+    main(["network", str(file), str(one), "--groupby", "cell_type", "--group", names[0], "--genes",
                  str(tmp_path / "genes.txt"), "--heads", str(tmp_path / "out.heads.json")])  # fmt: skip
     again = grnndata.read_h5ad(one)
     assert len(again.networks) == 0

@@ -395,7 +395,7 @@ def test_training_from_a_table_file(data, tmp_path, freeze):
 def test_packaged_configs_have_the_named_sizes(size, monkeypatch, tmp_path):
     import yaml
 
-    from scprint_model.commands.fit import packaged_configs
+    from scprint_model.commands.training import packaged_configs
     from scprint_model.config import SIZES
 
     monkeypatch.chdir(tmp_path)
@@ -426,7 +426,7 @@ def test_packaged_configs_are_read_by_the_command(size, capsys):
 
 
 def test_files_come_before_packaged_configs(monkeypatch, tmp_path):
-    from scprint_model.commands.fit import packaged_configs
+    from scprint_model.commands.training import packaged_configs
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small").write_text("model: {}")

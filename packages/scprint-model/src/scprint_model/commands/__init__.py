@@ -1,1 +1,1 @@
-"""One module a subcommand of ``scprint``, each with ``run(arguments) -> exit status``."""
+"""Subcommands of ``scprint``: modules with ``run(command, words)``, which returns text to print or an exit status."""

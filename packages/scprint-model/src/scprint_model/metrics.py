@@ -80,7 +80,7 @@ def label_scores(logits: Tensor, labels: Tensor, descendants: Tensor) -> dict[st
     -------
     dict
         The accuracy is over the `n_cells` with a label, the macro F1 over those with a leaf label, see `LabelCounts`.
-        Both are NaN where there are no such cells.
+        Both are NaN without such cells.
     """
     n = logits.shape[1]
     predicted = logits.argmax(dim=1)
@@ -192,8 +192,8 @@ def spearman(truth: Tensor, values: Tensor) -> Tensor:
     Returns
     -------
     torch.Tensor
-        Float64, shape (B,). NaN where fewer than three genes are expressed or all of them alike, as there is no
-        correlation then. 0 where `values` are constant.
+        Float64, shape (B,). NaN where fewer than three genes are expressed or all of them alike: their
+        correlation does not exist. 0 where `values` are constant.
 
     Notes
     -----

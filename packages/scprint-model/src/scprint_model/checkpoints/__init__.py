@@ -1,4 +1,4 @@
-"""Where weights are kept: a folder of safetensors, JSON and parquet, nothing that can run code; and published files."""
+"""Files of weights: a folder of safetensors, JSON and parquet, nothing that can run code; and published files."""
 
 from scprint_model.checkpoints.folder import load_folder, save_folder
 from scprint_model.checkpoints.open import describe, open_model, save_model

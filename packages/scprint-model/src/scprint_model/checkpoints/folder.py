@@ -45,7 +45,7 @@ def save_folder(
         JSON-able facts for the model card: data, training, scores. ``"context"``, the most genes per cell in training,
         is read again by `load_folder`.
     dtype
-        Of the stored weights. Half precision halves the file; loading gives float32 again.
+        Number format of the stored weights. Half precision halves the file; loading gives float32 again.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def facts(
     Parameters
     ----------
     config, vocabulary, labels
-        Of the model.
+        Config, genes and labels of the model.
     n_weights
         Numbers in its state dict.
     card

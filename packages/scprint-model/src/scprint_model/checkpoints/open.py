@@ -65,7 +65,7 @@ def fetch(
     Raises
     ------
     FileNotFoundError
-        When there is no such repository, revision or file, or it is not in the cache and there is no network.
+        When the repository, revision or file does not exist, or is not in the cache and the network cannot be reached.
     ValueError
         When the file does not have the checksum under which the hub keeps it.
     """
@@ -124,7 +124,7 @@ def _download(
 
 @dataclass(frozen=True)
 class Located:
-    """Where a model is.
+    """Place of a model.
 
     Attributes
     ----------
@@ -199,7 +199,7 @@ def open_model(
     revision
         Commit, tag or branch of the repository.
     cache_dir, local_files_only
-        Where the hub's files are kept, and whether to do without the network (as with ``HF_HUB_OFFLINE=1``).
+        Folder of the hub's files, and whether to do without the network (as with ``HF_HUB_OFFLINE=1``).
     unsafe
         Unpickle a ``.ckpt`` in full where it holds more than plain values, which runs whatever code it carries. Only
         for files whose author you trust. By default nothing in a file can run.
@@ -244,8 +244,8 @@ def save_model(
     card
         JSON-able facts to add to `model.card`, or to replace there.
     dtype
-        Of the stored weights: `torch.float32`, or `torch.bfloat16` or `torch.float16` at half the size. Loading gives
-        float32 again.
+        Number format of the stored weights: `torch.float32`, or `torch.bfloat16` or `torch.float16` at half the size.
+        Loading gives float32 again.
 
     Raises
     ------

@@ -61,7 +61,7 @@ def config_of(hparams: Mapping[str, Any], weights: Weights) -> ModelConfig:
     Parameters
     ----------
     hparams
-        As stored.
+        Hyper-parameters as stored.
     weights
         Under their published names; only the shapes are looked at.
 

@@ -1,4 +1,4 @@
-"""What a published checkpoint's pickle may name: a reviewed list, most of it replaced by something harmless.
+"""Names that a published checkpoint's pickle may use: a reviewed list, most of it replaced by something harmless.
 
 Names are found without running the pickle. Everything on the list only puts together plain values out of what the file
 itself holds. Numpy's own reconstructors are replaced, since a crafted dtype can make them read memory as objects;

@@ -52,7 +52,7 @@ def build(
     Parameters
     ----------
     config
-        Of the network.
+        Config of the network.
     weights
         State dict, taken over as it is where it is float32.
     locations
@@ -60,7 +60,7 @@ def build(
     what
         For messages: where the weights are from.
     names
-        How the keys are called there.
+        Names of the keys there, for messages.
 
     Raises
     ------

@@ -66,7 +66,7 @@ def lines(path: Path, what: str) -> list[str]:
     Raises
     ------
     ValueError
-        When there is no such file, or no name in it.
+        When the file does not exist, or has no name in it.
     """
     if not path.is_file():
         raise ValueError(f"{what}={str(path)!r} is no file with one name a line, nor another choice that there is")
@@ -87,7 +87,7 @@ def cells_where(adata: AnnData, where: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        When there is no such column, or no cell with that value.
+        When obs lacks the column, or no cell has that value.
     """
     column, equals, value = where.partition("=")
     if not equals or column not in adata.obs:

@@ -1,4 +1,4 @@
-"""How right predicted cell types are in the ontology, and the usual baseline of an embedding."""
+"""Scores of predicted cell types in the ontology, and the usual baseline of an embedding."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def extend_vocabulary(
     genes
         Further genes: a vocabulary, or a file of one.
     organisms
-        Whose protein-coding genes are added; see `GeneVocabulary.for_organisms`.
+        Organisms whose protein-coding genes are added; see `GeneVocabulary.for_organisms`.
     """
     parts = [known]
     if genes is not None:
@@ -76,7 +76,7 @@ def new_rows(
     embeddings
         Table of ``scprint gene-embeddings``; see `scprint_model.gene_embeddings.load_table`.
     seed
-        Of the noise.
+        Seed for the noise.
     """
     n_old, d = model.config.n_genes, model.config.d_model
     old_gd = model.gene_encoder(torch.arange(n_old, device=model.gene_encoder.table.weight.device)).float().cpu()
@@ -141,7 +141,7 @@ def extend(
     Parameters
     ----------
     model
-        Not changed.
+        Model to extend, not changed.
     vocabulary
         The model's genes first, then new ones.
     labels
@@ -151,7 +151,7 @@ def extend(
     tokens
         New class to the token (``"base"`` or an old class) whose placeholder it starts from; by default ``"base"``.
     seed
-        Of new heads' first weights.
+        Seed for the first weights of new heads.
 
     Raises
     ------

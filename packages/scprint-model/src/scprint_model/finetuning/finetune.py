@@ -75,7 +75,7 @@ def finetune(
     Parameters
     ----------
     model
-        Not changed; or what `ScPrint.from_pretrained` opens, such as ``"bundled"``.
+        Model to adapt, which is not changed, or what `ScPrint.from_pretrained` opens, such as ``"bundled"``.
     data
         Raw counts: an `AnnData`, files, or several `AnnData` by name; see `scprint_model.genes.match_genes`. Not
         changed.
@@ -97,35 +97,42 @@ def finetune(
     gene_embeddings
         Table of ``scprint gene-embeddings``, from which new genes start; see
         `scprint_model.finetuning.extend.new_rows`, also for genes that are not in it.
-    rank, alpha, projections
-        Of ``"lora"``; see `scprint_model.finetuning.low_rank.add_low_rank`.
+    rank
+        Rank of the low-rank parts of ``"lora"``; see `scprint_model.finetuning.low_rank.add_low_rank`.
+    alpha
+        Scale of the low-rank parts, likewise.
+    projections
+        Projections with low-rank parts, likewise.
     merge
         Return a plain model. False: the low-rank parts stay apart, as `save_adapter` needs them.
     held_out
         Share of the cells, or of the groups of `held_out_by`, to score on.
     held_out_by
         Column of ``obs``, such as ``"donor_id"``, or ``"dataset"``, whose groups are held out as a whole.
-    epochs, patience
-        The network learns for so many epochs at most, and stops when the loss of a tenth of the other cells has not
-        fallen for `patience` of them. The best weights are kept.
+    epochs
+        Number of epochs that the network learns for at most. The best weights are kept.
+    patience
+        Number of epochs after which it stops, if the loss of a tenth of the other cells has not fallen.
     batch_size
-        Cells a step.
+        Number of cells a step.
     learning_rate
-        Of the network; None: 0.001 for ``"lora"``, 0.0001 for ``"all"``.
-    batch_weight, denoising
-        Weights of the distance between batches and of the denoising task (which keeps the embedding informative)
-        beside the mean loss of the labels. `denoising` None: 1 with a `batch_key` or new genes, else 0.
+        Learning rate of the network; None: 0.001 for ``"lora"``, 0.0001 for ``"all"``.
+    batch_weight
+        Weight of the distance between batches beside the mean loss of the labels.
+    denoising
+        Weight of the denoising task, which keeps the embedding informative. None: 1 with a `batch_key` or new genes,
+        else 0.
     context
-        Genes per cell; None: as many as the model saw in training.
+        Number of genes per cell; None: as many as the model saw in training.
     out
         Folder to write to: ``report.json`` and what `save` says. It must be new or empty.
     save
         ``"adapter"``: what was changed, for `load_adapter`; ``"model"``: a whole model, for `ScPrint.from_pretrained`.
         None: the adapter, and for ``train="all"``, which changes everything, the model.
     device
-        Such as ``"cuda"``; None: a GPU where there is one.
+        Device such as ``"cuda"``; None: a GPU where there is one.
     seed
-        The same gives the same result on the same machine.
+        Seed for all draws: the same gives the same result on the same machine.
 
     Returns
     -------
@@ -139,7 +146,7 @@ def finetune(
         When options contradict each other, a column is missing, a label has one cell, `batch_key` has one value, too
         few genes are shared, or `out` is in use; the message says what to do.
     FileNotFoundError
-        When there is no such model or file.
+        When a model or file does not exist.
     """
     labels, organisms = (([x] if isinstance(x, str) else list(x)) for x in (labels, organisms))
     grows = genes is not None or bool(organisms)

@@ -51,9 +51,9 @@ def load_table(
         Table of `build_table`, or a parquet or csv (tsv) table with gene ids in the index or the first column and the
         columns 0, 1, ...; or a folder of such tables, as of several organisms.
     vocabulary
-        Of the model. Genes are found by their id, with or without a version or ``_PAR_Y``, and else by symbol, former
-        symbol or alias, among the genes of the row's organism (column ``organism``; the vocabulary's only one where
-        there is none).
+        Genes of the model. They are found by their id, with or without a version or ``_PAR_Y``, and else by symbol,
+        former symbol or alias, among the genes of the row's organism (column ``organism``; the vocabulary's only one
+        where there is none).
     d_model
         Width of the model, at most that of the table.
     via
@@ -65,7 +65,7 @@ def load_table(
         table has none of it) plus normal noise of a tenth of their spread in each dimension, which depends on the
         gene's id and `seed` only. ``"mean"``: without the noise. ``"zero"``.
     seed
-        Of the noise.
+        Seed for the noise.
 
     Returns
     -------

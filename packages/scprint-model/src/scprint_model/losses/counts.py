@@ -46,7 +46,7 @@ def count_loss(
     zero_logits
         Log-odds of an extra zero, shape (B, S), or None. With them the negative binomial is zero-inflated.
     real
-        Mask (B, S), false where there is no gene. None: everywhere is one.
+        Mask (B, S), false for padding. None: no padding.
 
     See Also
     --------
@@ -114,7 +114,7 @@ def nb_log_likelihood(counts: Tensor, mean: Tensor, dispersion: Tensor) -> Tenso
 def nb_loss(counts: Tensor, mean: Tensor, dispersion: Tensor, *, real: Tensor | None = None) -> Tensor:
     """Mean negative log-likelihood over all cells and genes, a scalar; see :func:`nb_log_likelihood`.
 
-    `real`: (B, S) false where there is no gene; None: everywhere is one.
+    `real`: mask (B, S), false for padding; None: no padding.
     """
     return -mean_over(nb_log_likelihood(counts, mean, dispersion), real)
 
@@ -190,7 +190,7 @@ def zinb_loss(
 ) -> Tensor:
     """Mean negative log-likelihood over all cells and genes, a scalar; see :func:`zinb_log_likelihood`.
 
-    `real`: (B, S) false where there is no gene; None: everywhere is one.
+    `real`: mask (B, S), false for padding; None: no padding.
     """
     return -mean_over(zinb_log_likelihood(counts, mean, dispersion, zero_logits), real)
 
@@ -207,11 +207,11 @@ def renormalised_log_error(counts: Tensor, mean: Tensor, *, real: Tensor | None 
     Parameters
     ----------
     counts
-        (B, S) observed counts, not negative, 0 where there is no gene.
+        (B, S) observed counts, not negative, 0 for padding.
     mean
         (B, S) predicted ones, likewise.
     real
-        (B, S) false where there is no gene; None: everywhere is one.
+        Mask (B, S), false for padding; None: no padding.
 
     Returns
     -------
@@ -236,9 +236,9 @@ def log_count_error(counts: Tensor, mean: Tensor, zero_logits: Tensor | None, *,
     Parameters
     ----------
     counts, mean, real
-        As for :func:`renormalised_log_error`.
+        Observed and predicted counts, and padding, as for :func:`renormalised_log_error`.
     zero_logits
-        (B, S) log-odds of an extra zero; None: there are none.
+        Log-odds (B, S) of an extra zero; None: there are none.
     """
     with torch.autocast(device_type=counts.device.type, enabled=False):
         expected = torch.log1p(in_float32(mean))

@@ -15,7 +15,7 @@ DissimilarityKind = Literal["cosine", "cosine_and_distance"]
 
 
 def embedding_dissimilarity(cell_embeddings: Tensor, *, kind: DissimilarityKind = "cosine") -> Tensor:
-    """How alike the cell tokens are: lower is more different.
+    """Return how alike the cell tokens are; lower is more different.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def reverse_gradient(x: Tensor) -> Tensor:
 
 
 class DatasetClassifier(nn.Module):
-    """Which data set a cell comes from, by its embedding, which is trained so that this fails.
+    """Tells the data set of a cell by its embedding, which is trained so that this fails.
 
     Two layers of Linear, LayerNorm and ReLU, then a Linear to the data sets.
 

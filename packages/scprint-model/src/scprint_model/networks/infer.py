@@ -78,62 +78,66 @@ def infer(
     model
         See `ScPrint.from_pretrained`.
     adata
-        As for `scprint_model.tasks.encode`, in memory or in a file, of which the cells used are read; not changed.
+        Cells with raw counts, as for `scprint_model.tasks.encode`, in memory or in a file, of which the cells used are
+        read; not changed.
     groupby, group
-        Column of obs, and which of its values: one network of the cells with that value, or one each for several
-        values. `groupby` alone: one network for every value, named so in ``networks``. Neither: one of all cells.
-        Groups need 2 cells; ``groupby="obs_names"`` asks for networks of single cells, all or those named by `group`.
+        Column of obs, and those of its values that are asked for: one network of the cells with that value, or one each
+        for several values. `groupby` alone: one network for every value, named so in ``networks``. Neither: one of all
+        cells. Groups need 2 cells; ``groupby="obs_names"`` asks for networks of single cells, all or those named by
+        `group`.
     genes
         ``"variable"``: the most variable ones; ``"expressed"``: those with the largest mean share of a cell's counts;
         ``"all"`` that the model knows; or a list of names.
     n_genes
-        How many variable or expressed ones.
+        Number of variable or expressed genes.
     across
-        Choose them over the cells of all groups (True), or for each network over its own cells (False); None: True
+        Whether to choose genes over the cells of all groups, or for each network over its own cells. None: over all
         where there are several networks, so that these have the same genes.
     context
-        Genes that the model sees of a cell at a time. Fewer than the network has: each cell shows a random draw of its
-        expressed ones, filled up with others, and a gene's query and key are averaged over the cells that showed it;
-        ``var["n_cells_seen"]`` says how many these were, and genes that none showed are left out. None: all genes at
-        once, and for ``genes="all"`` as many as the model saw in training. Time goes with its square.
+        Number of genes that the model sees of a cell at a time. Fewer than the network has: each cell shows a random
+        draw of its expressed ones, filled up with others, and a gene's query and key are averaged over the cells that
+        showed it; ``var["n_cells_seen"]`` says how many these were, and genes that none showed are left out. None: all
+        genes at once, and for ``genes="all"`` as many as the model saw in training. Time goes with its square.
     n_cells
-        Use at most so many cells of a group, drawn at random; None: all.
+        Number of cells of a group at most, drawn at random; None: all.
     attention
-        ``"mean_qk"``: that of the mean query and the mean key of each gene, as in the paper. ``"mean_attention"``: the
-        mean of the attention maps of the cells; slower, and all genes must fit one context.
+        Attention that makes the network. ``"mean_qk"``: that of the mean query and the mean key of each gene, as in the
+        paper. ``"mean_attention"``: the mean of the attention maps of the cells; slower, and all genes must fit one
+        context.
     heads
         ``"mean"`` or ``"max"`` over all heads; ``"all"``: a stack with a plane a head; or the mean of some: a
         `HeadSelection`, or pairs (layer, head), both from 0.
     layers
         Heads of these layers only, from 0, negative ones from the last; None: all.
     normalize
-        ``"softmax"``: shares of a target's attention; they sum to less than 1, what is missing went to the cell tokens
-        and the gene itself. ``"sinkhorn"``: scaled until also each regulator's sum to 1 (self edges, dropped then,
-        count), in every head, or for ``"mean_attention"`` in their mean. ``"none"``: scaled products, without softmax.
+        Scale of the attention. ``"softmax"``: shares of a target's attention; they sum to less than 1, what is missing
+        went to the cell tokens and the gene itself. ``"sinkhorn"``: scaled until also each regulator's sum to 1 (self
+        edges, dropped then, count), in every head, or for ``"mean_attention"`` in their mean. ``"none"``: scaled
+        products, without softmax.
     regulators
         Genes that may have outgoing edges, for example transcription factors; None: all.
     sparsify
-        Keep so many regulators of each target, those with the largest weights, as a sparse network that is never held
-        densely; None: keep all.
+        Number of regulators to keep of each target, those with the largest weights, as a sparse network that is never
+        held densely; None: all.
     steps
-        grnndata's tools to apply to each network, in order: ``"apc"``, ``"symmetrise"``, ``"maximum_spanning_tree"``,
+        Tools of grnndata to apply to each network, in order: ``"apc"``, ``"symmetrise"``, ``"maximum_spanning_tree"``,
         ``"tmfg"``.
     stability
-        Deal the cells into so many parts, and store the standard error of each edge from the networks of the parts, in
-        ``varp["GRN_standard_error"]``; 0: not.
+        Number of parts to deal the cells into, to store the standard error of each edge from the networks of the parts,
+        in ``varp["GRN_standard_error"]``; 0: not.
     permutations
-        Infer so many networks more from cells in which each gene's counts were shuffled among the group's cells, and
+        Number of networks to infer from cells in which each gene's counts were shuffled among the group's cells, to
         store, in ``varp["GRN_p_value"]``, the share of networks in which an edge's weight was at least as large, the
         observed one included; 0: not. It takes as many times longer, and all genes must fit one context.
     folder
-        Keep each finished network here: the same call after an interruption does the others only.
+        Folder that keeps each finished network: the same call after an interruption does the others only.
     max_memory
-        GB that may be used; None: what the machine has left.
+        Memory in GB that may be used; None: what the machine has left.
     batch_size
-        Cells at a time; None: as many as have some 4,000 tokens on the CPU, 65,000 on a GPU. It changes nothing but
-        speed and memory.
+        Number of cells at a time; None: as many as have some 4,000 tokens on the CPU, 65,000 on a GPU. It changes
+        nothing but speed and memory.
     seed
-        Of all draws.
+        Seed for all draws.
 
     Returns
     -------

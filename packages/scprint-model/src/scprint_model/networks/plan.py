@@ -1,4 +1,4 @@
-"""How networks are made, apart from the cells and genes they are made of, and how much memory that takes."""
+"""Options of how networks are made, and the memory that takes; cells and genes come from elsewhere."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class NetworkPlan:
 
     @property
     def normalisation(self) -> str:
-        """What was done to the weights, in words."""
+        """Normalisation of the weights, in words."""
         return {
             "softmax": "softmax over all tokens that a target may attend to, cell tokens then cut off",
             "sinkhorn": "rows and columns scaled in turn to sums of 1, without the cell tokens",
@@ -229,7 +229,7 @@ def memory_need(
     Parameters
     ----------
     n_genes, n_tokens
-        Of the network, and with the cell tokens.
+        Number of genes of the network, and with the cell tokens.
     n_layers, width
         Layers that are read, and the width of their tokens, queries and keys together.
     n_kept

@@ -45,7 +45,7 @@ def attention_rows(
     means
         Queries and keys, the cell tokens in the first `n_cell_tokens` places.
     heads
-        Which ones.
+        Heads to combine.
     combine
         Their mean, their maximum, or all of them.
     normalize

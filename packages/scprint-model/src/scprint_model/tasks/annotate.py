@@ -47,27 +47,34 @@ def annotate(
 
     Parameters
     ----------
-    model, adata, context, batch_size, seed, encoded
-        See `scprint_model.tasks.embed`.
+    model, adata, encoded
+        Model, cells and what is known of them; see `scprint_model.tasks.embed`.
     classes
-        Those to predict; None: all of the model.
+        Classes to predict. None: all of the model.
     top_k
-        Also the next best labels: columns ``predicted_<class>_2``, ``..._2_ontology_term_id``, ``..._2_confidence``
-        and so on, as far as the class has labels.
+        Number of best labels to give each cell: columns ``predicted_<class>_2``, ``..._2_ontology_term_id``,
+        ``..._2_confidence`` and so on, as far as the class has labels.
     probabilities
-        Also every label's sigmoid: float32 in ``obsm["predicted_<class>"]``, shape (n_cells, n_labels), zeros for cells
-        without counts; ``uns["predicted_<class>"]`` has the columns' ``ontology_term_ids`` and ``names``. They do not
-        add up to 1: the model was trained to say of each label whether it fits.
+        Whether to give every label's sigmoid, too: float32 in ``obsm["predicted_<class>"]``, shape (n_cells, n_labels),
+        zeros for cells without counts; ``uns["predicted_<class>"]`` has the columns' ``ontology_term_ids`` and
+        ``names``. They do not add up to 1: the model was trained to say of each label whether it fits.
     coarsen
-        Class to coarser labels (ids or names of terms, none of them under another): three more columns
-        ``predicted_<class>_coarse...``, of these or of ``"other"`` the one with the highest log-sum-exp of the logits
-        of the leaves under it. `top_k`, `probabilities`, `abstain` and `vote` do with it as with the class.
+        Coarser labels by class, as {"cell_type": ["T cell", "B cell"]} (ids or names of terms, none of them under
+        another): three more columns ``predicted_<class>_coarse...``, of these or of ``"other"`` the one with the
+        highest log-sum-exp of the logits of the leaves under it. `top_k`, `probabilities`, `abstain` and `vote` do with
+        it as with the class.
     abstain
-        Best labels with a lower confidence become ``"unknown"``; the confidence stays.
+        Confidence below which best labels become ``"unknown"``; the confidence stays.
     vote
         Column of ``obs``, such as clusters: three more columns ``predicted_<class>_vote...`` with the label whose mean
         probability over the cells of the cluster is highest, and that mean as its confidence. Cells without counts have
         no say; cells without a cluster keep their own label.
+    context
+        Number of most expressed genes that the model sees of a cell. None: as many as it saw in training.
+    batch_size
+        Number of cells at a time. It changes nothing but speed and memory.
+    seed
+        Seed for the choice between genes with equal counts.
 
     Returns
     -------
@@ -115,7 +122,7 @@ def annotate(
 
 
 class _Found:
-    """What is kept of one class, or of its coarser labels, while the cells go by.
+    """Gathers what is kept of one class, or of its coarser labels, while the cells go by.
 
     Best codes and confidences (n_cells, k), the clusters' sums (n_clusters, n_labels) and numbers of cells, and with
     `keep` all probabilities (n_cells, n_labels).

@@ -47,22 +47,23 @@ def denoise(
     model
         See `ScPrint.from_pretrained`.
     adata
-        As for `scprint_model.tasks.encode`, in memory or left in their file; not changed.
+        Cells with raw counts, in memory or left in their file, as for `scprint_model.tasks.encode`; not changed.
     genes
         Names of the genes to look at and to predict; None: all that the model knows, which is slow beyond a few
         thousand.
     depth_multiplier
-        How many times deeper: 2, the default, asks for twice the counts.
+        Factor by which the sequencing is deeper: 2, the default, asks for twice the counts.
     target_depth
-        Instead of it: the total count that every cell is brought to, genes outside `genes` included.
+        Total count that every cell is brought to, in place of `depth_multiplier`, genes outside `genes` included.
     sample
-        Draw counts from the predicted distribution; else they are the expected ones.
+        Whether to draw counts from the predicted distribution; else they are the expected ones.
     uncertainty
-        Also a layer ``"standard_deviation"``: of each count around the expected one, by the predicted distribution.
+        Whether to add a layer ``"standard_deviation"``: that of each count around the expected one, by the predicted
+        distribution.
     batch_size
-        Cells at a time. It changes nothing but speed and memory.
+        Number of cells at a time. It changes nothing but speed and memory.
     seed
-        Of the draws of `sample`.
+        Seed for the draws of `sample`.
     out
         h5ad file to write the result to while it is computed: memory does not grow with the cells.
 

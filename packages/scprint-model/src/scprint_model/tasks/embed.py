@@ -29,18 +29,25 @@ def embed(
 
     Parameters
     ----------
-    model, adata, context, batch_size, seed
-        See `scprint_model.tasks.encode`. A cell without any count of a gene that the model knows gets what the model
-        makes of such a cell; the log says how many there are.
+    model, adata
+        Model and cells; see `scprint_model.tasks.encode`. A cell without any count of a gene that the model knows gets
+        what the model makes of such a cell; the log says how many there are.
     token
-        ``"mean"`` of all cell tokens, the name of one of them, such as ``"cell_type"`` or ``"base"``, or ``"all"``: one
+        Cell token to take: ``"mean"`` of all, the name of one, such as ``"cell_type"`` or ``"base"``, or ``"all"``: one
         entry ``<key>_<token>`` for each.
     logits
-        A class: its logits are the embedding, one dimension a leaf label, and `token` is not used.
+        Class whose logits are the embedding, one dimension a leaf label, which removes more of the batch effects;
+        `token` is not used then.
     key
-        Where in ``obsm``.
+        Name in ``obsm``; for ``"all"`` its start.
+    context
+        Number of most expressed genes that the model sees of a cell. None: as many as it saw in training.
+    batch_size
+        Number of cells at a time. It changes nothing but speed and memory.
+    seed
+        Seed for the choice between genes with equal counts.
     encoded
-        What `encode` gave for these cells, if it was run already; `context`, `batch_size` and `seed` are not used then.
+        Result of `encode` for these cells, if it was run already; `context`, `batch_size` and `seed` are not used then.
 
     Returns
     -------

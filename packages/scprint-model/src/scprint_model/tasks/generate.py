@@ -39,22 +39,26 @@ def generate(
     Parameters
     ----------
     model
-        The one that embedded them.
+        Model that embedded the cells.
     cells
-        Of `scprint_model.tasks.encode`, or `mix`.
+        Embedded cells, from `scprint_model.tasks.encode` or `mix`.
     genes
         Ids or symbols of the model's vocabulary; any, not only those that the cells were embedded with.
     total_counts
-        What the expected counts of a cell sum to over these genes, extra zeros aside: one number, or one a cell. A
+        Sum of the expected counts of a cell over these genes, extra zeros aside: one number, or one a cell. A
         model with depth at the decoder is told it as the cell's depth.
     names
-        Of the cells, for ``obs_names``.
-    sample, uncertainty, out
-        See `scprint_model.tasks.denoise`.
+        Names of the cells, for ``obs_names``.
+    sample
+        Whether to draw counts from the predicted distribution; else they are the expected ones.
+    uncertainty
+        Whether to add a layer ``"standard_deviation"``.
+    out
+        File to write to (h5ad) while it is computed; see `scprint_model.tasks.denoise`.
     batch_size
-        Cells at a time. It changes nothing but speed and memory.
+        Number of cells at a time. It changes nothing but speed and memory.
     seed
-        Of the draws of `sample`.
+        Seed for the draws of `sample`.
 
     Returns
     -------
@@ -109,7 +113,7 @@ def mix(cells: EncodedCells, facets: Mapping[str, EncodedCells | np.ndarray]) ->
     Parameters
     ----------
     cells
-        Whose other tokens stay.
+        Embedded cells whose other tokens stay.
     facets
         Name of a token, such as ``"disease"``, to whose is taken: the mean over other cells, of `encode` by the same
         model; or an array of shape (d,), or (n_cells, d).

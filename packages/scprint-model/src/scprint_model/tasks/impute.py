@@ -41,20 +41,20 @@ def impute(
     model
         See `ScPrint.from_pretrained`.
     adata
-        As for `scprint_model.tasks.encode`; not changed.
+        Cells with raw counts, as for `scprint_model.tasks.encode`; not changed.
     genes
         Ids or symbols of the model's vocabulary that are not among the genes of the data.
     method
-        ``"masked"``: the model sees them beside a cell's measured genes, their counts hidden; ``"embeddings"``: it is
-        asked for them when it knows the cell's embeddings alone.
+        Way to ask for them. ``"masked"``: the model sees them beside a cell's measured genes, their counts hidden;
+        ``"embeddings"``: it is asked for them when it knows the cell's embeddings alone.
     context
-        Measured genes of a cell that it sees: the most expressed ones. None: as many as in training.
+        Number of most expressed measured genes that the model sees of a cell. None: as many as in training.
     batch_size
-        Cells at a time. It changes nothing but speed and memory.
+        Number of cells at a time. It changes nothing but speed and memory.
     seed
-        Decides between measured genes with equal counts.
+        Seed for the choice between measured genes with equal counts.
     out
-        h5ad file to write to while it is computed; see `scprint_model.tasks.denoise`.
+        File to write to (h5ad) while it is computed; see `scprint_model.tasks.denoise`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What the model expects of cells in which some genes are silent, or louder."""
+"""Counts and networks that the model expects of cells in which some genes are silent, or louder."""
 
 from __future__ import annotations
 
@@ -64,22 +64,22 @@ def perturb(
     adata
         Cells of one kind, as for `scprint_model.tasks.encode`; not changed.
     genes
-        Names of those to change, as in the data.
+        Names of the genes to change, as in the data.
     to
-        Their count in every cell; 0, the default, is a knock-out.
+        Count of these genes in every cell; 0, the default, is a knock-out.
     fold
-        Instead of it: multiply their counts, rounded, as 3 for over-expression. Cells without them stay as they are.
+        Factor of their counts, rounded, in place of `to`: 3 for over-expression. Cells without them stay as they are.
     n_genes
-        Other genes that the model sees: the most variable ones.
+        Number of most variable genes that the model sees beside the changed ones.
     panel
-        Instead of these: names of genes.
+        Names of genes in place of the most variable ones.
     n_edges
-        Of the two networks (`infer`, its defaults) over the same genes, so many edges that changed most, those of the
-        changed genes among them; 0: no network.
+        Number of edges that changed most, those of the changed genes among them, between two networks (`infer`, its
+        defaults) over the same genes; 0: no network.
     batch_size
-        Cells at a time. It changes nothing but speed and memory.
+        Number of cells at a time. It changes nothing but speed and memory.
     seed
-        Of `infer`.
+        Seed for `infer`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What stops a training, and batches that cannot be trained on, said so that their cells can be found.
+"""Checks that stop a training, with messages by which its cells can be found.
 
 On the CPU a batch is looked at before each step. Elsewhere a look would make the host wait, so there the loss of a bad
 batch is NaN, and whoever finds it so calls :func:`check_batch`.
@@ -27,7 +27,7 @@ def describe_batch(batch: Any, *, names: Sequence[str] = (), cells: Sequence[int
     batch
         A `scdataloader.CellBatch`.
     names
-        Of the data sets, by index.
+        Names of the data sets, by index.
     cells
         Indices of the cells in the corpus.
     """
@@ -114,14 +114,14 @@ def check_batch(batch: CellBatch, label_space: LabelSpace, *, n_datasets: int | 
     batch
         Counts and labels.
     label_space
-        What the label codes refer to.
+        Labels that the codes refer to.
     n_datasets
         Data sets that the model tells apart; None: it does not.
 
     Raises
     ------
     ValueError
-        When there is no cell or no gene, a count is NaN, infinite or negative, a label code is not of `label_space`,
+        When the batch is empty, a count is NaN, infinite or negative, a label code is not of `label_space`,
         or a data set not below `n_datasets`; the message names the cells by their place in the batch and their data
         sets.
     """

@@ -18,7 +18,7 @@ def parameter_groups(module: nn.Module, *, weight_decay: float, decay_all: bool)
     module
         Its parameters that need no gradient are left out.
     weight_decay
-        Of the first group.
+        Decay of the first group.
     decay_all
         Let biases, norms and embeddings decay, too (as the published models did). Not a gene table of which only some
         rows are trained: decay would change the others.

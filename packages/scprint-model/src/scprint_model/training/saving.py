@@ -1,4 +1,4 @@
-"""What is saved of a training: the model as a folder, and checkpoints that are whole or absent."""
+"""Saving of a training: the model as a folder, and checkpoints that are whole or absent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SavePretrained(Callback):
     Parameters
     ----------
     folder
-        Where to.
+        Folder to write to.
     half
         Store the weights in half precision.
     best

@@ -55,7 +55,7 @@ def call(function: Callable[..., Any], words: Sequence[str], command: str, *, as
         if name.startswith("--"):
             name = name.replace("-", "_").replace("__", "--", 1)
         arguments.append(f"{name}=true" if name in switches and not equals else f"{name}{equals}{value}")
-    given = parser.instantiate_classes(parser.parse_args(arguments)).as_dict()
+    given = parser.parse_args(arguments).as_dict()
     given.pop("config")
     return function(**given)
 

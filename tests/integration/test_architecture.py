@@ -37,7 +37,6 @@ CROSSINGS: set[tuple[str, str]] = {
     ("scprint_model", "scdataloader.sources"),
     ("scprint_model", "scdataloader.sources.memory"),
     ("scprint_model", "scdataloader.sources.remote"),
-    ("scprint_model", "scdataloader.write"),
 }
 #: Modules that import each other in a circle.
 CIRCLES: set[str] = {
@@ -50,7 +49,6 @@ CIRCLES: set[str] = {
     "scdataloader.sources.find",
     "scdataloader.sources.open",
     "scprint_model.checkpoints.folder",
-    "scprint_model.checkpoints.hub",
     "scprint_model.checkpoints.open",
     "scprint_model.checkpoints.published",
     "scprint_model.checkpoints.weights",
@@ -67,14 +65,6 @@ REPEATED_FILES: set[tuple[str, str]] = {
     ("scdataloader", "labels.py"),
     ("scdataloader", "memory.py"),
     ("scdataloader", "report.py"),
-    ("scprint_model", "annotate.py"),
-    ("scprint_model", "denoise.py"),
-    ("scprint_model", "embed.py"),
-    ("scprint_model", "finetune.py"),
-    ("scprint_model", "generate.py"),
-    ("scprint_model", "genes.py"),
-    ("scprint_model", "impute.py"),
-    ("scprint_model", "perturb.py"),
 }
 #: Names of ``__all__`` that the reference does not show.
 UNDOCUMENTED: set[str] = {
@@ -86,9 +76,6 @@ UNLISTED: set[str] = {
     "scdataloader/counts.py",
     "scdataloader/resources/",
     "scdataloader/splitmix.py",
-    "scprint_model/job_folder.py",
-    "scprint_model/metrics.py",
-    "scprint_model/tables.py",
 }
 
 

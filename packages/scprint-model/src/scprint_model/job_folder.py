@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scdataloader.write import atomic
+from grnndata import atomic_path
 
 #: File in the folder that says which job its other files belong to.
 JOB = "job.json"
@@ -44,5 +44,5 @@ def claim_folder(folder: Path, job: Mapping[str, Any]) -> None:
     elif folder.exists() and any(folder.glob("[!.]*")):
         raise ValueError(f"{folder} is in use for something else: choose an empty folder")
     else:
-        with atomic(file) as temporary:
+        with atomic_path(file) as temporary:
             temporary.write_text(json.dumps(told, indent=1), encoding="utf-8")

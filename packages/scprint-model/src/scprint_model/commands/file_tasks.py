@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from anndata import AnnData
 
+from grnndata import atomic_path
 from scdataloader.counts import obs_table
 from scdataloader.counts import total_counts as counted
 from scdataloader.labels import SUFFIX, label_column
-from scdataloader.write import atomic
 from scprint_model import tasks
 from scprint_model.commands.options import call, cells_where, lines
 from scprint_model.genes import match_genes, most_variable
@@ -124,7 +124,7 @@ def annotate(
         table = one.reliability.to_string(index=False, float_format="{:.3f}".format)
         said += [f"  {line}" for line in table.splitlines() if len(one.reliability)]
     if report is not None:
-        with atomic(report) as temporary:
+        with atomic_path(report) as temporary:
             content = {name: one.as_dict() for name, one in scores.items()}
             temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         said.append(f"{report}: these scores")
@@ -309,11 +309,11 @@ def perturb(
         adata = adata[cells_where(adata, cells)]
     found = tasks.perturb(ScPrint.from_pretrained(model).to(device), adata, genes=genes, panel=None, **options)
     written = [str(output)]
-    with atomic(output) as temporary:
+    with atomic_path(output) as temporary:
         found.profile.to_csv(temporary, index_label="gene")
     if found.edges is not None:
         beside = output.with_suffix(".edges.csv")
-        with atomic(beside) as temporary:
+        with atomic_path(beside) as temporary:
             found.edges.to_csv(temporary, index=False)
         written.append(str(beside))
     return f"{', '.join(written)}: {', '.join(genes)} changed in {adata.n_obs:,} cells, {len(found.profile):,} others"

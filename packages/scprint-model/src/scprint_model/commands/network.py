@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 import grnndata
-from scdataloader.write import atomic
+from grnndata import atomic_path
 from scprint_model.commands.options import call, lines
 from scprint_model.model import ScPrint
 from scprint_model.networks import HeadSelection, infer, select_heads
@@ -113,7 +113,7 @@ def network(
     if edges is not None:
         table = found.networks.edges(top_k=edges) if len(found.networks) else found.edges(top_k=edges)
         beside = output.with_suffix(".edges.csv")
-        with atomic(beside) as temporary:
+        with atomic_path(beside) as temporary:
             table.to_csv(temporary, index=False)
         written.append(str(beside))
     names = list(found.networks)

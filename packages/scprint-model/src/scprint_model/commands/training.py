@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from scdataloader.write import atomic
+from grnndata import atomic_path
 from scprint_model.commands.options import call, lines, words_of
 from scprint_model.finetuning import finetune as adapt
 from scprint_model.gene_embeddings import build_table
@@ -151,6 +151,6 @@ def of_model(out: Path, *, from_model: str, genes: Path | None = None) -> Path:
     """
     names = None if genes is None else lines(genes, "genes")
     table = gene_embeddings(ScPrint.from_pretrained(from_model), names)
-    with atomic(out) as temporary:
+    with atomic_path(out) as temporary:
         table.to_parquet(temporary)
     return out

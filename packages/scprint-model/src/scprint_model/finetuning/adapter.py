@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from grnndata import atomic_path
 from scdataloader import GeneVocabulary, LabelSpace
-from scdataloader.write import atomic
 from scprint_model.finetuning.extend import extend
 from scprint_model.finetuning.low_rank import add_low_rank, low_rank_parts, merge_low_rank
 from scprint_model.model import ScPrint
@@ -92,7 +92,7 @@ def save_adapter(model: ScPrint, path: Path | str, *, base: ScPrint, name: str |
         "locations": vocabulary.locations[new].tolist(),
         "card": model.card,
     }
-    with atomic(path) as temporary:
+    with atomic_path(path) as temporary:
         save_file(
             {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()},
             temporary,

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from grnndata import atomic_path
 from scdataloader import CellDataset, GeneVocabulary, LabelSpace
-from scdataloader.write import atomic
 from scprint_model.finetuning.adapter import ADAPTER, save_adapter
 from scprint_model.finetuning.cells import Data, Parts, column, divide, read, tables, to_cells
 from scprint_model.finetuning.extend import extend, extend_vocabulary, new_rows
@@ -389,7 +389,7 @@ def _write(made: ScPrint, base: ScPrint, folder: Path, save: Save, given: object
     else:
         merge_low_rank(made)
         made.save_pretrained(folder)
-    with atomic(folder / REPORT) as temporary:
+    with atomic_path(folder / REPORT) as temporary:
         temporary.write_text(json.dumps(made.card["finetuned"], indent=1), encoding="utf-8")
 
 

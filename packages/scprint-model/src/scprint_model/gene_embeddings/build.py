@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from grnndata import atomic_path
 from scdataloader.organisms import Division
-from scdataloader.write import atomic
 from scprint_model.gene_embeddings.batches import Long, Piece, batches, pieces
 from scprint_model.gene_embeddings.ensembl_proteins import fetch_proteins
 from scprint_model.gene_embeddings.esm import DType, ProteinModel, load_protein_model
@@ -162,7 +162,7 @@ def build_table(
     row = {sequence: i for i, sequence in enumerate(sequences)}
     table = _table(chosen, vectors[[row[protein.sequence] for protein in chosen.values()]], taxon)
     table.attrs.update(job, n_genes=len(chosen), chosen_by=counts, scprint_model=version("scprint-model"))
-    with atomic(out) as temporary:
+    with atomic_path(out) as temporary:
         table.to_parquet(temporary, compression="zstd")
     parts.remove()
     logger.info("%s: %d genes, %d columns, %s", out, len(table), vectors.shape[1], counts)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scdataloader.write import atomic
+from grnndata import atomic_path
 from scprint_model.job_folder import claim_folder
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class FinishedVectors:
 
     def add(self, index: np.ndarray, rows: np.ndarray) -> None:
         """Keep rows; a part is written whole or not at all."""
-        with atomic(self.folder / f"part-{index[0]:08d}.npz") as temporary, temporary.open("wb") as file:
+        with atomic_path(self.folder / f"part-{index[0]:08d}.npz") as temporary, temporary.open("wb") as file:
             np.savez(file, index=index, rows=rows)
 
     def remove(self) -> None:

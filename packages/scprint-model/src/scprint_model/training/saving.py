@@ -15,8 +15,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
+from grnndata import atomic_path
 from scdataloader import CellDataModule
-from scdataloader.write import atomic
 from scprint_model.checkpoints.folder import save_folder
 from scprint_model.model import ScPrint
 from scprint_model.training.averaging import AverageWeights
@@ -113,7 +113,7 @@ class SavePretrained(Callback):
                 if isinstance(callback, AverageWeights):
                     stack.enter_context(callback.averaged(module))
             save_folder(network, self.folder, card=card, dtype=self.dtype)
-        with atomic(self.folder / "training_cells.npy") as temporary, temporary.open("wb") as file:
+        with atomic_path(self.folder / "training_cells.npy") as temporary, temporary.open("wb") as file:
             np.save(file, np.unique(data.cells.fingerprints[data.train_cells]))
 
 
@@ -129,7 +129,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        with atomic(str(path)) as temporary, temporary.open("wb") as file:
+        with atomic_path(str(path)) as temporary, temporary.open("wb") as file:
             torch.save(checkpoint, file)
             file.flush()
             os.fsync(file.fileno())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-LAZY = ["bengrn", "scdataloader", "scdataloader.store", "scprint_model"]
+LAZY = ["bengrn", "scdataloader", "scdataloader.collate", "scdataloader.store", "scprint_model"]
 PACKAGES = ["bengrn", "grnndata", "scdataloader", "scprint_model"]
 
 

@@ -14,10 +14,21 @@ from scdataloader import (
     WeightedSampler,
     datasets,
 )
-from scdataloader.cells import loader
-from scdataloader.collate import Collator, ScGPT, most_expressed, random_expressed
+from scdataloader.collate import Collator, ScGPT, keep_batch, most_expressed, random_expressed
 from scdataloader.fingerprint import cell_fingerprints
 from scdataloader.sampling import group_weights
+
+
+def loader(cells, sampler, **options):
+    return torch.utils.data.DataLoader(cells, sampler=sampler, collate_fn=keep_batch, **options)
+
+
+def row(cells, cell):
+    """The expressed genes of a cell, rising, and their counts."""
+    ends, genes, counts = cells.store.gather_csr(np.array([cell]), cells.store.gene_map(cells.vocabulary))
+    assert ends.tolist() == [0, len(genes)]
+    order = np.argsort(genes)
+    return genes[order].tolist(), counts[order].tolist()
 
 
 @pytest.fixture(scope="module")
@@ -127,23 +138,27 @@ def test_the_order_of_genes_and_stored_zeros_change_nothing(retina, cells):
     shuffled.X = shuffled.X.tocsr()
     empty = shuffled.X[3].indices[0]
     shuffled.X[3, empty] = 0  # stays stored
-    other = CellDataset([("r", shuffled)], cells.vocabulary, cells.label_space, context=64)
-    for key, value in cells.__getitems__([5, 60]).items():
+    whole = Collator(vocabulary=cells.vocabulary, choice="all")
+    plain = cells.with_collator(whole)
+    other = CellDataset([("r", shuffled)], cells.vocabulary, cells.label_space, collator=whole)
+    for key, value in plain.__getitems__([5, 60]).items():
         assert torch.equal(other.__getitems__([5, 60])[key], value), key
-    assert len(other.rows([3])[0].genes) == len(cells.rows([3])[0].genes) - 1
-    assert (other.rows([3])[0].counts > 0).all()
+    assert row(other, 5) == row(cells, 5)
+    assert len(row(other, 3)[0]) == len(row(cells, 3)[0]) - 1
+    assert min(row(other, 3)[1]) > 0
+    assert (np.delete(other.fingerprints, 3) == np.delete(cells.fingerprints, 3)).all()
 
 
 def test_rows_are_the_cells(retina, cells):
-    row = cells.rows([11])[0]
+    genes, counts = row(cells, 11)
     index = cells.vocabulary.index(retina.var_names.tolist())
     dense = retina.X[11].toarray()[0]
     shown = (index >= 0) & (dense > 0)
-    assert row.genes.tolist() == sorted(index[shown].tolist())
-    assert row.counts.tolist() == dense[shown][np.argsort(index[shown])].tolist()
-    assert row.total_count == retina.obs["total_counts"].iloc[11]
+    assert genes == sorted(index[shown].tolist())
+    assert counts == dense[shown][np.argsort(index[shown])].tolist()
+    assert cells.total_counts[11] == retina.obs["total_counts"].iloc[11]
     with pytest.raises(IndexError, match="there is no cell 200: the 200 cells"):
-        cells.rows([3, 200])
+        cells.__getitems__([3, 200])
     with pytest.raises(IndexError, match="there is no cell -1"):
         _ = cells[-1]
 

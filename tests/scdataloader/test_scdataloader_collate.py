@@ -1,17 +1,18 @@
 """Which genes come into a batch."""
 
+import anndata
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
+from scdataloader import CellDataset, LabelSpace
 from scdataloader.collate import (
     NO_GENE,
-    CellRow,
     Collator,
-    Panel,
     ScPrint,
     all_measured,
     given_genes,
@@ -31,9 +32,32 @@ def vocabulary():
     return GeneVocabulary(IDS, tuple(f"G{i}" for i in range(12)), ("NCBITaxon:9606",) * 12, np.arange(12) // 2 + 1)
 
 
-def cell(collate, genes, counts, *, index=0, panel=None, total=100.0):
-    panel = panel or collate.panel("data", MEASURED)
-    return CellRow(np.array(genes, dtype=np.int64), np.array(counts), total, np.array([1, -1]), 3, index, panel)
+SPACE = LabelSpace.from_obs([pd.DataFrame({"batch": ["p", "q"], "donor": ["x", "y"]})], ["batch", "donor"])
+
+
+def source(rows, measured=MEASURED):
+    """A data set over some genes of the vocabulary; each row is a pair of genes and their counts."""
+    ids = [IDS[i] if i >= 0 else "unknown" for i in measured]
+    counts = np.zeros((len(rows), len(ids)))
+    for i, (genes, values) in enumerate(rows):
+        counts[i, [list(measured).index(gene) for gene in genes]] = list(values)
+    obs = pd.DataFrame({"batch": ["q"] * len(rows), "total_counts": [100.0] * len(rows)})
+    obs.index = [f"c{i}" for i in range(len(rows))]
+    return anndata.AnnData(sparse.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=ids))
+
+
+def dataset(collator, *sources):
+    """Cells of data sets, each a list of rows or made by `source`; the first is called "data"."""
+    named = [
+        (f"data{i}" if i else "data", s if isinstance(s, anndata.AnnData) else source(s)) for i, s in enumerate(sources)
+    ]
+    return CellDataset(named, collator.vocabulary, SPACE, collator=collator)
+
+
+def batch_of(collator, *sources):
+    """All cells of some data sets in one batch."""
+    cells = dataset(collator, *sources)
+    return cells.__getitems__(range(len(cells)))
 
 
 def expressed_and_measured():
@@ -102,12 +126,14 @@ def test_lists_keep_their_order():
 
 def test_counts_follow_the_genes(vocabulary):
     collate = Collator(vocabulary=vocabulary, context=4, choice="most_expressed")
-    batch = collate([cell(collate, [1, 4, 5, 9, 11], [2, 9, 3, 1, 7])])
+    other = source([([0, 3], [1, 1])])
+    batch = batch_of(collate, other, [([1, 4, 5, 9, 11], [2, 9, 3, 1, 7])])
+    batch = {name: values[1:] for name, values in batch.items()}
     assert batch["genes"].tolist() == [[4, 11, 5, 1]]
     assert batch["counts"].tolist() == [[9, 7, 3, 2]]
     assert batch["total_counts"].tolist() == [100]
     assert batch["labels"].tolist() == [[1, -1]]
-    assert batch["dataset"].tolist() == [3]
+    assert batch["dataset"].tolist() == [1]
     assert {key: value.dtype for key, value in batch.items()} == {
         "genes": torch.int64,
         "counts": torch.float32,
@@ -119,7 +145,7 @@ def test_counts_follow_the_genes(vocabulary):
 
 def test_padding_is_with_measured_genes_only(vocabulary):
     collate = Collator(vocabulary=vocabulary, context=9)
-    batch = collate([cell(collate, [3, 8], [2, 5], index=i) for i in range(4)])
+    batch = batch_of(collate, [([3, 8], [2, 5])] * 4)
     for genes, counts in zip(batch["genes"].tolist(), batch["counts"].tolist(), strict=True):
         assert sorted(genes) == [0, 1, 3, 4, 5, 7, 8, 9, 11]
         assert set(genes[:2]) == {3, 8}
@@ -127,22 +153,33 @@ def test_padding_is_with_measured_genes_only(vocabulary):
 
 
 def test_most_variable_gives_all_cells_the_same_genes(vocabulary):
-    collate = Collator(vocabulary=vocabulary, context=3, choice="most_variable")
-    panel = collate.panel("data", MEASURED, ranking=np.array([2, 8, 0, 5, 1]))
-    batch = collate([cell(collate, [0, 5], [4, 6], panel=panel), cell(collate, [8], [1], panel=panel)])
+    collate = Collator(
+        vocabulary=vocabulary, context=3, choice="most_variable", genes=[IDS[i] for i in (2, 8, 0, 5, 1)]
+    )
+    batch = batch_of(collate, [([0, 5], [4, 6]), ([8], [1])])
     assert batch["genes"].tolist() == [[8, 0, 5]] * 2  # 2 was not measured
     assert batch["counts"].tolist() == [[0, 4, 6], [1, 0, 0]]
     ranked = Collator(vocabulary=vocabulary, context=2, choice="most_variable", genes=[IDS[6], IDS[9], IDS[3], IDS[0]])
-    assert ranked([cell(ranked, [3], [2])])["genes"].tolist() == [[9, 3]]
+    assert batch_of(ranked, [([3], [2])])["genes"].tolist() == [[9, 3]]
+    own = Collator(vocabulary=vocabulary, context=3, choice="most_variable")
     with pytest.raises(ValueError, match="data: the most variable genes need a ranking"):
-        collate.panel("data", MEASURED)
+        own.panel("data", MEASURED)
     with pytest.raises(ValueError, match="data: a context of 3 genes was asked for, but only 1 of the 2 ranked"):
-        collate.panel("data", MEASURED, ranking=np.array([2, 8]))
+        own.panel("data", MEASURED, ranking=np.array([2, 8]))
+
+
+def test_each_data_set_has_its_own_most_variable_genes(vocabulary):
+    collate = Collator(vocabulary=vocabulary, context=2, choice="most_variable")
+    first = source([([0, 3], [9, 5]), ([3], [5]), ([3, 4], [5, 2]), ([3], [5])])  # 3 is the same everywhere
+    second = source([([7, 8], [1, 8]), ([7], [1]), ([7, 5], [1, 3])], measured=np.array([5, 7, 8]))
+    batch = batch_of(collate, first, second)
+    assert batch["genes"].tolist() == [[0, 4]] * 4 + [[8, 5]] * 3
+    assert batch["counts"].tolist() == [[9, 0], [0, 0], [0, 2], [0, 0], [8, 0], [0, 0], [0, 3]]
 
 
 def test_given_genes_come_in_their_own_order(vocabulary):
     collate = Collator(vocabulary=vocabulary, choice="given", genes=[IDS[9], IDS[0], IDS[4]])
-    batch = collate([cell(collate, [4, 9], [6, 2])])
+    batch = batch_of(collate, [([4, 9], [6, 2])])
     assert batch["genes"].tolist() == [[9, 0, 4]]
     assert batch["counts"].tolist() == [[2, 0, 6]]
     assert "mask" not in batch
@@ -152,14 +189,13 @@ def test_given_genes_that_were_not_measured(vocabulary):
     wanted = [IDS[10], IDS[4], IDS[2], IDS[0]]
     strict = Collator(vocabulary=vocabulary, choice="given", genes=wanted)
     with pytest.raises(ValueError, match=rf"data: 2 of the 4 given genes were not measured, such as \['{IDS[10]}', "):
-        strict.panel("data", MEASURED)
+        batch_of(strict, [([4], [6])])
     collate = Collator(vocabulary=vocabulary, choice="given", genes=wanted, missing="mask")
-    batch = collate([cell(collate, [4], [6])])
+    batch = batch_of(collate, [([4], [6])])
     assert batch["genes"].tolist() == [[10, 4, 2, 0]]
     assert batch["mask"].tolist() == [[False, True, False, True]]
     assert batch["counts"].tolist() == [[0, 6, 0, 0]]
-    complete = collate.panel("other", np.arange(12))
-    both = collate([cell(collate, [4], [6]), cell(collate, [2], [1], panel=complete)])
+    both = batch_of(collate, [([4], [6])], source([([2], [1])], measured=np.arange(12)))
     assert both["mask"].all(dim=1).tolist() == [False, True]
     with pytest.raises(ValueError, match=r"1 of the 2 given genes are not in the vocabulary, such as \['Rho'\]"):
         Collator(vocabulary=vocabulary, choice="given", genes=["Rho", IDS[0]])
@@ -169,8 +205,7 @@ def test_given_genes_that_were_not_measured(vocabulary):
 
 def test_all_measured_genes_of_different_data_sets(vocabulary):
     collate = Collator(vocabulary=vocabulary, choice="all")
-    few = collate.panel("few", np.array([-1, 6, 2]))
-    batch = collate([cell(collate, [3], [2]), cell(collate, [6], [5], panel=few)])
+    batch = batch_of(collate, [([3], [2])], source([([6], [5])], measured=np.array([-1, 6, 2])))
     assert batch["genes"].tolist() == [[0, 1, 3, 4, 5, 7, 8, 9, 11], [2, 6] + [NO_GENE] * 7]
     assert batch["mask"].sum(dim=1).tolist() == [9, 2]
     assert batch["counts"].sum(dim=1).tolist() == [2, 5]
@@ -182,24 +217,24 @@ def test_all_measured_genes_of_different_data_sets(vocabulary):
 @pytest.mark.parametrize("choice", ["random_expressed", "most_expressed"])
 def test_variable_contexts_are_as_wide_as_the_longest_cell(vocabulary, choice):
     collate = Collator(vocabulary=vocabulary, context=4, choice=choice, variable_context=True)
-    rows = [cell(collate, [3, 8], [2, 5]), cell(collate, [], []), cell(collate, [0, 1, 9], [1, 1, 1])]
-    batch = collate(rows)
+    rows = [([3, 8], [2, 5]), ([], []), ([0, 1, 9], [1, 1, 1])]
+    batch = batch_of(collate, rows)
     assert batch["genes"].shape == (3, 3)
     assert batch["mask"].tolist() == [[True, True, False], [False] * 3, [True] * 3]
     assert (batch["counts"] > 0).equal(batch["mask"])
     assert batch["genes"][~batch["mask"]].unique().tolist() == [NO_GENE]
     assert set(batch["genes"][2].tolist()) == {0, 1, 9}
-    full = cell(collate, [0, 1, 3, 4, 5, 7], [9, 8, 1, 7, 6, 1])
-    chosen = collate([full, *rows])["genes"][0].tolist()
+    full = ([0, 1, 3, 4, 5, 7], [9, 8, 1, 7, 6, 1])
+    chosen = batch_of(collate, [full, *rows])["genes"][0].tolist()
     assert len(set(chosen)) == 4
     assert choice == "random_expressed" or chosen == [0, 1, 4, 5]
-    assert collate([rows[1]])["genes"].tolist() == [[NO_GENE]]  # never without a column
+    assert batch_of(collate, [rows[1]])["genes"].tolist() == [[NO_GENE]]  # never without a column
 
 
 def test_variable_context_clips_to_what_was_measured(vocabulary):
-    collate = Collator(vocabulary=vocabulary, context=50, choice="most_variable", variable_context=True)
-    panel = collate.panel("data", MEASURED, ranking=np.arange(12)[::-1])
-    assert collate([cell(collate, [3], [1], panel=panel)])["genes"].tolist() == [[11, 9, 8, 7, 5, 4, 3, 1, 0]]
+    ranking = [IDS[i] for i in range(11, -1, -1)]
+    collate = Collator(vocabulary=vocabulary, context=50, choice="most_variable", genes=ranking, variable_context=True)
+    assert batch_of(collate, [([3], [1])])["genes"].tolist() == [[11, 9, 8, 7, 5, 4, 3, 1, 0]]
     fixed = Collator(vocabulary=vocabulary, context=10)
     with pytest.raises(ValueError, match=r"data: 9 of its 10 genes .* fewer than the context of 10: use a smaller"):
         fixed.panel("data", MEASURED)
@@ -207,12 +242,11 @@ def test_variable_context_clips_to_what_was_measured(vocabulary):
 
 def test_random_context_lengths(vocabulary):
     collate = Collator(vocabulary=vocabulary, context=7, min_context=3, seed=5)
-    panel = collate.panel("data", MEASURED)
+    cells = dataset(collate, [([0, 1, 3, 4, 5, 7, 8], range(1, 8))] * 301)
     widths = []
     for i in range(300):
-        rows = [cell(collate, [0, 1, 3, 4, 5, 7, 8], range(1, 8), index=j, panel=panel) for j in (i, i + 1)]
-        batch = collate(rows)
-        assert torch.equal(batch["genes"], collate(rows)["genes"])
+        batch = cells.__getitems__([i, i + 1])
+        assert torch.equal(batch["genes"], cells.__getitems__([i, i + 1])["genes"])
         assert "mask" not in batch
         widths.append(batch["genes"].shape[1])
     assert stats.chisquare(np.bincount(widths)[3:]).pvalue > 1e-3
@@ -222,9 +256,7 @@ def test_random_context_lengths(vocabulary):
 def test_chance_is_the_cells_own_or_the_batchs(vocabulary):
     def draw(choice, indices, seed=0):
         collate = Collator(vocabulary=vocabulary, context=3, choice=choice, seed=seed)
-        panel = collate.panel("data", MEASURED)
-        rows = [cell(collate, MEASURED[:9], np.ones(9), index=i, panel=panel) for i in indices]
-        return collate(rows)["genes"].tolist()
+        return dataset(collate, [(MEASURED[:9], np.ones(9))] * 40).__getitems__(indices)["genes"].tolist()
 
     # ties of the most expressed genes: the same whatever is beside the cell
     assert draw("most_expressed", [4, 7])[1] == draw("most_expressed", [7])[0]
@@ -235,10 +267,34 @@ def test_chance_is_the_cells_own_or_the_batchs(vocabulary):
     assert draw("random_expressed", [4, 7], seed=1) != draw("random_expressed", [4, 7])
 
 
+def test_the_first_random_genes_are_a_random_choice_too(vocabulary):
+    collate = Collator(vocabulary=vocabulary, context=6)
+    cells = dataset(collate, [(MEASURED[:9], np.arange(1, 10))] * 3000)
+    batch = cells.__getitems__(range(3000))
+    first = np.bincount(batch["genes"][:, :2].flatten().numpy(), minlength=12)[MEASURED[:9]]
+    assert stats.chisquare(first).pvalue > 1e-3
+    counts = dict(zip(MEASURED[:9].tolist(), range(1, 10), strict=True))
+    assert [[counts[g] for g in row] for row in batch["genes"].tolist()] == batch["counts"].tolist()
+    plain = Collator(vocabulary=vocabulary, context=6, shuffle=False)
+    genes = dataset(plain, [(MEASURED[:9], np.arange(1, 10))] * 50).__getitems__(range(50))["genes"]
+    assert (genes.diff(dim=1) > 0).all()
+
+
+def test_expressed_genes_are_chosen_among_given_ones(vocabulary):
+    among = [IDS[i] for i in (8, 1, 4, 10)]
+    for choice in ("random_expressed", "most_expressed"):
+        collate = Collator(vocabulary=vocabulary, context=3, choice=choice, genes=among)
+        batch = batch_of(collate, [([0, 1, 4], [9, 2, 3])] * 20)
+        assert {tuple(sorted(row)) for row in batch["genes"].tolist()} == {(1, 4, 8)}
+        assert {tuple(sorted(row)) for row in batch["counts"].tolist()} == {(0, 2, 3)}
+    with pytest.raises(ValueError, match="3 of its 10 genes are in the vocabulary and are among the given ones, fewer"):
+        batch_of(Collator(vocabulary=vocabulary, context=4, genes=among), [([0], [1])])
+
+
 def test_positions_are_those_of_the_vocabulary(vocabulary):
     form = ScPrint(locations=vocabulary.locations)
     collate = Collator(vocabulary=vocabulary, context=9, choice="most_expressed", variable_context=True, format=form)
-    batch = collate([cell(collate, [1, 4, 11], [3, 2, 1]), cell(collate, [8], [1])])
+    batch = batch_of(collate, [([1, 4, 11], [3, 2, 1]), ([8], [1])])
     assert batch["positions"].tolist() == [[1, 3, 6], [5, 0, 0]]
     assert batch["positions"].dtype == torch.int64
 
@@ -250,7 +306,10 @@ def test_positions_are_those_of_the_vocabulary(vocabulary):
         ({}, "choice='random_expressed' needs a context"),
         ({"context": 0}, "context=0 is too small: it has to hold 1 at least"),
         ({"choice": "given"}, "choice='given' needs genes"),
-        ({"choice": "all", "genes": [IDS[0]]}, "genes are for the choices 'given' and 'most_variable', not 'all'"),
+        (
+            {"choice": "all", "genes": [IDS[0]]},
+            "genes are for the choices 'given', 'most_variable', 'random_expressed' and 'most_expressed', not 'all'",
+        ),
         ({"context": 3, "missing": "mask"}, "missing='mask' goes with choice='given', not with 'random_expressed'"),
         ({"context": 3, "missing": "zero"}, "missing='zero' is neither 'error' nor 'mask'"),
         ({"choice": "all", "variable_context": True}, "choice='all' takes all of its genes: leave out variable"),
@@ -265,24 +324,12 @@ def test_options_that_make_no_sense(vocabulary, options, message):
 
 def test_rows_that_make_no_sense(vocabulary):
     collate = Collator(vocabulary=vocabulary, context=3)
-    with pytest.raises(ValueError, match="the genes of cell 6 do not rise"):
-        cell(collate, [3, 1], [1, 1], index=6)
-    with pytest.raises(ValueError, match="cell 0 has 2 genes, but 1 counts"):
-        cell(collate, [1, 3], [1])
+    cells = dataset(collate, [([1, 3], [1, 1])] * 2)
     with pytest.raises(ValueError, match="at least one cell"):
-        collate([])
+        cells.__getitems__([])
+    with pytest.raises(IndexError, match="there is no cell 2: the 2 cells have the indices from 0"):
+        cells.__getitems__([0, 2])
     with pytest.raises(ValueError, match=rf"data: 1 genes occur more than once, such as \['{IDS[3]}'\]"):
         collate.panel("data", np.array([1, 3, 2, 3, 4]))
     with pytest.raises(ValueError, match="data: 0 of its 2 genes are in the vocabulary: nothing to choose from"):
         Collator(vocabulary=vocabulary, choice="all").panel("data", np.array([-1, -1]))
-
-
-def test_a_panel_may_be_made_by_hand(vocabulary):
-    collate = Collator(vocabulary=vocabulary, context=2, choice="most_expressed")
-    panel = Panel("mine", np.arange(12))
-    assert collate([cell(collate, [2, 6], [1, 3], panel=panel)])["genes"].tolist() == [[6, 2]]
-    everything = Collator(vocabulary=vocabulary, choice="all")
-    with pytest.raises(ValueError, match=r"mine: its panel was not made for choice='all': use Collator\.panel"):
-        everything([cell(everything, [2, 6], [1, 3], panel=panel)])
-    with pytest.raises(ValueError, match="data: its panel was not made for choice='most_expressed'"):
-        collate([cell(everything, [3], [1])])

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from scdataloader import CellDataModule, GeneVocabulary, LabelSpace, Preprocessor, WeightedSampler, datasets
-from scdataloader.feeds import InterleavedShare
+from scdataloader.options import Corpus, Drawing, GeneChoice, Holdout
+from scdataloader.sampling import Interleaved, SequentialSampler, Share
 from scdataloader.splits import Split
 
 GENTLE = Preprocessor.preset("inference", min_genes=200)
@@ -48,9 +49,20 @@ def files(tmp_path_factory):
     return folder
 
 
+#: Which parameter of the data module holds which options.
+GROUPS = {"corpus": Corpus, "genes": GeneChoice, "drawing": Drawing, "holdout": Holdout}
+
+
+def grouped(**options):
+    """Options of the data module, each in the group that has one of its name."""
+    out = {name: made(**{f: options.pop(f) for f in made.__dataclass_fields__ if f in options})
+           for name, made in GROUPS.items()}  # fmt: skip
+    return out | options
+
+
 def make_module(files, **options):
     settings = {"classes": ["cell_type", "assay"], "organisms": ["human"], "context": 50, "batch_size": 16}
-    module = CellDataModule([str(files / "*.h5ad")], val_fraction=0.1, **(settings | options))
+    module = CellDataModule([str(files / "*.h5ad")], **grouped(val_fraction=0.1, **(settings | options)))
     module.setup("fit")
     return module
 
@@ -126,8 +138,7 @@ def test_the_split_does_not_depend_on_the_order_of_files(files):
             classes=["cell_type"],
             organisms=["human"],
             context=50,
-            val_fraction=0.1,
-            test_datasets=1,
+            holdout=Holdout(val_fraction=0.1, test_datasets=1),
         )
         module.setup()
         totals = {part: module.cells.total_counts[getattr(module, part)] for part in ("val_cells", "test_cells")}
@@ -164,13 +175,13 @@ def test_copies_are_kept_out_of_training(files, tmp_path):
 def test_a_stored_split_is_used(files, tmp_path):
     module = make_module(files, test_datasets=1, seed=7)
     module.split.save(tmp_path / "split.parquet")
-    again = make_module(files, split=str(tmp_path / "split.parquet"))
+    again = make_module(files, file=str(tmp_path / "split.parquet"))
     assert (again.val_cells == module.val_cells).all()
     assert (again.test_cells == module.test_cells).all()
     codes = dict(module.split.codes) | {"set0": module.split.codes["set0"][:-1]}
     Split(codes).save(tmp_path / "old.parquet")
     with pytest.raises(ValueError, match="set0 has 60 cells, but the split was made for 59"):
-        make_module(files, split=str(tmp_path / "old.parquet"))
+        make_module(files, file=str(tmp_path / "old.parquet"))
 
 
 def test_files_are_preprocessed_once(raw, files, tmp_path):
@@ -189,7 +200,7 @@ def test_files_are_preprocessed_once(raw, files, tmp_path):
     with pytest.raises(ValueError, match=r"scaled\.h5ad: these are not raw counts"):
         make_module(tmp_path, preprocess=False, classes=["cell_type"])
     with pytest.raises(ValueError, match="min_genes=5 is the preprocessor's"):
-        CellDataModule([], preprocessor=strict, min_genes=5)
+        CellDataModule([], corpus=Corpus(preprocessor=strict, min_genes=5))
 
 
 def test_labels_and_genes_of_a_trained_model(files, tmp_path):
@@ -257,16 +268,21 @@ def test_predict_goes_through_all_cells_in_order(files):
 def test_ranks_share_the_draws(files):
     module = make_module(files)
     sampler = WeightedSampler(np.zeros((len(module.train_cells), 1), int), n_draws=101)
-    whole = list(InterleavedShare(sampler, module.train_cells, 0, 1))
-    shares = [InterleavedShare(sampler, module.train_cells, rank, 2) for rank in range(2)]
-    parts = [list(share) for share in shares]
-    assert [len(p) for p in parts] == [len(s) for s in shares] == [50, 50]
-    assert [x for pair in zip(*parts, strict=True) for x in pair] == whole[:100]
+    whole = list(sampler)
+    shares = [Share(sampler, 1, rank=rank, world_size=2) for rank in range(2)]
+    parts = [share.indices(0, len(share)).tolist() for share in shares]
+    assert [len(p) for p in parts] == [51, 51]
+    assert [x for pair in zip(*parts, strict=True) for x in pair] == [*whole, whole[-1]]  # all as many: one comes twice
     shares[0].set_epoch(1)
-    assert list(shares[0]) != parts[0]
-    uneven = [list(InterleavedShare(range(7), np.arange(10, 17), rank, 3, even=False)) for rank in range(3)]
+    assert shares[0].indices(0, 51).tolist() != parts[0]
+    order = SequentialSampler(np.arange(10, 17))
+    uneven = [list(Interleaved(order, rank, 3)) for rank in range(3)]
     assert uneven == [[10, 13, 16], [11, 14], [12, 15]]
-    assert len(InterleavedShare(range(7), np.arange(7), 0, 3, even=False)) == 3
+    assert len(Interleaved(order, 0, 3)) == 3
+    assert [Interleaved(order, 1, 3).positions(0, 2).tolist(), len(Interleaved(SequentialSampler(2), 2, 3))] == [
+        [1, 4],
+        0,
+    ]
 
 
 class Recorder(lightning.LightningModule):
@@ -322,11 +338,10 @@ def test_two_processes_see_the_data_once(files, tmp_path):
     trainer.fit(model, module)
     parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     alone = [batch["total_counts"] for batch in module.train_dataloader()]
-    both = torch.stack([part["train"] for part in parts], dim=1).flatten()
-    assert both.tolist() == torch.cat(alone).tolist()
+    for part, share in zip(parts, (alone[::2], alone[1::2]), strict=True):
+        assert part["train"].tolist() == torch.cat(share).tolist()
     validated = torch.cat([part["val"] for part in parts])
-    even = len(module.val_cells) // 2 * 2
-    assert sorted(validated.tolist()) == sorted(module.cells.total_counts[module.val_cells[:even]].tolist())
+    assert sorted(validated.tolist()) == sorted(module.cells.total_counts[module.val_cells].tolist())
 
 
 class Writer(lightning.Callback):
@@ -351,28 +366,29 @@ def test_command_lines_read_the_signature(files):
             '--data.classes=["cell_type"]',
             '--data.organisms=["human"]',
             "--data.context=30",
-            "--data.format=scgpt",
-            "--data.test_datasets=0.1",
-            "--data.preprocessor.min_genes=10",
-            "--data.preprocess=false",
+            "--data.genes.format=scgpt",
+            "--data.holdout.test_datasets=0.1",
+            "--data.corpus.preprocessor.min_genes=10",
+            "--data.corpus.preprocess=false",
         ]
     )
     module = parser.instantiate(config).data
-    assert module.test_datasets == pytest.approx(0.1)
-    assert module.preprocessor == Preprocessor(min_genes=10)
+    assert module.holdout.test_datasets == pytest.approx(0.1)
+    assert module.corpus.preprocessor == Preprocessor(min_genes=10)
     module.setup()
     assert len(module.test_cells) == 60
     assert next(iter(module.val_dataloader()))["values"].shape == (4, 30)
-    names = parser.parse_args([f'--data.files=["{files}/set0.h5ad"]', '--data.test_datasets=["set0"]']).data
-    assert names.test_datasets == ["set0"]
-    assert parser.parse_args([f'--data.files=["{files}/set0.h5ad"]', "--data.test_datasets=2"]).data.test_datasets == 2
+    names = parser.parse_args([f'--data.files=["{files}/set0.h5ad"]', '--data.holdout.test_datasets=["set0"]']).data
+    assert names.holdout.test_datasets == ["set0"]
+    two = parser.parse_args([f'--data.files=["{files}/set0.h5ad"]', "--data.holdout.test_datasets=2"]).data
+    assert two.holdout.test_datasets == 2
 
 
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file matches"):
         CellDataModule([str(tmp_path / "*.h5ad")])
     with pytest.raises(ValueError, match=r"val_fraction=1\.5"):
-        CellDataModule([], val_fraction=1.5)
+        CellDataModule([], holdout=Holdout(val_fraction=1.5))
     module = CellDataModule([])
     for part in ("cells", "split"):
         with pytest.raises(RuntimeError, match="call setup"):

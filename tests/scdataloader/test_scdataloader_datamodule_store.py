@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from scdataloader import CellDataModule, Preprocessor, datasets
+from scdataloader.options import Corpus, Drawing, GeneChoice, Holdout
 from scdataloader.store import CellStore
 
 QUIET = {
@@ -38,8 +39,26 @@ def store(files, tmp_path_factory):
     return str(folder)
 
 
+#: Which parameter of the data module holds which options.
+GROUPS = {"corpus": Corpus, "genes": GeneChoice, "drawing": Drawing, "holdout": Holdout}
+
+
+def grouped(**options):
+    """Options of the data module, each in the group that has one of its name."""
+    out = {name: made(**{f: options.pop(f) for f in made.__dataclass_fields__ if f in options})
+           for name, made in GROUPS.items()}  # fmt: skip
+    return out | options
+
+
 def module(given, **options):
-    made = CellDataModule(**({"val_fraction": 0.1} | SETTINGS | given | options))
+    if "genes" in options:  # the ids, an option of the group of the same name
+        options = {
+            **options,
+            "genes": GeneChoice(choice=options.pop("choice", None), genes=tuple(options.pop("genes"))),
+        }
+        made = CellDataModule(**(SETTINGS | {"holdout": Holdout(val_fraction=0.1)} | given | options))
+    else:
+        made = CellDataModule(**grouped(**({"val_fraction": 0.1} | SETTINGS | given | options)))
     made.setup("fit")
     return made
 
@@ -127,7 +146,8 @@ def fit(store, folder, *, max_steps, ckpt_path=None):
     model = Recorder()
     keep = lightning.pytorch.callbacks.ModelCheckpoint(dirpath=folder, every_n_train_steps=1, save_top_k=-1)
     trainer = lightning.Trainer(**QUIET, max_steps=max_steps, callbacks=[keep], default_root_dir=folder)
-    trainer.fit(model, CellDataModule(store=store, val_fraction=0.1, **SETTINGS), ckpt_path=ckpt_path)
+    data = CellDataModule(store=store, holdout=Holdout(val_fraction=0.1), **SETTINGS)
+    trainer.fit(model, data, ckpt_path=ckpt_path)
     return model, next(folder.glob(f"*-step={max_steps}.ckpt"))
 
 
@@ -159,10 +179,9 @@ def test_ranks_share_one_sequence(store):
     ("options", "message"),
     [
         ({"files": ["a.h5ad"]}, "give one of them"),
-        ({"format": "scgpt"}, "'format': 'scgpt'.*are for files"),
-        ({"preprocess": True, "num_workers": 2}, "'preprocess': True, 'num_workers': 2"),
-        ({"min_context": 20, "variable_context": True}, "variable_context"),
-        ({"choice": "most_variable"}, "most_variable.*random_expressed"),
+        ({"preprocess": True, "in_memory": True}, "'preprocess': True, 'in_memory': True.*are for files"),
+        ({"min_context": 20, "choice": "all", "context": None}, "leave out min_context"),
+        ({"choice": "alphabetical"}, "alphabetical.*random_expressed"),
         ({"split_by": "village"}, "village"),
         ({"context": 10**6}, "1000000"),
         ({"test_datasets": ["set9"]}, "set9"),

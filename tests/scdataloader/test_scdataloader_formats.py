@@ -10,7 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdataloader.collate import CellRow, Collator, Geneformer, ScGPT, ScPrint, bin_values, gene_medians, named_format
+from scdataloader import CellDataset, LabelSpace
+from scdataloader.collate import (
+    Collator,
+    Geneformer,
+    ScGPT,
+    ScPrint,
+    bin_values,
+    gene_medians,
+    named_format,
+    rank_value,
+)
+from scdataloader.collate.lookups import bin_rows
 from scdataloader.genes import GeneVocabulary
 
 IDS = tuple(f"ENSG{i:011d}" for i in range(8))
@@ -21,8 +32,19 @@ def vocabulary():
     return GeneVocabulary(IDS, tuple("ABCDEFGH"), ("NCBITaxon:9606",) * 8, np.arange(8))
 
 
-def cell(panel, genes, counts, *, index=0):
-    return CellRow(np.array(genes, dtype=np.int64), np.array(counts), 50.0, np.array([2]), 1, index, panel)
+def cells_of(collator, rows, measured=range(8)):
+    """A data set over some genes of the vocabulary; each row is a pair of genes and their counts."""
+    counts = np.zeros((len(rows), len(measured)))
+    for i, (genes, values) in enumerate(rows):
+        counts[i, [list(measured).index(gene) for gene in genes]] = list(values)
+    obs = pd.DataFrame({"total_counts": [50.0] * len(rows)}, index=[f"c{i}" for i in range(len(rows))])
+    adata = anndata.AnnData(counts, obs=obs, var=pd.DataFrame(index=[IDS[i] for i in measured]))
+    return CellDataset([("data", adata)], collator.vocabulary, LabelSpace({}), collator=collator)
+
+
+def batch_of(collator, rows, measured=range(8)):
+    """All cells of a data set in one batch."""
+    return cells_of(collator, rows, measured).__getitems__(range(len(rows)))
 
 
 def test_bins_by_hand():
@@ -58,13 +80,53 @@ def test_bins_are_rising_and_equally_full(values, n_bins):
     assert np.bincount(bins).max() <= np.ceil(len(values) / (n_bins - 1)) + 1
 
 
+@given(st.lists(st.lists(st.integers(1, 40), max_size=60), min_size=1, max_size=4), st.integers(2, 60))
+def test_compiled_bins_lie_where_their_definition_says(rows, n_bins):
+    counts = np.array([count for row in rows for count in row], dtype=np.float32)
+    ends, found = np.cumsum([0, *map(len, rows)]), np.empty(len(counts), np.float32)
+    bin_rows(ends, counts, n_bins, np.uint64(3), np.arange(len(rows)), found)
+    for row, begin, end in zip(rows, ends[:-1], ends[1:], strict=True):
+        values = np.array(row)
+        draws = np.array([bin_values(values, n_bins, np.random.default_rng(s)) for s in range(20)])
+        lowest = bin_values(values, n_bins)
+        bins = found[begin:end]
+        assert (bins >= lowest).all()
+        if len(values):
+            edges = np.quantile(values, np.arange(1, n_bins - 1) / (n_bins - 1))
+            highest = np.searchsorted(edges, values, side="right") + 1
+            assert (bins <= highest).all()
+            assert (draws.max(axis=0) <= highest).all()
+
+
+def test_compiled_bins_of_equal_counts_are_spread_evenly():
+    values = np.repeat([1, 5], [9000, 1000]).astype(np.float32)
+    bins = np.empty(10_000, np.float32)
+    bin_rows(np.array([0, 10_000]), values, 11, np.uint64(0), np.zeros(1, np.int64), bins)
+    share = np.bincount(bins[:9000].astype(int), minlength=11)[1:] / 1000
+    assert np.abs(share[:9] - 1).max() < 0.15  # no edge lies between the nine
+    assert set(bins[9000:].tolist()) == {10}
+
+
+def test_geneformer_ranks_as_its_definition_says(vocabulary):
+    rng = np.random.default_rng(0)
+    medians = dict(zip(IDS, rng.uniform(0.5, 3, 8), strict=True))
+    form = Geneformer.from_tokens(vocabulary, {"<pad>": 0} | {gene: i + 1 for i, gene in enumerate(IDS)}, medians)
+    collate = Collator(vocabulary=vocabulary, context=5, format=form)
+    counts = rng.poisson(2, (30, 8))
+    ids = batch_of(collate, [(np.flatnonzero(c), c[c > 0]) for c in counts])["input_ids"].numpy()
+    for row, cell in zip(ids, counts, strict=True):
+        genes = np.flatnonzero(cell)
+        expected = rank_value(genes, cell[genes], form.medians, 5, rng) + 1
+        assert row[row > 0].tolist() == expected.tolist()  # no two values are equal
+
+
 def test_scgpt_batch_by_hand(vocabulary):
     tokens = {"<pad>": 90, "<cls>": 91, "A": 10, "B": 11, "C": 12, "D": 13, "F": 15, "Z": 99}
     form = ScGPT.from_tokens(vocabulary, tokens, n_bins=5)
     collate = Collator(vocabulary=vocabulary, context=4, choice="most_expressed", variable_context=True, format=form)
     panel = collate.panel("data", np.arange(8))
     assert panel.measured.tolist() == [0, 1, 2, 3, 5]  # E, G and H have no token
-    batch = collate([cell(panel, [0, 1, 3, 4, 5], [8, 2, 9, 99, 1]), cell(panel, [2], [3]), cell(panel, [6], [3])])
+    batch = batch_of(collate, [([0, 1, 3, 4, 5], [8, 2, 9, 99, 1]), ([2], [3]), ([6], [3])])
     # the first cell: D 9, A 8, B 2 of 1 2 8 9, whose quartiles are 1.75, 5 and 8.25; E, of 99, has no token
     assert batch["genes"].tolist() == [[91, 13, 10, 11], [91, 12, 90, 90], [91, 90, 90, 90]]
     assert batch["values"][0].tolist() == [0, 4, 3, 2]
@@ -80,8 +142,7 @@ def test_scgpt_fixed_context_has_zeros_and_no_padding(vocabulary):
     form = ScGPT.from_tokens(vocabulary)
     assert (form.n_bins, form.pad_value) == (51, -2)
     collate = Collator(vocabulary=vocabulary, context=9, format=form)
-    panel = collate.panel("data", np.arange(8))
-    batch = collate([cell(panel, [1, 6], [5, 2])])
+    batch = batch_of(collate, [([1, 6], [5, 2])])
     assert batch["genes"].shape == (1, 9)
     assert batch["genes"][0, 0] == 1
     assert sorted(batch["genes"][0, 1:].tolist()) == [2, 3, 4, 5, 6, 7, 8, 9]  # gene i is token i + 2
@@ -97,8 +158,7 @@ def test_scgpt_given_genes(vocabulary):
     form = ScGPT.from_tokens(vocabulary, n_bins=3)
     options = {"vocabulary": vocabulary, "choice": "given", "format": form}
     collate = Collator(**options, genes=[IDS[5], IDS[0], IDS[3]], missing="mask")
-    panel = collate.panel("data", np.array([0, 1, 2, 3]))
-    batch = collate([cell(panel, [0, 2], [4, 1])])
+    batch = batch_of(collate, [([0, 2], [4, 1])], measured=range(4))
     assert batch["genes"].tolist() == [[1, 0, 2, 5]]
     assert batch["values"].tolist() == [[0, -2, 2, 0]]
     assert batch["mask"].tolist() == [[True, False, True, True]]
@@ -126,11 +186,8 @@ def test_geneformer_batch_by_hand(vocabulary, special):
     medians = pd.Series([4, 1, 2, 8, 0.5, 1, 1], index=IDS[:7])
     form = Geneformer.from_tokens(vocabulary, tokens, medians, special_tokens=special)
     collate = Collator(vocabulary=vocabulary, context=4, format=form)
-    panel = collate.panel("data", np.arange(8))
     # counts over medians: 0 12/4 = 3, 1 2/1 = 2, 3 8/8 = 1, 4 4/.5 = 8; 6 has no token, 7 no median
-    batch = collate(
-        [cell(panel, [0, 1, 3, 4, 6, 7], [12, 2, 8, 4, 99, 99]), cell(panel, [2], [1]), cell(panel, [], [])]
-    )
+    batch = batch_of(collate, [([0, 1, 3, 4, 6, 7], [12, 2, 8, 4, 99, 99]), ([2], [1]), ([], [])])
     ranked = [14, 10, 11, 13]
     if special:
         assert batch["input_ids"].tolist() == [[2, 14, 10, 3], [2, 12, 3, 0], [2, 3, 0, 0]]
@@ -147,12 +204,11 @@ def test_geneformer_ties_are_broken_at_random_by_cell(vocabulary):
     tokens = {"<pad>": 0} | {gene: i + 1 for i, gene in enumerate(IDS)}
     form = Geneformer.from_tokens(vocabulary, tokens, dict.fromkeys(IDS, 2.0))
     collate = Collator(vocabulary=vocabulary, context=8, format=form)
-    panel = collate.panel("data", np.arange(8))
-    rows = [cell(panel, np.arange(8), [1, 1, 1, 1, 1, 1, 1, 5], index=i) for i in range(200)]
-    ids = collate(rows)["input_ids"].numpy()
+    cells = cells_of(collate, [(range(8), [1, 1, 1, 1, 1, 1, 1, 5])] * 200)
+    ids = cells.__getitems__(range(200))["input_ids"].numpy()
     assert set(ids[:, 0].tolist()) == {8}
     assert set(ids[:, 1].tolist()) == {1, 2, 3, 4, 5, 6, 7}
-    assert collate(rows[7:8])["input_ids"][0].tolist() == ids[7].tolist()
+    assert cells[7]["input_ids"][0].tolist() == ids[7].tolist()
     with pytest.raises(ValueError, match="Geneformer ranks the genes itself: leave out choice='all'"):
         Collator(vocabulary=vocabulary, choice="all", format=form)
 

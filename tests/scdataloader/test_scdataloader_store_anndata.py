@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 from torch.utils.data import DataLoader
 
-from scdataloader import GeneVocabulary, LabelSpace, datasets
+from scdataloader import CellDataset, GeneVocabulary, LabelSpace, StoreLoader, datasets
 from scdataloader.sampling import UniformSampler
-from scdataloader.store import AnnDataStore, CellStore, StoreLoader, open_store
+from scdataloader.store import AnnDataStore, CellStore, open_store
 from scdataloader.store.report import describe
 
 N = 40
@@ -318,7 +318,7 @@ def test_the_loader_gives_the_same_batches(pairs, place):
 
     def loader(store, **options):
         sampler = UniformSampler(len(store), n_draws=50, seed=1)
-        return StoreLoader(store, sampler, vocabulary, space, batch_size=8, context=30, **options)
+        return StoreLoader(CellDataset(store, vocabulary, space, context=30), sampler, batch_size=8, **options)
 
     expected = list(loader(built))
     for batches in (

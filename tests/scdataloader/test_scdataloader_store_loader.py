@@ -9,9 +9,10 @@ from scipy import sparse
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from scdataloader import GeneVocabulary, LabelSpace
+from scdataloader import CellDataset, GeneVocabulary, LabelSpace, StoreLoader
+from scdataloader.collate import Collator
 from scdataloader.sampling import Share, UniformSampler
-from scdataloader.store import CellStore, StoreLoader
+from scdataloader.store import CellStore
 
 GENES = [f"g{i}" for i in range(21, 50)]
 TYPES = ("CL:0000084", "CL:0000236", "CL:0000576", "unknown")
@@ -70,7 +71,11 @@ def store(data, tmp_path_factory):
 def make(store, vocabulary, space):
     def build(sampler=None, **options):
         sampler = Uniform(len(store), 106) if sampler is None else sampler
-        return StoreLoader(store, sampler, vocabulary, space, **{"batch_size": 8, "context": 25, "seed": 3, **options})
+        settings = {"context": 25, "seed": 3} | options
+        names = ("context", "choice", "genes", "missing", "seed")
+        collator = Collator(vocabulary=vocabulary, **{name: settings.pop(name) for name in names if name in settings})
+        cells = CellDataset(store, vocabulary, space, collator=collator)
+        return StoreLoader(cells, sampler, **{"batch_size": 8, **settings})
 
     return build
 
@@ -157,11 +162,13 @@ def test_ranks_draw_as_one(make, store):
 
 def test_a_fixed_panel_keeps_its_order(make, data):
     panel = ["g59", "g3", "g30", "g22"]
-    batch = next(iter(make(choice="all", genes=panel, context=None)))
+    batch = next(iter(make(choice="given", genes=panel, context=None, missing="mask")))
     assert batch["genes"].tolist() == [[59, 3, 30, 22]] * 8
     rows = Uniform(90, 106).indices(0, 8)
     dense = [adata.to_df().reindex(columns=panel, fill_value=0).to_numpy() for _, adata in data]
     assert np.array_equal(batch["counts"].numpy(), [dense[row // 45][row % 45] for row in rows])
+    measured = [[gene in set(data[row // 45][1].var_names) for gene in panel] for row in rows]
+    assert batch["mask"].tolist() == measured
     few = next(iter(make(genes=[f"g{i}" for i in range(45, 15, -1)], context=20)))
     assert few["genes"].min() >= 16
     assert few["genes"].max() <= 45
@@ -260,10 +267,10 @@ def test_arguments_are_checked_at_once(make, vocabulary):
         ({"prefetch": 0}, "prefetch=0 must be at least 1"),
         ({"read_ahead": -1}, "read_ahead=-1"),
         ({"choice": "best"}, "choice='best'"),
-        ({"context": 61}, "context=61 must lie between 1 and the 60"),
-        ({"context": None}, "context=None"),
-        ({"context": 45}, "'set1' measures 39 of the wanted genes, fewer than the context of 45"),
-        ({"genes": ["g1", "x"]}, r"1 of 2 genes are not in the vocabulary, such as \['x'\]"),
+        ({"context": 61}, "set0: 50 of its 50 genes are in the vocabulary, fewer than the context of 61"),
+        ({"context": None}, "needs a context"),
+        ({"context": 45}, "set1: 39 of its 50 genes are in the vocabulary, fewer than the context of 45"),
+        ({"genes": ["g1", "x"]}, r"1 of the 2 given genes are not in the vocabulary, such as \['x'\]"),
     ):
         with pytest.raises(ValueError, match=message):
             make(**options)

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from scdataloader import GeneVocabulary, LabelSpace, StoreLoader, WeightedSampler, datasets, open_store
+from scdataloader import CellDataset, GeneVocabulary, LabelSpace, WeightedSampler, datasets, open_store
 
 BLOCK = """
 import sys
@@ -49,6 +49,8 @@ store = open_store("store")
 assert isinstance(store, CellStore)
 space = LabelSpace.from_obs([store.obs()], ["cell_type"])
 sampler = WeightedSampler(store.labels(space), n_draws=1000, seed=3)
+from scdataloader import Collator, Corpus, Extras, GeneChoice
+from scdataloader.collate import Geneformer, ScGPT, ScPrint
 rows = sampler.indices(64, 96)
 genes = store.gene_map(GeneVocabulary.for_organisms(["human"]))
 drawn = store.gather(rows, genes, choice="random_expressed", context=200, positions=np.arange(64, 96), seed=5)
@@ -71,8 +73,8 @@ assert not loaded & {"torch", "lightning"}
             ids = [vocabulary.ids[gene] for gene in batch["genes"][i]]
             np.testing.assert_array_equal(raw.iloc[i].reindex(ids, fill_value=0), counts[i])
         # and the cells are those of the batch of tensors
-        loader = StoreLoader(store, [0], vocabulary, space, context=200)
-        np.testing.assert_array_equal(loader.batch(rows)["labels"].numpy(), batch["labels"])
+        cells = CellDataset(store, vocabulary, space, context=200)
+        np.testing.assert_array_equal(cells.__getitems__(rows)["labels"].numpy(), batch["labels"])
 
 
 @pytest.mark.slow
@@ -80,11 +82,9 @@ def test_what_makes_tensors_names_the_extra():
     lines = [
         "from scdataloader import CellDataModule",
         "from scdataloader import CellDataset",
-        "from scdataloader import Collator",
         "from scdataloader import StoreLoader",
-        "from scdataloader.cells import loader",
-        "from scdataloader.collate import ScGPT",
-        "from scdataloader.store import StoreLoader",
+        "from scdataloader.collate import CellDataset",
+        "from scdataloader.collate import StoreLoader",
         "from scdataloader import *",
     ]
     code = f"""

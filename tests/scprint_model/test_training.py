@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 
 from scdataloader import CellDataModule, LabelSpace, datasets
+from scdataloader.options import GeneChoice, Holdout
 from scprint_model import ModelConfig, ScPrint
 from scprint_model.gene_embeddings.table import start_from_table
 from scprint_model.losses.counts import zinb_loss
@@ -29,7 +30,12 @@ def data(tmp_path_factory):
     path = tmp_path_factory.mktemp("corpus") / "retina.h5ad"
     datasets.retina_1k()[:256].copy().write_h5ad(path)
     module = CellDataModule(
-        [str(path)], classes=["cell_type"], organisms=["human"], context=48, batch_size=32, val_fraction=0.1
+        [str(path)],
+        classes=["cell_type"],
+        organisms=["human"],
+        context=48,
+        batch_size=32,
+        holdout=Holdout(val_fraction=0.1),
     )
     module.setup("fit")
     return module
@@ -267,7 +273,8 @@ def test_accumulated_batches_are_one_large_batch(data):
     steps = {}
     for size, accumulate in ((32, 1), (16, 2)):
         other = CellDataModule(data.files, classes=["cell_type"], organisms=["human"], context=48, batch_size=size,
-                               val_fraction=0.1, choice="most_expressed")  # fmt: skip
+                               holdout=Holdout(val_fraction=0.1),
+                               genes=GeneChoice(choice="most_expressed"))  # fmt: skip
         weights = Weights()
         fit(
             other,
@@ -319,7 +326,8 @@ def test_validation_is_the_same_for_any_batch_size(data):
     found = []
     for size in (7, 25):
         other = CellDataModule(data.files, classes=["cell_type"], organisms=["human"], context=48, batch_size=size,
-                               val_fraction=0.1, choice="most_expressed")  # fmt: skip
+                               holdout=Holdout(val_fraction=0.1),
+                               genes=GeneChoice(choice="most_expressed"))  # fmt: skip
         module = PretrainingModule(d_model=16, n_layers=1, n_heads=2, objective=NO_NOISE)
         other.setup("fit")
         torch.manual_seed(0)

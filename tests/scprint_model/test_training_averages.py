@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
 from scdataloader import CellDataModule
+from scdataloader.options import Drawing, Holdout
 from scprint_model import ScPrint
 from scprint_model.training.averaging import AverageWeights
 from scprint_model.training.module import PretrainingModule
@@ -44,7 +45,7 @@ def corpus(tmp_path_factory, retina):
 
 def fit(corpus, folder, average, **options):
     data = CellDataModule([corpus], classes=["cell_type"], organisms=["human"], context=48, batch_size=16,
-                          cells_per_epoch=64, val_fraction=0.1)  # fmt: skip
+                          drawing=Drawing(cells_per_epoch=64), holdout=Holdout(val_fraction=0.1))  # fmt: skip
     torch.manual_seed(0)
     module = PretrainingModule(
         d_model=16, n_layers=1, n_heads=2, warmup_steps=1, schedule="constant", learning_rate=0.01

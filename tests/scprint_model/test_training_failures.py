@@ -7,13 +7,14 @@ import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from scdataloader import CellDataModule
+from scdataloader.options import Drawing, Holdout
 from scprint_model.cli import main
 from scprint_model.training.failures import describe_batch, memory_advice
 from scprint_model.training.module import PretrainingModule
 from scprint_model.training.objective import ObjectiveConfig
 
-DATA = {"classes": ["cell_type"], "organisms": ["human"], "context": 48, "batch_size": 16, "val_fraction": 0.1,
-        "cells_per_epoch": 64}  # fmt: skip
+DATA = {"classes": ["cell_type"], "organisms": ["human"], "context": 48, "batch_size": 16,
+        "holdout": Holdout(val_fraction=0.1), "drawing": Drawing(cells_per_epoch=64)}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def cells_of(corpus, *, epoch, batch):
     data.setup("fit")
     loader = data.train_dataloader()
     loader.sampler.set_epoch(epoch)
-    return [int(cell) for cell in list(loader.batch_sampler)[batch]]
+    return loader.sampler.indices(16 * batch, 16 * (batch + 1)).tolist()
 
 
 def test_counts_that_are_not_numbers_stop_with_the_cells(corpus, tmp_path):
@@ -198,7 +199,7 @@ def test_the_command_says_it_in_a_line(corpus, tmp_path, monkeypatch, capsys, mo
         "trainer": {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "enable_progress_bar": False,
                     "enable_model_summary": False, "gradient_clip_val": 1.0, **trainer_options},
         "model": MODEL | model,
-        "data": DATA | {"files": [corpus]},
+        "data": DATA | {"files": [corpus], "holdout": {"val_fraction": 0.1}, "drawing": {"cells_per_epoch": 64}},
     }  # fmt: skip
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(config))
     assert main(["fit", "--config", "mine.yaml"]) == status

@@ -5,6 +5,7 @@ import pytest
 from lightning.pytorch.callbacks import Callback
 
 from scdataloader import CellDataModule
+from scdataloader.options import Drawing, Holdout
 from scprint_model import infer
 from scprint_model.training import network_score
 from scprint_model.training.module import PretrainingModule
@@ -25,7 +26,7 @@ def test_network_is_scored_every_second_epoch_and_the_share_of_time_is_told(reti
     path = tmp_path / "retina.h5ad"
     retina.write_h5ad(path)
     data = CellDataModule([str(path)], classes=["cell_type"], organisms=["human"], context=48, batch_size=32,
-                          cells_per_epoch=64, val_fraction=0.1)  # fmt: skip
+                          drawing=Drawing(cells_per_epoch=64), holdout=Holdout(val_fraction=0.1))  # fmt: skip
     module = PretrainingModule(d_model=16, n_layers=1, n_heads=2, warmup_steps=1)
     score, logged = ScoreNetwork(every_n_epochs=2, file=str(path), n_cells=20, n_genes=200), Logged()
     lightning.Trainer(

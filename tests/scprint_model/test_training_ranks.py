@@ -24,8 +24,8 @@ CONFIG = {
     },
     "model": {"d_model": 16, "n_layers": 2, "n_heads": 2, "dropout": 0.0, "objective": {"noise": 0.0},
               "schedule": "constant", "warmup_steps": 2, "learning_rate": 0.003},
-    "data": {"classes": ["cell_type"], "organisms": ["human"], "context": 48, "choice": "most_expressed",
-             "val_fraction": 0.1, "cells_per_epoch": 6400},
+    "data": {"classes": ["cell_type"], "organisms": ["human"], "context": 48, "genes": {"choice": "most_expressed"},
+             "holdout": {"val_fraction": 0.1}, "drawing": {"cells_per_epoch": 6400}},
 }  # fmt: skip
 STEPS = 6
 

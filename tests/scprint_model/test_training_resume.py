@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from scdataloader import CellDataModule
+from scdataloader.options import Drawing, Holdout
 from scdataloader.store import CellStore
 from scprint_model.cli import main
 from scprint_model.training.averaging import AverageWeights
@@ -21,8 +22,8 @@ from scprint_model.training.resume import seed_step
 from scprint_model.training.saving import AtomicCheckpointIO
 
 #: 7 batches an epoch: checkpoints 7 and 14 are at the end of one, 10 is in the middle.
-DATA = {"classes": ["cell_type"], "organisms": ["human"], "context": 48, "batch_size": 16, "val_fraction": 0.1,
-        "cells_per_epoch": 112}  # fmt: skip
+DATA = {"classes": ["cell_type"], "organisms": ["human"], "context": 48, "batch_size": 16,
+        "holdout": Holdout(val_fraction=0.1), "drawing": Drawing(cells_per_epoch=112)}  # fmt: skip
 MODEL = {"d_model": 16, "n_layers": 2, "n_heads": 2, "dropout": 0.1, "drop_path": 0.1,
          "warmup_steps": 5, "learning_rate": 0.003}  # fmt: skip
 
@@ -88,7 +89,7 @@ def test_20_steps_equal_10_and_10_more(whole, corpus, tmp_path, step):
 @pytest.mark.parametrize("step", [4, 5])  # in the middle and at the end of the first epoch of 5 batches
 def test_the_same_straight_from_a_store(corpus, tmp_path, step):
     CellStore.build([corpus], tmp_path / "store")
-    options = {**DATA, "cells_per_epoch": 80}
+    options = {**DATA, "drawing": Drawing(cells_per_epoch=80)}
     last, _ = fit(CellDataModule(store=str(tmp_path / "store"), **options), tmp_path / "whole", max_steps=8)
     rest, _ = fit(CellDataModule(store=str(tmp_path / "store"), **options), tmp_path / "rest", max_steps=8,
                   ckpt_path=tmp_path / f"whole/step={step}.ckpt")  # fmt: skip
@@ -108,7 +109,7 @@ def test_the_same_from_the_command_line(corpus, tmp_path, monkeypatch):
                           {"class_path": "scprint_model.training.averaging.AverageWeights"}],
         },
         "model": MODEL | {"schedule": "plateau", "objective": {"min_context": 16, "recipe": "published"}},
-        "data": DATA | {"files": [str(corpus)]},
+        "data": DATA | {"files": [str(corpus)], "holdout": {"val_fraction": 0.1}, "drawing": {"cells_per_epoch": 112}},
     }  # fmt: skip
     (tmp_path / "whole.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "rest.yaml").write_text(yaml.safe_dump(config).replace("whole", "rest"))

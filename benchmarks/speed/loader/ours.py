@@ -10,9 +10,9 @@ import anndata
 import numpy as np
 from measure import BATCH, EPOCH, SCALE, Batches, class_codes, main
 
-from scdataloader import GeneVocabulary, LabelSpace
+from scdataloader import CellDataset, CellStore, GeneVocabulary, LabelSpace, StoreLoader, open_store
+from scdataloader.collate import Collator
 from scdataloader.sampling import SequentialSampler, UniformSampler, WeightedSampler
-from scdataloader.store import CellStore, StoreLoader, open_store
 
 #: Batches of which the disk is told ahead when the corpus is not in memory.
 READ_AHEAD = 4
@@ -34,14 +34,11 @@ def open_loader(job: dict[str, Any], run: dict[str, Any]) -> Batches:
     vocabulary = GeneVocabulary(tuple(genes), tuple(genes), ("NCBITaxon:9606",) * len(genes), np.arange(len(genes)))
     classes = [name.removesuffix("_ontology_term_id") for name in job["labels"]]
     labels = LabelSpace.from_obs([store.obs(job["labels"])], classes, flat=classes)
+    collator = Collator(vocabulary=vocabulary, **genes_of(job, run), seed=run.get("seed", 0))
     loader = StoreLoader(
-        store,
+        CellDataset(store, vocabulary, labels, collator=collator),
         make_sampler(job, run),
-        vocabulary,
-        labels,
         batch_size=BATCH,
-        **genes_of(job, run),
-        seed=run.get("seed", 0),
         # with one core, a thread more only changes places with the one that takes the batches
         threads=job["workers"] if job["temperature"] == "warm" else max(1, job["workers"]),
         read_ahead=READ_AHEAD if job["temperature"] == "cold" else 0,
@@ -60,8 +57,9 @@ def make_sampler(job: dict[str, Any], run: dict[str, Any]) -> Any:
 
 def genes_of(job: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
     if run["genes"] == "fixed":
-        return {"choice": "all", "genes": [job["genes"][i] for i in job["panel"]]}
-    return {"choice": "random_expressed", "context": run["width"]}
+        return {"choice": "given", "genes": [job["genes"][i] for i in job["panel"]]}
+    # in the order of the data, as the plain gather gives them
+    return {"choice": "random_expressed", "context": run["width"], "shuffle": False}
 
 
 def endless(loader: StoreLoader) -> Any:

@@ -9,17 +9,17 @@ from scdataloader._lazy import lazy_names
 if TYPE_CHECKING:
     from scdataloader import datasets
     from scdataloader.batch import CellBatch
-    from scdataloader.cells import CellDataset
-    from scdataloader.collate import Collator
+    from scdataloader.collate import CellDataset, Collator, Extras, StoreLoader
     from scdataloader.datamodule import CellDataModule
     from scdataloader.genes import GeneVocabulary, gene_table
     from scdataloader.labels import LabelSpace
+    from scdataloader.options import Corpus, Drawing, GeneChoice, Holdout
     from scdataloader.preprocess import CorpusReport, Preprocessor, RefusedError, Report, preprocess_files
     from scdataloader.sampling import WeightedSampler
     from scdataloader.scvi import scvi_ready
     from scdataloader.sources import find_sources, open_source
     from scdataloader.splits import Split, make_split
-    from scdataloader.store import CellStore, StoreLoader, open_store
+    from scdataloader.store import CellStore, open_store
 
 __all__ = [
     "CellBatch",
@@ -27,8 +27,13 @@ __all__ = [
     "CellDataset",
     "CellStore",
     "Collator",
+    "Corpus",
     "CorpusReport",
+    "Drawing",
+    "Extras",
+    "GeneChoice",
     "GeneVocabulary",
+    "Holdout",
     "LabelSpace",
     "Preprocessor",
     "RefusedError",
@@ -50,17 +55,22 @@ __all__ = [
 _HOME = {
     "CellBatch": "batch",
     "CellDataModule": "datamodule",
-    "CellDataset": "cells",
+    "CellDataset": "collate",
     "CellStore": "store",
     "Collator": "collate",
+    "Corpus": "options",
     "CorpusReport": "preprocess",
+    "Drawing": "options",
+    "Extras": "collate",
+    "GeneChoice": "options",
     "GeneVocabulary": "genes",
+    "Holdout": "options",
     "LabelSpace": "labels",
     "Preprocessor": "preprocess",
     "RefusedError": "preprocess",
     "Report": "preprocess",
     "Split": "splits",
-    "StoreLoader": "store",
+    "StoreLoader": "collate",
     "WeightedSampler": "sampling",
     "datasets": "datasets",
     "find_sources": "sources",

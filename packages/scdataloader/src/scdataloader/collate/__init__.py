@@ -1,35 +1,83 @@
-"""How cells become a mini-batch: which genes, one function each, and in which model's format."""
+"""How cells become mini-batches: which genes, in which model's format, and the loader that makes them."""
 
-from scdataloader.collate.collator import CHOICES, Collator, Format
-from scdataloader.collate.expressed import most_expressed, random_expressed
-from scdataloader.collate.geneformer import Geneformer, gene_medians, rank_value
-from scdataloader.collate.listed import all_measured, given_genes
-from scdataloader.collate.named import FormatName, named_format
-from scdataloader.collate.rows import CellRow, Context, Panel
-from scdataloader.collate.scgpt import ScGPT, bin_values
-from scdataloader.collate.scprint import NO_GENE, ScPrint
-from scdataloader.collate.variable import most_variable, variance_ranking
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scdataloader._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from scdataloader.collate.cells import CellDataset, keep_batch
+    from scdataloader.collate.collator import CHOICES, Collator, Format
+    from scdataloader.collate.contexts import NO_GENE, Contexts, Panel
+    from scdataloader.collate.expressed import most_expressed, random_expressed
+    from scdataloader.collate.extras import Extras
+    from scdataloader.collate.geneformer import Geneformer, gene_medians, rank_value
+    from scdataloader.collate.listed import all_measured, given_genes
+    from scdataloader.collate.loader import Draws, StoreLoader
+    from scdataloader.collate.named import FormatName, named_format
+    from scdataloader.collate.neighbours import nearest_cells
+    from scdataloader.collate.scgpt import ScGPT, bin_values
+    from scdataloader.collate.scprint import ScPrint
+    from scdataloader.collate.variable import most_variable, variance_ranking
 
 __all__ = [
     "CHOICES",
     "NO_GENE",
-    "CellRow",
+    "CellDataset",
     "Collator",
-    "Context",
+    "Contexts",
+    "Draws",
+    "Extras",
     "Format",
     "FormatName",
     "Geneformer",
     "Panel",
     "ScGPT",
     "ScPrint",
+    "StoreLoader",
     "all_measured",
     "bin_values",
     "gene_medians",
     "given_genes",
+    "keep_batch",
     "most_expressed",
     "most_variable",
     "named_format",
+    "nearest_cells",
     "random_expressed",
     "rank_value",
     "variance_ranking",
 ]
+
+_HOME = {
+    "CHOICES": "collator",
+    "NO_GENE": "contexts",
+    "CellDataset": "cells",
+    "Collator": "collator",
+    "Contexts": "contexts",
+    "Draws": "loader",
+    "Extras": "extras",
+    "Format": "collator",
+    "FormatName": "named",
+    "Geneformer": "geneformer",
+    "Panel": "contexts",
+    "ScGPT": "scgpt",
+    "ScPrint": "scprint",
+    "StoreLoader": "loader",
+    "all_measured": "listed",
+    "bin_values": "scgpt",
+    "gene_medians": "geneformer",
+    "given_genes": "listed",
+    "keep_batch": "cells",
+    "most_expressed": "expressed",
+    "most_variable": "variable",
+    "named_format": "named",
+    "nearest_cells": "neighbours",
+    "random_expressed": "expressed",
+    "rank_value": "geneformer",
+    "variance_ranking": "variable",
+}
+
+# cells and their loader need torch, which takes seconds to import
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -1,28 +1,29 @@
-"""Rows of cells in, a mini-batch out: which genes, and in which format."""
+"""Which genes of a cell a batch shows, and in which format."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
-from scdataloader.batch import Batch
-from scdataloader.collate.expressed import most_expressed, random_expressed
-from scdataloader.collate.geneformer import Geneformer, rank_value
+from scdataloader.collate.contexts import Contexts, Panel
+from scdataloader.collate.geneformer import Geneformer
 from scdataloader.collate.listed import all_measured, given_genes
-from scdataloader.collate.rows import CellRow, Context, Panel
 from scdataloader.collate.scprint import ScPrint
 from scdataloader.collate.variable import most_variable
 from scdataloader.genes import GeneVocabulary
+from scdataloader.sampling.sampler import fingerprint, fingerprint_of_array
 
 #: How the genes of a context may be chosen.
 CHOICES = ("random_expressed", "most_expressed", "most_variable", "given", "all")
 #: Those that take the number of genes from a list, not from the context.
 _LISTS = ("given", "all")
+#: Those that choose among given genes where there are some.
+_AMONG = ("random_expressed", "most_expressed")
 #: Those that give all cells of a data set the same genes.
 _FIXED = ("most_variable", *_LISTS)
 
@@ -38,13 +39,13 @@ class Format(Protocol):
     def n_special(self) -> int:
         """Places of the context that are not for genes."""
 
-    def batch(self, contexts: Sequence[Context], *, masked: bool) -> Batch:
-        """Return the batch; `masked` where cells may differ in length."""
+    def batch(self, contexts: Contexts, *, masked: bool) -> Mapping[str, np.ndarray]:
+        """Return the arrays of a batch by name; `masked` where cells may differ in length."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Collator:
-    """Turns cells into a mini-batch; needs neither Lightning nor a database.
+    """Says which genes of each cell a batch shows, and in which format; see `scdataloader.CellDataset`.
 
     Parameters
     ----------
@@ -59,7 +60,8 @@ class Collator:
         chosen.
     genes
         Ids of the vocabulary: the list of ``"given"``, in whose order they come, or a ranking for ``"most_variable"``,
-        most variable first (None: each data set its own, see `variance_ranking`).
+        most variable first (None: each data set its own, see `variance_ranking`). ``"random_expressed"`` and
+        ``"most_expressed"`` choose among them.
     missing
         What to do where a data set did not measure a gene of the list: ``"error"``, or ``"mask"`` it.
     variable_context
@@ -70,10 +72,12 @@ class Collator:
         Each batch draws its context anew between this and `context`; for training.
     format
         `ScPrint` (the default), `ScGPT` or `Geneformer`.
+    shuffle
+        Whether the genes of ``"random_expressed"`` come in random order, so that the first of them are a smaller
+        context of the same kind. False leaves them in the order of the data set's genes, which is faster.
     seed
-        Of the genes drawn: with the indices of the batch for random genes, so that a cell shows others the next time it
-        is drawn; with the cell's own index for the others, where chance only breaks ties. No worker, rank or order of
-        calls changes them.
+        Seed of the genes drawn. Random genes depend on the place of the draw, too, so that a cell shows others the next
+        time; where chance only breaks ties, on the cell. No worker, thread, rank or order of calls changes them.
 
     Raises
     ------
@@ -82,14 +86,13 @@ class Collator:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from scdataloader import GeneVocabulary
-    >>> from scdataloader.collate import CellRow, Collator
+    >>> import anndata, numpy as np, pandas as pd
+    >>> from scdataloader import CellDataset, GeneVocabulary, LabelSpace
+    >>> from scdataloader.collate import Collator
     >>> vocabulary = GeneVocabulary.for_organisms(["human"])
-    >>> collate = Collator(vocabulary=vocabulary, context=2, choice="most_expressed")
-    >>> panel = collate.panel("mine", np.arange(100))
-    >>> row = CellRow(np.array([3, 5, 8]), np.array([2, 9, 4]), 15, np.array([0]), dataset=0, index=0, panel=panel)
-    >>> collate([row])["counts"]
+    >>> collator = Collator(vocabulary=vocabulary, context=2, choice="most_expressed")
+    >>> counts = anndata.AnnData(np.array([[2.0, 9, 4]]), var=pd.DataFrame(index=vocabulary.ids[:3]))
+    >>> CellDataset(counts, vocabulary, LabelSpace({}), collator=collator)[0]["counts"]
     tensor([[9., 4.]])
     """
 
@@ -101,6 +104,7 @@ class Collator:
     variable_context: bool = False
     min_context: int | None = None
     format: Format = field(default_factory=ScPrint, repr=False)
+    shuffle: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -116,8 +120,11 @@ class Collator:
         if (self.genes is None) == (self.gene_choice == "given"):
             if self.genes is None:
                 raise ValueError("choice='given' needs genes: the ids to choose")
-            if self.gene_choice != "most_variable":
-                raise ValueError(f"genes are for the choices 'given' and 'most_variable', not {self.gene_choice!r}")
+            if self.gene_choice not in ("most_variable", *_AMONG):
+                raise ValueError(
+                    f"genes are for the choices 'given', 'most_variable', 'random_expressed' and 'most_expressed', not "
+                    f"{self.gene_choice!r}"
+                )
         self._check_context()
         _ = self._listed  # unknown genes are named here, not at the first batch
 
@@ -193,7 +200,7 @@ class Collator:
         if len(repeated):
             ids = [self.vocabulary.ids[i] for i in repeated[:3]]
             raise ValueError(f"{name}: {len(repeated)} genes occur more than once, such as {ids}")
-        usable = self.format.usable
+        usable = self.usable
         measured = known if usable is None else known[usable[known]]
         self._check_measured(name, len(measured), len(index))
         if self.gene_choice == "all":
@@ -204,7 +211,7 @@ class Collator:
             ranked = self._listed if ranking is None else ranking
             if ranked is None:
                 raise ValueError(f"{name}: the most variable genes need a ranking: pass it, or genes to the collator")
-            size = self._n_genes
+            size = self.n_genes
             if self.variable_context:
                 size = min(size, int(np.isin(ranked, measured).sum()))
             try:
@@ -213,21 +220,17 @@ class Collator:
                 raise ValueError(f"{name}: {error}") from None
         return Panel(name, measured)
 
-    @property
-    def _n_genes(self) -> int:
-        """Most genes a cell may have."""
-        return len(self.vocabulary) if self.context is None else self.context - self.format.n_special
-
     def _check_measured(self, name: str, n_measured: int, n_genes: int) -> None:
         token = "" if self.format.usable is None else " and have a token"
+        token += " and are among the given ones" if self.gene_choice in _AMONG and self.genes is not None else ""
         found = f"{name}: {n_measured} of its {n_genes} genes are in the vocabulary{token}"
         if n_measured == 0:
             raise ValueError(f"{found}: nothing to choose from; are its var_names Ensembl ids?")
-        places = f"the context of {self.context}" + (f" ({self._n_genes} for genes)" if self.format.n_special else "")
+        places = f"the context of {self.context}" + (f" ({self.n_genes} for genes)" if self.format.n_special else "")
         if self.gene_choice == "all":
-            if n_measured > self._n_genes:
+            if n_measured > self.n_genes:
                 raise ValueError(f"{found}, more than {places}: choose all of them with a larger context, or None")
-        elif n_measured < self._n_genes and not self._clips:
+        elif n_measured < self.n_genes and not self._clips:
             raise ValueError(
                 f"{found}, fewer than {places}: use a smaller context, or variable_context=True, "
                 "or leave this data set out"
@@ -242,7 +245,7 @@ class Collator:
         if wanted is None:  # ruled out when the collator was made
             raise ValueError("choice='given' needs genes")
         genes, present = given_genes(wanted, measured)
-        if len(genes) > self._n_genes:
+        if len(genes) > self.n_genes:
             raise ValueError(f"{len(genes)} genes are given, more than the context of {self.context} holds")
         if present.all():
             return Panel(name, measured, fixed=genes)
@@ -254,50 +257,42 @@ class Collator:
             )
         return Panel(name, measured, fixed=genes, present=present)
 
-    def __call__(self, rows: Sequence[CellRow]) -> Batch:
-        """Return the batch of some cells, in their order.
+    @property
+    def masked(self) -> bool:
+        """Whether batches need a mask: their cells may differ in length, or genes were not measured."""
+        return self.variable_context or self.gene_choice == "all" or self.missing == "mask"
 
-        Raises
-        ------
-        ValueError
-            When there are no rows.
-        """
-        if not rows:
-            raise ValueError("a batch needs at least one cell")
-        shared = np.random.default_rng([self.seed, *(row.index for row in rows)])
-        size = self._n_genes
-        if self.min_context is not None:
-            size = int(shared.integers(self.min_context - self.format.n_special, size, endpoint=True))
-        at_random = self.gene_choice == "random_expressed"
-        contexts = []
-        for row in rows:
-            rng = shared if at_random else np.random.default_rng([self.seed, row.index])
-            contexts.append(self._choose(self._restrict(row), size, rng))
-        masked = self.variable_context or self.gene_choice == "all" or self.missing == "mask"
-        return self.format.batch(contexts, masked=masked)
+    @cached_property
+    def usable(self) -> np.ndarray | None:
+        """Which genes of the vocabulary may be chosen, bool; None: all."""
+        among = self._listed if self.gene_choice in _AMONG else None
+        if among is None:
+            return self.format.usable
+        usable = np.zeros(len(self.vocabulary), np.bool_)
+        usable[among] = True
+        return usable if self.format.usable is None else usable & self.format.usable
 
-    def _restrict(self, row: CellRow) -> CellRow:
-        usable = self.format.usable
-        if usable is None or (keep := usable[row.genes]).all():
-            return row
-        return CellRow(
-            row.genes[keep], row.counts[keep], row.total_count, row.labels, row.dataset, row.index, row.panel
+    @property
+    def n_genes(self) -> int:
+        """Most genes that a cell may have."""
+        return len(self.vocabulary) if self.context is None else self.context - self.format.n_special
+
+    @property
+    def has_panels(self) -> bool:
+        """Whether all cells of a data set show the same genes."""
+        return self.gene_choice in _FIXED
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that decides what batches hold of given cells, but the draws."""
+        parts = [getattr(self.format, field.name) for field in fields(self.format)]  # type: ignore[arg-type]
+        shown = [fingerprint_of_array(part) if isinstance(part, np.ndarray) else repr(part) for part in parts]
+        settings = [self.context, self.gene_choice, self.missing, self.variable_context, self.min_context]
+        return fingerprint(
+            {
+                "settings": [*settings, self.shuffle, self.seed],
+                "genes": None if self._listed is None else fingerprint_of_array(self._listed),
+                "format": [type(self.format).__name__, *shown],
+                "vocabulary": fingerprint({"ids": list(self.vocabulary.ids)}),
+            }
         )
-
-    def _choose(self, row: CellRow, size: int, rng: np.random.Generator) -> Context:
-        panel = row.panel
-        if (panel.fixed is None) == (self.gene_choice in _FIXED):
-            raise ValueError(
-                f"{panel.name}: its panel was not made for choice={self.gene_choice!r}: use Collator.panel"
-            )
-        if panel.fixed is not None:
-            return Context(row, panel.fixed[:size], panel.present, rng)
-        if isinstance(self.format, Geneformer):
-            return Context(row, rank_value(row.genes, row.counts, self.format.medians, size, rng), None, rng)
-        if self.variable_context:
-            size = min(size, len(row.genes))
-        if self.gene_choice == "most_expressed":
-            genes = most_expressed(row.genes, row.counts, panel.measured, size, rng)
-        else:
-            genes = random_expressed(row.genes, panel.measured, size, rng)
-        return Context(row, genes, None, rng)

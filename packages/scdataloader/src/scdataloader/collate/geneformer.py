@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scdataloader._torch import torch
-from scdataloader.batch import GeneformerBatch
-from scdataloader.collate import padding
-from scdataloader.collate.rows import Context
+from scdataloader.collate.contexts import Contexts
 from scdataloader.collate.scgpt import require_tokens
 from scdataloader.counts import csr_counts, total_counts
 from scdataloader.genes import GeneVocabulary
@@ -161,19 +159,29 @@ class Geneformer:
         """How many tokens there are beside the genes."""
         return (self.cls_token is not None) + (self.eos_token is not None)
 
-    def batch(self, contexts: Sequence[Context], *, masked: bool) -> GeneformerBatch:  # noqa: ARG002 (always masked)
-        """Return the batch: see `scdataloader.batch.GeneformerBatch`."""
-        rows = [context.row for context in contexts]
-        first, last = (
-            np.array([] if token is None else [token], dtype=np.int64) for token in (self.cls_token, self.eos_token)
-        )
-        tokens = [np.concatenate([first, self.tokens[context.genes], last]) for context in contexts]
-        lengths = [len(t) for t in tokens]
-        return GeneformerBatch(
-            input_ids=padding.pad(tokens, self.pad_token, np.int64),
-            attention_mask=padding.pad([np.ones(n) for n in lengths], 0, np.int64),
-            length=torch.tensor(lengths, dtype=torch.int64),
-            total_counts=padding.totals(rows),
-            labels=padding.labels(rows),
-            dataset=padding.data_sets(rows),
-        )
+    def batch(self, contexts: Contexts, *, masked: bool) -> dict[str, Any]:  # noqa: ARG002 (always masked)
+        """Return the arrays of a `scdataloader.batch.GeneformerBatch`."""
+        n_genes = contexts.mask.sum(axis=1)
+        width = contexts.genes.shape[1]
+        first = self.cls_token is not None
+        tokens = np.full((len(n_genes), max(1, int(n_genes.max()) + self.n_special)), self.pad_token, np.int64)
+        kept = tokens.shape[1] - self.n_special
+        tokens[:, first : first + min(kept, width)] = self._token[contexts.genes[:, :kept]]
+        if self.cls_token is not None:
+            tokens[:, 0] = self.cls_token
+        if self.eos_token is not None:
+            tokens[np.arange(len(tokens)), n_genes + first] = self.eos_token
+        length = n_genes + self.n_special
+        return {
+            "input_ids": tokens,
+            "attention_mask": (np.arange(tokens.shape[1]) < length[:, None]).astype(np.int64),
+            "length": length.astype(np.int64),
+            "total_counts": contexts.total_counts,
+            "labels": contexts.labels,
+            "dataset": contexts.dataset,
+        }
+
+    @cached_property
+    def _token(self) -> np.ndarray:
+        """Token of each gene, and at the end of no gene; int64."""
+        return np.append(self.tokens, self.pad_token).astype(np.int64)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from scdataloader.batch import ScGPTBatch
-from scdataloader.collate import padding
-from scdataloader.collate.rows import Context
+from scdataloader.collate.contexts import Contexts
 from scdataloader.genes import GeneVocabulary
 
 CLS, PAD = "<cls>", "<pad>"
@@ -84,6 +83,10 @@ class ScGPT:
     #: ``<cls>`` takes a place of the context.
     n_special: int = 1
 
+    def __post_init__(self) -> None:
+        if self.n_bins < 2:
+            raise ValueError(f"n_bins={self.n_bins}: at least 2 are needed, one for zeros and one for the rest")
+
     @classmethod
     def from_tokens(cls, vocabulary: GeneVocabulary, tokens: Mapping[str, int] | None = None, **options: int) -> ScGPT:
         """Make the format for a vocabulary.
@@ -119,25 +122,30 @@ class ScGPT:
         """Which genes of the vocabulary have a token; bool, shape (n_vocabulary,)."""
         return self.tokens >= 0
 
-    def batch(self, contexts: Sequence[Context], *, masked: bool) -> ScGPTBatch:  # noqa: ARG002 (always has a mask)
-        """Return the batch: see `scdataloader.batch.ScGPTBatch`."""
-        rows = [context.row for context in contexts]
-        genes, values, mask = [], [], []
-        for context in contexts:
-            present = np.ones(len(context.genes), dtype=bool) if context.present is None else context.present
-            bins = context.look_up(bin_values(context.row.counts, self.n_bins, context.rng))
-            tokens = np.where(present, self.tokens[context.genes], self.pad_token)
-            genes.append(np.concatenate([[self.cls_token], tokens]))
-            values.append(np.concatenate([[0], np.where(present, bins, self.pad_value)]))
-            mask.append(np.concatenate([[True], present]))
-        return ScGPTBatch(
-            genes=padding.pad(genes, self.pad_token, np.int64),
-            values=padding.pad(values, self.pad_value, np.float32),
-            mask=padding.pad(mask, False, np.bool_),
-            total_counts=padding.totals(rows),
-            labels=padding.labels(rows),
-            dataset=padding.data_sets(rows),
-        )
+    def batch(self, contexts: Contexts, *, masked: bool) -> dict[str, Any]:  # noqa: ARG002 (always has a mask)
+        """Return the arrays of a `scdataloader.batch.ScGPTBatch`."""
+        from scdataloader.collate.lookups import bin_rows, look_up
+
+        ends, expressed, counts = contexts.expressed()
+        bins, found = np.empty(len(counts), np.float32), np.empty(contexts.genes.shape, np.float32)
+        bin_rows(ends, counts, self.n_bins, contexts.seed, contexts.positions, bins)
+        look_up(ends, expressed, bins, np.ascontiguousarray(contexts.genes), len(self.tokens), found)
+        mask, first = contexts.mask, (len(found), 1)
+        return {
+            "genes": np.hstack(
+                [np.full(first, self.cls_token), np.where(mask, self._token[contexts.genes], self.pad_token)]
+            ),
+            "values": np.hstack([np.zeros(first, np.float32), np.where(mask, found, np.float32(self.pad_value))]),
+            "mask": np.hstack([np.ones(first, np.bool_), mask]),
+            "total_counts": contexts.total_counts,
+            "labels": contexts.labels,
+            "dataset": contexts.dataset,
+        }
+
+    @cached_property
+    def _token(self) -> np.ndarray:
+        """Token of each gene, and at the end of no gene; int64."""
+        return np.append(self.tokens, self.pad_token).astype(np.int64)
 
 
 def require_tokens(tokens: Mapping[str, int], special: Sequence[str]) -> None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from scdataloader.batch import CellBatch
-from scdataloader.collate import padding
-from scdataloader.collate.rows import Context
-
-#: Gene index where there is no gene: a model that does not look at the mask fails, instead of reading gene 0.
-NO_GENE = -1
+from scdataloader.collate.contexts import Contexts
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,21 +27,18 @@ class ScPrint:
     #: No tokens beside the genes.
     n_special: int = 0
 
-    def batch(self, contexts: Sequence[Context], *, masked: bool) -> CellBatch:
-        """Return the batch, with a mask only if asked for: see `scdataloader.CellBatch`."""
-        rows = [context.row for context in contexts]
-        genes = padding.pad([context.genes for context in contexts], NO_GENE, np.int64)
-        batch = CellBatch(
-            genes=genes,
-            counts=padding.pad([context.look_up(context.row.counts) for context in contexts], 0, np.float32),
-            total_counts=padding.totals(rows),
-            labels=padding.labels(rows),
-            dataset=padding.data_sets(rows),
-        )
+    def batch(self, contexts: Contexts, *, masked: bool) -> dict[str, Any]:
+        """Return the arrays of a `scdataloader.CellBatch`, with a mask only if asked for."""
+        batch = {
+            "genes": contexts.genes,
+            "counts": contexts.counts,
+            "total_counts": contexts.total_counts,
+            "labels": contexts.labels,
+            "dataset": contexts.dataset,
+        }
         if masked:
-            present = [np.ones(len(c.genes), dtype=bool) if c.present is None else c.present for c in contexts]
-            batch["mask"] = padding.pad(present, False, np.bool_)
+            batch["mask"] = contexts.mask
         if self.locations is not None:
-            positions = [self.locations[context.genes] for context in contexts]
-            batch["positions"] = padding.pad(positions, 0, np.int64)
+            # the last entry is of no gene
+            batch["positions"] = np.append(self.locations, 0).astype(np.int64)[contexts.genes]
         return batch

@@ -23,15 +23,46 @@ def variance_ranking(counts: sparse.csr_matrix, total_counts: np.ndarray, rng: n
     numpy.ndarray
         int64 columns, most variable first, shape (n_genes,).
     """
-    scale = 1e4 / np.maximum(np.asarray(total_counts, dtype=np.float64), 1)
-    logged = np.log1p(counts.data * np.repeat(scale, np.diff(counts.indptr)))
-    n_cells, n_genes = counts.shape
-    mean = np.bincount(counts.indices, logged, n_genes) / max(n_cells, 1)
-    # around the mean, not by the mean of squares: what is left of that for a nearly constant gene is rounding
-    squares = np.bincount(counts.indices, (logged - mean[counts.indices]) ** 2, n_genes)
-    zeros = n_cells - np.bincount(counts.indices, minlength=n_genes)
-    variance = (squares + zeros * mean**2) / max(n_cells, 1)
-    return np.lexsort((rng.random(n_genes), -variance))
+    moments = LogMoments(counts.shape[1])
+    moments.add(counts, total_counts)
+    return moments.ranking(rng)
+
+
+class LogMoments:
+    """Means and variances of log(1 + counts per 10,000), a block of cells at a time.
+
+    Parameters
+    ----------
+    n_genes
+        Number of genes.
+    """
+
+    def __init__(self, n_genes: int) -> None:
+        self._n_cells = 0
+        self._mean, self._squares = np.zeros(n_genes), np.zeros(n_genes)
+
+    def add(self, counts: sparse.csr_matrix, total_counts: np.ndarray) -> None:
+        """Take in the raw counts of cells, shape (n_cells, n_genes), and their total counts, shape (n_cells,)."""
+        n_cells, n_genes = counts.shape
+        if n_cells == 0:
+            return
+        scale = 1e4 / np.maximum(np.asarray(total_counts, dtype=np.float64), 1)
+        logged = np.log1p(counts.data * np.repeat(scale, np.diff(counts.indptr)))
+        mean = np.bincount(counts.indices, logged, n_genes) / n_cells
+        # around the mean, not by the mean of squares: what is left of that for a nearly constant gene is rounding
+        squares = np.bincount(counts.indices, (logged - mean[counts.indices]) ** 2, n_genes)
+        zeros = n_cells - np.bincount(counts.indices, minlength=n_genes)
+        squares += zeros * mean**2
+        # Chan, Golub & LeVeque 1983: two blocks' moments make those of both
+        total, apart = self._n_cells + n_cells, mean - self._mean
+        self._squares += squares + apart**2 * (self._n_cells * n_cells / total)
+        self._mean += apart * (n_cells / total)
+        self._n_cells = total
+
+    def ranking(self, rng: np.random.Generator) -> np.ndarray:
+        """Return the genes, most variable first, ties at random; int64, shape (n_genes,)."""
+        variance = self._squares / max(self._n_cells, 1)
+        return np.lexsort((rng.random(len(variance)), -variance))
 
 
 def most_variable(ranking: np.ndarray, measured: np.ndarray, size: int) -> np.ndarray:

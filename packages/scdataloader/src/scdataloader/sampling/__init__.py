@@ -6,6 +6,8 @@ Every sampler is a pure function of its seed, the epoch and the place of a draw:
 from scdataloader.sampling.batches import Batches
 from scdataloader.sampling.blocks import BlockSampler
 from scdataloader.sampling.groups import Groups
+from scdataloader.sampling.interleaved import Interleaved
+from scdataloader.sampling.place import Place
 from scdataloader.sampling.randomness import design_effect
 from scdataloader.sampling.sampler import Sampler
 from scdataloader.sampling.sequential import SequentialSampler
@@ -19,6 +21,8 @@ __all__ = [
     "Batches",
     "BlockSampler",
     "Groups",
+    "Interleaved",
+    "Place",
     "Sampler",
     "SequentialSampler",
     "Share",

@@ -11,7 +11,7 @@ class Share:
     """A rank's share of an epoch, as a sequence of its own: batches rank, rank + world_size, and so on.
 
     All ranks have as many batches, as ranks must that exchange gradients, and together they have the whole sequence.
-    It is a sampler for `scdataloader.store.StoreLoader`.
+    It is a sampler for `scdataloader.StoreLoader`.
 
     Parameters
     ----------

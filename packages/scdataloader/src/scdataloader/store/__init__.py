@@ -9,21 +9,19 @@ from scdataloader._lazy import lazy_names
 if TYPE_CHECKING:
     from scdataloader.store.anndata_store import AnnDataStore
     from scdataloader.store.genemap import GeneMap
-    from scdataloader.store.loader import StoreLoader
     from scdataloader.store.opening import open_store
     from scdataloader.store.reader import CellReader
     from scdataloader.store.store import CellStore
 
-__all__ = ["AnnDataStore", "CellReader", "CellStore", "GeneMap", "StoreLoader", "open_store"]
+__all__ = ["AnnDataStore", "CellReader", "CellStore", "GeneMap", "open_store"]
 
 _HOME = {
     "AnnDataStore": "anndata_store",
     "CellReader": "reader",
     "CellStore": "store",
     "GeneMap": "genemap",
-    "StoreLoader": "loader",
     "open_store": "opening",
 }
 
-# the loader needs torch, which takes seconds to import
+# on first use: pandas, pyarrow and numba take a while to import
 __getattr__, __dir__ = lazy_names(__name__, _HOME)

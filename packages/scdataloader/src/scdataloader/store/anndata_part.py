@@ -33,6 +33,8 @@ class Part:
         Reads any run of rows, slowly.
     row_ends
         As of `scdataloader.sources.Matrix`.
+    embedding
+        Returns an entry of ``obsm`` by its name; ValueError where it has none.
     matrix
         Where its counts lie in memory or in a mapped file; None where `rows` is the only way.
     slow
@@ -44,6 +46,7 @@ class Part:
     var: pd.DataFrame = field(repr=False)
     rows: Callable[[int, int], sparse.csr_matrix] = field(repr=False)
     row_ends: np.ndarray | None = field(repr=False)
+    embedding: Callable[[str], np.ndarray] = field(repr=False)
     matrix: StoredMatrix | None
     slow: str = ""
 
@@ -72,11 +75,16 @@ def open_part(name: str, given: str | anndata.AnnData, matrix: str) -> Part:
         return _of_anndata(name, given, matrix)
     path = local_path(given)
     source = open_source(path)
+
+    def embedding(key: str) -> np.ndarray:
+        with open_source(path) as again:
+            return _embedding(again, key, str(path))
+
     try:
         found = _matrix(source, matrix, str(path))
         stored = _in_place(path, matrix)
         if isinstance(stored, str):
-            return Part(str(path), source.obs, found.var, found.rows, found.row_ends, None, stored)
+            return Part(str(path), source.obs, found.var, found.rows, found.row_ends, embedding, None, stored)
     except BaseException:
         source.close()
         raise
@@ -86,24 +94,35 @@ def open_part(name: str, given: str | anndata.AnnData, matrix: str) -> Part:
         with open_source(path) as again:
             return again.matrices[matrix].rows(begin, end)
 
-    return Part(str(path), source.obs, found.var, rows, stored.ends[1:], stored)
+    return Part(str(path), source.obs, found.var, rows, stored.ends[1:], embedding, stored)
 
 
 def _of_anndata(name: str, adata: anndata.AnnData, matrix: str) -> Part:
     source = open_source(adata)
     found = _matrix(source, matrix, name)
+
+    def embedding(key: str) -> np.ndarray:
+        return _embedding(source, key, name)
+
     values: Any = _values(adata, matrix)
     if _is_in_memory(values):
         csr: Any = values if getattr(values, "format", "") == "csr" else sparse.csr_matrix(values)
         stored = in_memory(csr, name)
         if stored is not None:
-            return Part(name, source.obs, found.var, lambda begin, end: csr[begin:end], stored.ends[1:], stored)
+            ends = stored.ends[1:]
+            return Part(name, source.obs, found.var, lambda begin, end: csr[begin:end], ends, embedding, stored)
     stored_or_why: StoredMatrix | str = "not in memory"
     if adata.isbacked and not adata.is_view and adata.filename is not None:
         stored_or_why = _in_place(Path(adata.filename), matrix)
     if isinstance(stored_or_why, str):
-        return Part(name, source.obs, found.var, found.rows, found.row_ends, None, stored_or_why)
-    return Part(name, source.obs, found.var, found.rows, stored_or_why.ends[1:], stored_or_why)
+        return Part(name, source.obs, found.var, found.rows, found.row_ends, embedding, None, stored_or_why)
+    return Part(name, source.obs, found.var, found.rows, stored_or_why.ends[1:], embedding, stored_or_why)
+
+
+def _embedding(source: Source, key: str, where: str) -> np.ndarray:
+    if key not in source.embeddings:
+        raise ValueError(f"{where}: obsm has no {key!r}, only {sorted(source.embeddings)}")
+    return source.embeddings[key]()
 
 
 def _is_in_memory(values: Any) -> bool:
@@ -129,3 +148,9 @@ def _in_place(path: Path, matrix: str) -> StoredMatrix | str:
     if kind != "anndata":
         return str(kind)
     return in_file(path, matrix) if path.is_file() and path.suffix != ".zip" else "zarr"
+
+
+def in_place_or_why(uri: str, matrix: str = "X") -> str | None:
+    """Return None where the counts of a file can be read in place, else why they cannot."""
+    found = _in_place(local_path(uri), matrix)
+    return found if isinstance(found, str) else None

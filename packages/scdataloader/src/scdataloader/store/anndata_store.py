@@ -16,6 +16,7 @@ from scdataloader.store.anndata_part import open_part
 from scdataloader.store.cells_table import obs_table, to_pandas
 from scdataloader.store.convert import checked_genes
 from scdataloader.store.given import named_data
+from scdataloader.store.kernel_reader import KernelReader
 from scdataloader.store.reader import CellReader
 from scdataloader.store.stored_arrays import joined, read_to_memory
 
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 _BLOCK = 4096
 
 
-class AnnDataStore(CellReader):
+class AnnDataStore(KernelReader):
     """Cells of AnnData in memory and of files, read where they are, with nothing converted.
 
     Every read gives the very same as of a `CellStore` that was built from the same data. How fast depends on them:
@@ -151,7 +152,7 @@ class AnnDataStore(CellReader):
             matrix = self._parts[number].matrix
             if matrix is None or not matrix.values.on_disk:
                 continue
-            local = rows[parts == number] - self._first[number]
+            local = rows[parts == number] - self.first_rows[number]
             for array in (matrix.columns, matrix.values):
                 width = KINDS[array.kind].itemsize
                 ends = matrix.ends
@@ -161,10 +162,13 @@ class AnnDataStore(CellReader):
 
     @cached_property
     def _addresses(self) -> CsrParts:
-        return joined([part.matrix for part in self._parts], self._part_tables.tolist(), np.diff(self._first).tolist())
+        return joined(
+            [part.matrix for part in self._parts], self.part_tables.tolist(), np.diff(self.first_rows).tolist()
+        )
 
     @cached_property
-    def _part_tables(self) -> np.ndarray:
+    def part_tables(self) -> np.ndarray:
+        """Number of the gene table of each part."""
         place = {name: number for number, name in enumerate(self._tables)}
         return np.array([place[genes] for genes in self._genes], dtype=np.int64)
 
@@ -172,13 +176,28 @@ class AnnDataStore(CellReader):
     def _totals(self) -> np.ndarray:
         """Total counts, float32; NaN where the cell has to be read for it."""
         out = np.full(len(self), np.nan, np.float32)
-        for first, part in zip(self._first, self._parts, strict=False):
+        for first, part in zip(self.first_rows, self._parts, strict=False):
             if "total_counts" in part.obs:
                 out[first : first + len(part.obs)] = part.obs["total_counts"].to_numpy(np.float32)
         return out
 
-    def _label_tables(self, columns: Sequence[str]) -> list[pa.Table]:
-        return [obs_table(part.obs[[name for name in columns if name in part.obs]]) for part in self._parts]
+    def _cell_tables(self, columns: Sequence[str] | None) -> list[pa.Table]:
+        return [
+            obs_table(part.obs if columns is None else part.obs[[name for name in columns if name in part.obs]])
+            for part in self._parts
+        ]
+
+    def obsm(self, name: str) -> np.ndarray:
+        """Return an entry of ``obsm`` of all cells, float32, shape (n_cells, d)."""
+        found = [np.asarray(part.embedding(name), dtype=np.float32) for part in self._parts]
+        widths = sorted({array.shape[1:] for array in found})
+        if len(widths) != 1:
+            raise ValueError(f"obsm {name!r} has rows of shapes {widths} in different data sets: they must be alike")
+        return np.concatenate(found)
+
+    def layer(self, name: str) -> CellReader:
+        """Return the same cells with the counts of a layer."""
+        return AnnDataStore(self._given, matrix=f"layers/{name}")
 
     def _existing(self, rows: np.ndarray | None) -> np.ndarray:
         rows = np.arange(len(self)) if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
@@ -216,12 +235,12 @@ class AnnDataStore(CellReader):
         # rows that do not exist are none of the parts that come behind
         places, behind = np.where(parts < 0, -1, rows), len(self)
         matrices = [part.matrix for part in self._parts]
-        tables, sizes = self._part_tables.tolist(), np.diff(self._first).tolist()
+        tables, sizes = self.part_tables.tolist(), np.diff(self.first_rows).tolist()
         for number in np.unique(parts[parts >= 0]):
             if not self._is_slow[number]:
                 continue
             mine = parts == number
-            wanted, place = np.unique(rows[mine] - self._first[number], return_inverse=True)
+            wanted, place = np.unique(rows[mine] - self.first_rows[number], return_inverse=True)
             matrix = read_to_memory(self._parts[number].scattered(wanted))
             matrices.append(matrix)
             tables.append(tables[number])
@@ -232,7 +251,7 @@ class AnnDataStore(CellReader):
 
     def _fault(self, row: int) -> ValueError:
         number = int(self.part_of(np.array([row]))[0])
-        return self._parts[number].fault(row - int(self._first[number]))
+        return self._parts[number].fault(row - int(self.first_rows[number]))
 
 
 def _reopened(given: Any, matrix: str) -> AnnDataStore:

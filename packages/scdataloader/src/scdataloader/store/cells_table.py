@@ -74,13 +74,15 @@ def _dictionary(values: pd.Series) -> pa.Array:
     return pa.DictionaryArray.from_arrays(indices, categories, ordered=bool(kept.cat.ordered))
 
 
-def to_pandas(tables: Sequence[pa.Table], columns: Sequence[str] | None = None) -> pd.DataFrame:
+def to_pandas(tables: Sequence[pa.Table], columns: Sequence[str] | None = None, *, named: bool = True) -> pd.DataFrame:
     """Return the rows of several shards' tables as one data frame with the cells' names as index.
 
     Parameters
     ----------
     columns
         Only these; by default all that any shard has. What a shard lacks is missing in its rows.
+    named
+        Whether the index holds the cells' names; else it counts them.
 
     Raises
     ------
@@ -95,11 +97,15 @@ def to_pandas(tables: Sequence[pa.Table], columns: Sequence[str] | None = None) 
     parts = []
     for table in tables:
         here = [name for name in wanted if name in table.column_names]
-        part = table.select([INDEX, *here]).to_pandas()
-        parts.append(part.set_index(INDEX).reindex(columns=wanted))
+        part = table.select([INDEX, *here] if named else here).to_pandas()
+        if not named:
+            part.index = pd.RangeIndex(table.num_rows)
+        parts.append((part.set_index(INDEX) if named else part).reindex(columns=wanted))
     out = pd.DataFrame(
         {name: _joined([part[name] for part in parts if len(part)]) for name in wanted},
-        index=pd.Index([name for part in parts for name in part.index.tolist()], dtype=object),
+        index=pd.Index([name for part in parts for name in part.index.tolist()], dtype=object)
+        if named
+        else pd.RangeIndex(sum(map(len, parts))),
     )
     return out.rename_axis(None)
 

@@ -11,7 +11,7 @@ import numpy as np
 from scdataloader.store.genemap import GeneMap
 
 #: How the genes of a cell may be chosen; see `CellStore.gather`.
-CHOICES = ("random_expressed", "most_expressed", "all")
+CHOICES = ("random_expressed", "most_expressed", "rank_value", "all")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Context:
     Attributes
     ----------
     genes
-        int64, shape (B, S): target of each gene in the `GeneMap`; None where all targets are given in order.
+        int64, shape (B, S): target of each gene in the `GeneMap`, -1 where there is none; None where all targets are
+        given in order.
     counts
         float32, shape (B, S).
     """

@@ -67,7 +67,7 @@ def convert(
             raise ValueError(f"{name} has no cells: leave it out")
         genes = write_genes(matrix.var, folder / "genes", name)
         shards = list(kept)
-        rows = _encoded(matrix, sum(entry.n_cells for entry in shards), name)
+        rows = encoded(matrix, sum(entry.n_cells for entry in shards), name)
         try:
             waiting = next(rows, None)
             while waiting is not None:
@@ -109,7 +109,7 @@ def _fill(writer: ShardWriter, block: _Block, rest: Iterator[_Block], shard_byte
     return None
 
 
-def _encoded(matrix: Matrix, begin: int, name: str) -> Iterator[_Block]:
+def encoded(matrix: Matrix, begin: int, name: str) -> Iterator[_Block]:
     """Yield (records, units, expressed genes, summed counts) of blocks of cells, from cell `begin` on."""
     from scdataloader.store.encode import encode, encode_sizes
 

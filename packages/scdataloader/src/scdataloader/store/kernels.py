@@ -174,8 +174,14 @@ def random_expressed(
     positions: np.ndarray,
     out_genes: np.ndarray,
     out_counts: np.ndarray,
+    pad: bool,
+    shuffle: bool,
 ) -> int:
-    """Write a random choice of each row's expressed genes, padded by random measured ones; shapes (n_rows, size)."""
+    """Write a random choice of each row's expressed genes, shapes (n_rows, size).
+
+    Rows that express fewer are padded with random measured genes, or without `pad` with gene -1. With `shuffle` the
+    expressed genes come in random order, else in that of the row.
+    """
     size = out_genes.shape[1]
     room = _room(cells, targets)
     space = _space(room, targets.width)
@@ -190,18 +196,33 @@ def random_expressed(
         else:
             table, n = _expressed(cells, targets, rows[i], many_genes, many_counts, space, mark)
             if n > size:
-                choose(state, many_genes[:n], many_counts[:n], drawn, genes, counts)
+                state = choose(state, many_genes[:n], many_counts[:n], drawn, genes, counts)
                 n = size
             else:
                 genes[:n] = many_genes[:n]
                 counts[:n] = many_counts[:n]
         if table < 0:
             return i
+        if shuffle:
+            state = _shuffle(state, genes[:n], counts[:n])
         if n < size:
             counts[n:] = 0
-            if not _pad(targets, table, state, space.seen, mark, n, genes):
+            if not pad:
+                genes[n:] = -1
+            elif not _pad(targets, table, state, space.seen, mark, n, genes):
                 return i
     return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def _shuffle(state: np.uint64, genes: np.ndarray, counts: np.ndarray) -> np.uint64:
+    """Put the entries in random order (Fisher-Yates); return the next state."""
+    for j in range(len(genes) - 1, 0, -1):
+        state, number = below(state, j + 1)
+        other = np.uint64(number)
+        genes[np.uint64(j)], genes[other] = genes[other], genes[np.uint64(j)]
+        counts[np.uint64(j)], counts[other] = counts[other], counts[np.uint64(j)]
+    return state
 
 
 @numba.njit(nogil=True, cache=True)
@@ -213,6 +234,7 @@ def most_expressed(
     positions: np.ndarray,
     out_genes: np.ndarray,
     out_counts: np.ndarray,
+    pad: bool,
 ) -> int:
     """Write each row's most expressed genes by falling count, ties in random order, padded as `random_expressed`."""
     size = out_genes.shape[1]
@@ -232,8 +254,45 @@ def most_expressed(
             out_counts[i, j] = counts[order[j]]
         if kept < size:  # then all that are marked are kept
             out_counts[i, kept:] = 0
-            if not _pad(targets, table, state, space.seen, mark, kept, out_genes[i]):
+            if not pad:
+                out_genes[i, kept:] = -1
+            elif not _pad(targets, table, state, space.seen, mark, kept, out_genes[i]):
                 return i
+    return -1
+
+
+@numba.njit(nogil=True, cache=True)
+def rank_value(
+    cells: Cells,
+    targets: Targets,
+    rows: np.ndarray,
+    seed: np.uint64,
+    positions: np.ndarray,
+    medians: np.ndarray,
+    out_genes: np.ndarray,
+    out_counts: np.ndarray,
+) -> int:
+    """Write each row's genes of highest count over median, highest first, ties in random order; gene -1 after them.
+
+    `medians` holds one number above 0 a target.
+    """
+    size = out_genes.shape[1]
+    room = _room(cells, targets)
+    space = _space(room, targets.width)
+    genes, counts = np.empty(room, np.int32), np.empty(room, np.int64)
+    for i in range(len(rows)):
+        table, n = _expressed(cells, targets, rows[i], genes, counts, space, np.uint8(1))
+        if table < 0:
+            return i
+        _shuffle(start(seed, positions[i]), genes[:n], counts[:n])
+        # a sort that keeps the chance order of equal values
+        order = np.argsort(-counts[:n] / medians[genes[:n]], kind="mergesort")
+        kept = min(n, size)
+        for j in range(kept):
+            out_genes[i, j] = genes[order[j]]
+            out_counts[i, j] = counts[order[j]]
+        out_genes[i, kept:] = -1
+        out_counts[i, kept:] = 0
     return -1
 
 

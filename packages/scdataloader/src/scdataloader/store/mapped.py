@@ -1,33 +1,27 @@
-"""Shards as memory: mapped files, their sizes checked, and the addresses of their columns for the kernels."""
+"""Shards as memory: mapped files, their sizes checked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from scdataloader.store.cells_table import BEGIN, N_GENES, TOTAL
-from scdataloader.store.manifest import Manifest, ShardEntry
-from scdataloader.store.shard import CELLS, COUNTS, UNIT
-
-if TYPE_CHECKING:
-    from scdataloader.store.records import Shards
+from scdataloader.store.cells_table import BEGIN
+from scdataloader.store.manifest import ShardEntry
+from scdataloader.store.shard import CELLS, COUNTS
 
 
 @dataclass(frozen=True)
-class MappedShard:
-    """One shard in memory: nothing is read before it is looked at."""
+class PackedCells:
+    """Records of some cells and their table, in memory or mapped: nothing is read before it is looked at."""
 
-    entry: ShardEntry
     counts: pa.Buffer = field(repr=False)
     cells: pa.Table = field(repr=False)
 
     def column(self, name: str) -> np.ndarray:
-        """Return a column without missing values as an array in the mapped file."""
+        """Return a column without missing values as an array in the same memory."""
         return self.cells.column(name).chunk(0).to_numpy(zero_copy_only=True)
 
 
@@ -38,7 +32,7 @@ def is_whole(folder: Path, entry: ShardEntry, ending: str) -> bool:
     return path.is_file() and path.stat().st_size == expected.bytes
 
 
-def map_shard(folder: Path, entry: ShardEntry) -> MappedShard:
+def map_shard(folder: Path, entry: ShardEntry) -> PackedCells:
     """Map both files of a shard.
 
     Raises
@@ -62,7 +56,7 @@ def map_shard(folder: Path, entry: ShardEntry) -> MappedShard:
             raise ValueError(f"it holds {cells.num_rows} rows, the manifest says {entry.n_cells}")
     except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise ValueError(f"{entry.name}{CELLS} of data set {entry.dataset!r} is damaged: {error}") from error
-    return MappedShard(entry, map_file(folder / "shards" / (entry.name + COUNTS)), cells)
+    return PackedCells(map_file(folder / "shards" / (entry.name + COUNTS)), cells)
 
 
 def map_file(path: Path) -> pa.Buffer:
@@ -70,19 +64,3 @@ def map_file(path: Path) -> pa.Buffer:
     # the mapping outlives the closed file: a store of thousands of shards keeps no file open
     with pa.memory_map(str(path)) as file:
         return file.read_buffer()
-
-
-def addresses(shards: Sequence[MappedShard], manifest: Manifest) -> Shards:
-    """Return where the shards lie, as the kernels take it. Keep `shards` alive as long as it is used."""
-    from scdataloader.store.records import Shards
-
-    table = {entry.hash: number for number, entry in enumerate(manifest.genes)}
-    return Shards(
-        first_row=np.cumsum([0, *(shard.entry.n_cells for shard in shards)], dtype=np.int64),
-        counts=np.array([shard.counts.address for shard in shards], dtype=np.int64),
-        n_units=np.array([shard.counts.size // UNIT for shard in shards], dtype=np.int64),
-        begin=np.array([shard.column(BEGIN).ctypes.data for shard in shards], dtype=np.int64),
-        total=np.array([shard.column(TOTAL).ctypes.data for shard in shards], dtype=np.int64),
-        n_genes=np.array([shard.column(N_GENES).ctypes.data for shard in shards], dtype=np.int64),
-        table=np.array([table[shard.entry.genes] for shard in shards], dtype=np.int64),
-    )

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from scdataloader.store.context import Context, empty_context, flat
+from scdataloader.store.cells_table import BEGIN, INDEX, to_pandas
+from scdataloader.store.context import Context
 from scdataloader.store.genemap import GeneMap
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ class CellReader(ABC):
 
     def __init__(self, sizes: Sequence[int], datasets: Sequence[str], part_datasets: Sequence[int]) -> None:
         self.datasets = list(datasets)
-        self._first = np.cumsum([0, *sizes], dtype=np.int64)
-        self._part_datasets = np.array(part_datasets, dtype=np.int64)
+        #: First row of each part, and the number of all rows; int64.
+        self.first_rows = np.cumsum([0, *sizes], dtype=np.int64)
+        self.part_datasets = np.array(part_datasets, dtype=np.int64)
 
     # ------------------------------------------------------------------------------------------- each in its own way
 
@@ -83,53 +85,61 @@ class CellReader(ABC):
 
     @property
     @abstractmethod
-    def _part_tables(self) -> np.ndarray:
-        """Number of the gene table of each part."""
+    def part_tables(self) -> np.ndarray:
+        """Number of the gene table of each part, a place in `gene_tables`; int64."""
+
+    def obsm(self, name: str) -> np.ndarray:
+        """Return an entry of ``obsm`` of all cells, float32, shape (n_cells, d).
+
+        Raises
+        ------
+        ValueError
+            When it is not there for all cells.
+        """
+        raise ValueError(f"obsm has no {name!r}: {self!r} keeps none")
+
+    def layer(self, name: str) -> CellReader:
+        """Return the same cells with the counts of a layer.
+
+        Raises
+        ------
+        ValueError
+            When it is not there for all cells.
+        """
+        raise ValueError(f"there is no layer {name!r}: {self!r} keeps none")
 
     @abstractmethod
-    def _label_tables(self, columns: Sequence[str]) -> list[pa.Table]:
-        """Return of each part a table with those of the columns that it has (and maybe others)."""
-
-    @abstractmethod
-    def _located(self, rows: np.ndarray) -> tuple[Any, np.ndarray, object]:
-        """Return where the kernels find these rows, the rows' numbers there, and what to keep as long as they read."""
-
-    @abstractmethod
-    def _most_values(self, cells: Any, places: np.ndarray) -> int:
-        """Return how many counts rows have at most; the arguments are the first two of what `_located` returns."""
-
-    @abstractmethod
-    def _fault(self, row: int) -> Exception:
-        """Return what is wrong with an existing row that could not be read."""
+    def _cell_tables(self, columns: Sequence[str] | None) -> list[pa.Table]:
+        """Return the table of each part with those of the columns that it has, and maybe others; None: all."""
 
     # -------------------------------------------------------------------------------------------------- look at it
 
     def __len__(self) -> int:
-        return int(self._first[-1])
+        return int(self.first_rows[-1])
 
     @property
     def dataset(self) -> np.ndarray:
         """Index of each cell's data set, int64, shape (n_cells,)."""
-        return np.repeat(self._part_datasets, np.diff(self._first))
+        return np.repeat(self.part_datasets, np.diff(self.first_rows))
 
     @property
     def dataset_sizes(self) -> np.ndarray:
         """Number of cells of each data set, int64, shape (n_datasets,)."""
         sizes = np.zeros(len(self.datasets), np.int64)
-        np.add.at(sizes, self._part_datasets, np.diff(self._first))
+        np.add.at(sizes, self.part_datasets, np.diff(self.first_rows))
         return sizes
 
     def dataset_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the data set index of rows, int64."""
-        return self._part_datasets[self.part_of(rows)]
+        return self.part_datasets[self.part_of(rows)]
 
     def part_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the number of the part (of a `CellStore`, the shard) of each row."""
-        return np.searchsorted(self._first, rows, side="right") - 1
+        return np.searchsorted(self.first_rows, rows, side="right") - 1
 
     def table_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the number of the gene table of each row, a place in `gene_tables`."""
-        return self._part_tables[self.part_of(rows)]
+        return self.part_tables[self.part_of(rows)]
 
     def labels(self, space: LabelSpace, rows: np.ndarray | None = None) -> np.ndarray:
         """Return label codes, -1 unknown; int64, shape (n_cells, n_classes).
@@ -141,13 +151,36 @@ class CellReader(ABC):
         """
         return self.encoder(space)(np.arange(len(self)) if rows is None else rows)
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of the cells' table that some data set has."""
+        names = (name for table in self._cell_tables(None) for name in table.column_names)
+        return [name for name in dict.fromkeys(names) if name not in (BEGIN, INDEX)]
+
+    def obs_tables(self, columns: Sequence[str] | None = None) -> list[pd.DataFrame]:
+        """Return the cells' table of each data set with those of the columns that it has; cells are not named.
+
+        Parameters
+        ----------
+        columns
+            Names of columns; those that a data set lacks are left out of its table. None: all.
+        """
+        tables = self._cell_tables(columns)
+        wanted = self.columns if columns is None else columns
+        out = []
+        for number in range(len(self.datasets)):
+            mine = [tables[part] for part in np.flatnonzero(self.part_datasets == number)]
+            here = [name for name in wanted if any(name in table.column_names for table in mine)]
+            out.append(to_pandas(mine, here, named=False))
+        return out
+
     def encoder(self, space: LabelSpace) -> Any:
         """Return a function of rows to label codes: see `scdataloader.store.labels.LabelReader`."""
         from scdataloader.labels import SUFFIX
         from scdataloader.store.labels import LabelReader
 
         columns = [name for kind in {**space.classes, "organism": None} for name in (kind + SUFFIX, kind)]
-        return LabelReader(self._label_tables(columns), self._first, self._part_datasets, space)
+        return LabelReader(self._cell_tables(columns), self.first_rows, self.part_datasets, space)
 
     # ------------------------------------------------------------------------------------------------------- read
 
@@ -155,6 +188,7 @@ class CellReader(ABC):
         """Return where the genes of this store's tables are in a vocabulary, or in a list of gene ids."""
         return GeneMap.of(self.gene_tables, wanted)
 
+    @abstractmethod
     def gather(
         self,
         rows: np.ndarray,
@@ -164,6 +198,9 @@ class CellReader(ABC):
         context: int | None = None,
         positions: np.ndarray | None = None,
         seed: int = 0,
+        pad: bool = True,
+        shuffle: bool = False,
+        medians: np.ndarray | None = None,
         out: Context | None = None,
     ) -> Context:
         """Return the counts of cells, in the order of `rows`; cells may come more than once.
@@ -179,7 +216,8 @@ class CellReader(ABC):
             ``"all"``: the wanted genes in their order, shape (B, genes.width). ``"random_expressed"``: `context`
             of the expressed genes at random, in their order; where a cell has fewer, all of them and random measured
             ones. ``"most_expressed"``: the `context` genes of highest count, highest first, ties at random, padded in
-            the same way.
+            the same way. ``"rank_value"``: those of highest count over median, highest first, ties at random; gene -1
+            where a cell has fewer.
         context
             Genes a cell; not for ``"all"``.
         positions
@@ -187,6 +225,15 @@ class CellReader(ABC):
             the rows themselves where a cell shall look the same each time. By default the rows.
         seed
             Of the random choices, 0 to 2^64 - 1.
+        pad
+            Whether cells that express fewer genes than the context are filled up with unexpressed ones. False gives the
+            gene -1 instead.
+        shuffle
+            Whether the genes of ``"random_expressed"`` come in random order, so that the first of them are a random
+            choice, too.
+        medians
+            Number above 0 by which ``"rank_value"`` divides the counts of each wanted gene, float64, shape
+            (genes.width,).
         out
             Arrays to write to, from `scdataloader.store.context.empty_context`.
 
@@ -198,24 +245,8 @@ class CellReader(ABC):
             When a record is damaged or holds no counts (the message names its file), or a data set measures fewer
             wanted genes than the context.
         """
-        from scdataloader.store import kernels
 
-        rows = np.ascontiguousarray(rows, dtype=np.int64)
-        out = empty_context(len(rows), genes, choice=choice, context=context) if out is None else out
-        if len(out.counts) != len(rows):
-            raise ValueError(f"the arrays to write to hold {len(out.counts)} cells, but {len(rows)} rows were given")
-        if choice != "all":
-            self.check_measured(genes, out.counts.shape[1], rows)
-        cells, places, _keep = self._located(rows)
-        if choice == "all":
-            bad = kernels.dense(cells, genes.targets, places, flat(out.counts))
-        else:
-            where = rows if positions is None else np.ascontiguousarray(positions, dtype=np.int64)
-            kernel: Any = kernels.random_expressed if choice == "random_expressed" else kernels.most_expressed
-            bad = kernel(cells, genes.targets, places, np.uint64(seed), where, out.genes, out.counts)
-        self._check(rows, bad)
-        return out
-
+    @abstractmethod
     def gather_csr(
         self, rows: np.ndarray, genes: GeneMap, *, exact: bool = False
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -228,15 +259,6 @@ class CellReader(ABC):
         exact
             Counts as uint32: float32 rounds those above 2^24.
         """
-        from scdataloader.store import kernels
-
-        rows = np.ascontiguousarray(rows, dtype=np.int64)
-        cells, places, _keep = self._located(rows)
-        ends = np.empty(len(rows) + 1, np.int64)
-        room = self._most_values(cells, places)
-        columns, counts = np.empty(room, np.int32), np.empty(room, np.uint32 if exact else np.float32)
-        self._check(rows, kernels.csr(cells, genes.targets, places, ends, columns, counts))
-        return ends, columns[: ends[-1]], counts[: ends[-1]]
 
     def measured(self, rows: np.ndarray, genes: GeneMap) -> np.ndarray:
         """Return whether each cell's data set measured each wanted gene; bool, shape (B, genes.width)."""
@@ -247,12 +269,12 @@ class CellReader(ABC):
         short = genes.n_measured < context
         if not short.any():
             return
-        parts = np.arange(len(self._part_datasets)) if rows is None else self.part_of(rows)
-        for part in np.unique(parts[(parts >= 0) & (parts < len(self._part_datasets))]):
-            table = self._part_tables[part]
+        parts = np.arange(len(self.part_datasets)) if rows is None else self.part_of(rows)
+        for part in np.unique(parts[(parts >= 0) & (parts < len(self.part_datasets))]):
+            table = self.part_tables[part]
             if short[table]:
                 raise ValueError(
-                    f"data set {self.datasets[self._part_datasets[part]]!r} measures {genes.n_measured[table]} of the "
+                    f"data set {self.datasets[self.part_datasets[part]]!r} measures {genes.n_measured[table]} of the "
                     f"wanted genes, fewer than the context of {context}: use a smaller context, or leave its cells out"
                 )
 
@@ -261,12 +283,3 @@ class CellReader(ABC):
         from scdataloader.store.export import export
 
         export(self, Path(path), rows, kind=format)
-
-    def _check(self, rows: np.ndarray, bad: int) -> None:
-        """Raise what is wrong with the row at the place `bad`, if that is not -1."""
-        if bad < 0:
-            return
-        row = int(rows[bad])
-        if not 0 <= row < len(self):
-            raise IndexError(f"there is no cell {row}: the store holds {len(self)}")
-        raise self._fault(row)

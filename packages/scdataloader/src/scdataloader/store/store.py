@@ -11,23 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from scdataloader.store.cells_table import to_pandas
 from scdataloader.store.manifest import Manifest
-from scdataloader.store.mapped import addresses, map_shard
-from scdataloader.store.reader import CellReader
+from scdataloader.store.mapped import map_shard
+from scdataloader.store.packed import PackedReader
 
 if TYPE_CHECKING:
     from scdataloader.store.build import Given
-    from scdataloader.store.records import Shards
 
 
 #: A shard ends before it would become larger.
 SHARD_BYTES = 1 << 30
 
 
-class CellStore(CellReader):
+class CellStore(PackedReader):
     """Raw counts of many data sets on disk, one packed record a cell; see ``FORMAT.md`` beside this file.
 
     Open one with `open`, make one with `build`. A store that is open never changes: `add` and `verify` return another.
@@ -36,11 +33,15 @@ class CellStore(CellReader):
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         place = {name: number for number, name in enumerate(manifest.datasets)}
+        table = {entry.hash: number for number, entry in enumerate(manifest.genes)}
         entries = manifest.shards
-        super().__init__([e.n_cells for e in entries], manifest.datasets, [place[e.dataset] for e in entries])
-        self.folder = folder
-        self.manifest = manifest
-        self._shards = [map_shard(folder, entry) for entry in entries]
+        super().__init__(
+            [map_shard(folder, entry) for entry in entries],
+            manifest.datasets,
+            [place[entry.dataset] for entry in entries],
+            [table[entry.genes] for entry in entries],
+        )
+        self.folder, self.manifest = folder, manifest
 
     # ------------------------------------------------------------------------------------------------ make and open
 
@@ -66,7 +67,7 @@ class CellStore(CellReader):
         out
             Folder of the store.
         workers
-            Files converted at the same time, each by a process.
+            Number of files converted at the same time, each by a process of its own; 1 converts them in this one.
         shard_bytes
             Size at which a new shard begins.
 
@@ -123,24 +124,6 @@ class CellStore(CellReader):
         paths = [self.folder / "genes" / f"{entry.hash}.parquet" for entry in self.manifest.genes]
         return [pd.read_parquet(path) for path in paths]
 
-    def total_counts(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return the total count of cells (by default all), also of genes that were not stored; float32."""
-        return self._column(rows, self._addresses.total, np.float32)
-
-    def n_genes(self, rows: np.ndarray | None = None) -> np.ndarray:
-        """Return the number of expressed genes of cells (by default all); int32."""
-        return self._column(rows, self._addresses.n_genes, np.int32)
-
-    def obs(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the cells' table, or some of its columns, as a data frame in memory; one row a cell.
-
-        Raises
-        ------
-        KeyError
-            When no data set has one of the columns.
-        """
-        return to_pandas([shard.cells for shard in self._shards], columns)
-
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the cells and their order: the same for a copy of the store, another when cells are added."""
@@ -170,15 +153,6 @@ class CellStore(CellReader):
             "quarantined": list(self.manifest.quarantined),
         }
 
-    def will_need(self, rows: np.ndarray) -> None:
-        """Ask the system to read these cells' records from disk in the background: the best for a cold disk.
-
-        Call it with the rows of many batches to come, then gather them in their own order.
-        """
-        from scdataloader.store.readahead import advise, record_ranges
-
-        advise(*record_ranges(self._addresses, np.asarray(rows, dtype=np.int64)))
-
     # -------------------------------------------------------------------------------------------- check and export
 
     @staticmethod
@@ -197,34 +171,8 @@ class CellStore(CellReader):
 
     # ------------------------------------------------------------------------------------------------------ inside
 
-    @cached_property
-    def _addresses(self) -> Shards:
-        return addresses(self._shards, self.manifest)
-
-    @property
-    def _part_tables(self) -> np.ndarray:
-        return self._addresses.table
-
-    def _label_tables(self, columns: Sequence[str]) -> list[pa.Table]:  # noqa: ARG002 (all are mapped anyway)
-        return [shard.cells for shard in self._shards]
-
-    def _located(self, rows: np.ndarray) -> tuple[Shards, np.ndarray, None]:
-        return self._addresses, rows, None
-
-    def _most_values(self, cells: Shards, places: np.ndarray) -> int:  # noqa: ARG002 (all are in one place)
-        return int(self.n_genes(places).sum(dtype=np.int64))
-
-    def _column(self, rows: np.ndarray | None, where: np.ndarray, kind: type[np.generic]) -> np.ndarray:
-        from scdataloader.store.records import read_column
-
-        rows = np.arange(len(self)) if rows is None else np.ascontiguousarray(rows, dtype=np.int64)
-        out = np.empty(len(rows), kind)
-        bad = read_column(self._addresses, where, rows, out)
-        self._check(rows, bad)
-        return out
-
     def _fault(self, row: int) -> ValueError:
-        entry = self._shards[int(self.part_of(np.array([row]))[0])].entry
+        entry = self.manifest.shards[int(self.part_of(np.array([row]))[0])]
         return ValueError(
             f"cell {row} in shard {entry.name} of data set {entry.dataset!r} is damaged: find out what "
             f"else is with CellStore.verify({str(self.folder)!r}), set it aside with quarantine=True"

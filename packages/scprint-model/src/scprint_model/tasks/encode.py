@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TypedDict, cast
+from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -80,13 +80,11 @@ def walk(
     with tqdm(total=adata.n_obs, desc=description, unit="cell", disable=None) as bar:
         for start, part in parts(adata):
             source = known.source(vocabulary, part, at)
-            cells = CellDataset([("input", source)], vocabulary, labels, context=context, choice=CHOICE, seed=seed)
+            # ties are broken by a cell's place in the whole data
+            cells = CellDataset(source, vocabulary, labels, context=context, choice=CHOICE, seed=seed, first_cell=start)
             for places in batches(len(cells), batch_size):
-                rows = cells.rows(places)
-                # ties are broken by a cell's place in the whole data
-                batch = cells.collator([replace(row, index=row.index + start) for row in rows])
-                yield cast("CellBatch", batch)
-                bar.update(len(rows))
+                yield cells.__getitems__(places)
+                bar.update(len(places))
 
 
 def encode(

@@ -45,7 +45,7 @@ def check_expressed(batch: Any, where: str) -> None:
     if not bool((batch["counts"] > 0).any()):
         raise ValueError(
             f"no cell of a batch expresses any of its genes, so there is nothing to learn from: {where}. Preprocess "
-            "the data (data.preprocess: true drops empty cells), or choose expressed genes (data.choice)"
+            "the data (data.corpus.preprocess: true drops empty cells), or choose expressed genes (data.genes.choice)"
         )
 
 

@@ -24,7 +24,7 @@ class ResumableLoader:
     ----------
     loader
         A DataLoader, whose sampler must give the same sequence again for the same epoch, as all of scdataloader's do;
-        or a loader with ``state_dict`` and ``load_state_dict``, such as `scdataloader.store.StoreLoader`.
+        or a loader with ``state_dict`` and ``load_state_dict``, such as `scdataloader.StoreLoader`.
     current_epoch
         Says which epoch the trainer is in.
     """
@@ -87,6 +87,10 @@ class ResumableLoader:
     def _after(self, done: int, state: Mapping[str, Any] | None) -> Iterator[CellBatch]:
         if _has_state(self.loader):
             if done and state is not None:
+                now = self.loader.state_dict()
+                if state.get("sequence", "") == now.get("sequence"):
+                    # the same draws, parted among another number of processes: it is counted in steps of all of them
+                    state = {**now, "epoch": state["epoch"], "start": 0, "step": done, "workers": 1}
                 self.loader.load_state_dict(state)
             return iter(self.loader)
         with torch.random.fork_rng(devices=[]):  # a DataLoader draws a seed from the global generator

@@ -31,7 +31,7 @@ def check_identity(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
         problems.append(
             f"the checkpoint has a vocabulary of {len(theirs['genes']):,} genes, the data one of "
             f"{len(ours['genes']):,}: {how if lost or new else 'the same genes in another order'}; pass the "
-            "vocabulary it was trained with (data.vocabulary) or the same data.organisms"
+            "vocabulary it was trained with (data.corpus.vocabulary) or the same data.organisms"
         )
     for name in sorted(theirs["labels"].keys() | ours["labels"].keys()):
         before, now = theirs["labels"].get(name), ours["labels"].get(name)
@@ -42,7 +42,7 @@ def check_identity(theirs: dict[str, Any], ours: dict[str, Any]) -> None:
             problems.append(
                 f"class {name!r} had {len(before)} labels, the data give {len(now)}"
                 f"{_such(other) if other else ', in another order'}; pass the label space it was trained with "
-                "(data.label_space)"
+                "(data.corpus.label_space)"
             )
     if list(theirs["labels"]) != list(ours["labels"]) and theirs["labels"].keys() == ours["labels"].keys():
         problems.append(f"the classes come in another order: {list(theirs['labels'])} then {list(ours['labels'])}")

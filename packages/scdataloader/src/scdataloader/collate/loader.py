@@ -1,4 +1,4 @@
-"""Batches of a store's cells in the order a sampler draws them, made by several threads ahead of their use."""
+"""Batches of cells in the order a sampler draws them, made by several threads ahead of their use."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ import numpy as np
 
 from scdataloader._torch import torch
 from scdataloader.batch import CellBatch
-from scdataloader.genes import GeneVocabulary
-from scdataloader.labels import LabelSpace
-from scdataloader.sampling.sampler import check_fingerprint, fingerprint, fingerprint_of_array
-from scdataloader.store.context import empty_context
-from scdataloader.store.genemap import GeneMap
-from scdataloader.store.reader import CellReader
+from scdataloader.collate.cells import CellDataset, draw_seed
+from scdataloader.sampling.place import Place
+from scdataloader.sampling.sampler import check_fingerprint, fingerprint
 
 
 class Draws(Protocol):
@@ -44,41 +41,31 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
 
     Parameters
     ----------
-    store
-        Where the cells are; see `scdataloader.store.open_store`.
+    cells
+        Cells to draw, and how they become batches.
     sampler
-        Which come when; see `Draws`.
-    vocabulary
-        The genes that count.
-    label_space
-        Which labels to encode.
+        Sequence of the draws; see `Draws`.
     batch_size
-        Cells a batch; the last may be smaller.
-    choice
-        ``"random_expressed"``, ``"most_expressed"`` or ``"all"``; see `CellReader.gather`. Random genes are another
-        choice each time a cell is drawn, the most expressed the same.
-    context
-        Genes a cell; not for ``"all"``.
-    genes
-        Choose among these gene ids only; with ``"all"``, they are the context, in this order.
-    seed
-        Of the genes.
+        Number of cells a batch; the last may be smaller.
     threads
-        Threads that make batches; 0 makes each when it is asked for. The kernels need no GIL.
+        Number of threads that make batches; 0 makes each when it is asked for. The kernels need no GIL.
     prefetch
-        Batches made ahead at most: bounds the memory.
+        Number of batches made ahead at most: bounds the memory.
     read_ahead
-        Batches whose cells the system is asked to read from disk ahead of that, for data that do not fit into memory
-        (4 did as well as more); 0 for data that do.
+        Number of batches whose cells the system is asked to read from disk ahead of that, for data that do not fit into
+        memory (4 did as well as more); 0 for data that do.
     pin_memory
-        Put batches into page-locked memory, from which a GPU copies by itself.
+        Whether to put batches into page-locked memory, from which a GPU copies by itself.
     device
-        Copy the batches there, asynchronously from pinned memory.
+        Device to copy the batches to, asynchronously from pinned memory.
+    place
+        Where the epoch comes from unless `set_epoch` says: a trainer, else each iteration draws the epoch after the
+        last one. None: every iteration draws the epoch that `set_epoch` said last.
 
     Raises
     ------
     ValueError
-        When the store measures too few of the genes, or the arguments do not fit together.
+        When a number is too small.
     """
 
     #: Lightning looks for it beside `sampler`, as a DataLoader has both.
@@ -86,21 +73,16 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
 
     def __init__(
         self,
-        store: CellReader,
+        cells: CellDataset,
         sampler: Draws,
-        vocabulary: GeneVocabulary,
-        label_space: LabelSpace,
         *,
         batch_size: int = 64,
-        choice: str = "random_expressed",
-        context: int | None = None,
-        genes: Sequence[str] | None = None,
-        seed: int = 0,
         threads: int = 1,
         prefetch: int = 4,
         read_ahead: int = 0,
         pin_memory: bool = False,
         device: torch.device | str | None = None,
+        place: Place | None = None,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -111,23 +93,22 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
         ):
             if value < least:
                 raise ValueError(f"{name}={value} must be at least {least}")
-        self.store, self.sampler = store, sampler
-        self.label_space = label_space
-        self.batch_size, self.choice, self.context, self.seed = batch_size, choice, context, seed
+        self.cells, self.sampler, self.batch_size = cells, sampler, batch_size
         self.threads, self.prefetch, self.read_ahead = threads, prefetch, read_ahead
         self.pin_memory, self.device = pin_memory, device
-        self._gene_map, self._panel = _wanted(store, vocabulary, genes, choice)
-        out = empty_context(0, self._gene_map, choice=choice, context=context)
-        if choice != "all":
-            store.check_measured(self._gene_map, out.counts.shape[1])
-        self._labels = store.encoder(label_space)
+        self._epochs = place
         # in shared memory: workers that persist over epochs see a new one, too
         self._epoch: torch.Tensor = torch.zeros(1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self._chosen = self._begun = False
         self._restart()
 
     def _restart(self) -> None:
         self._place = {"start": 0, "step": 0, "workers": 1}
         self._resumed = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the place: worker processes draw the epoch that the loader was at."""
+        return self.__dict__ | {"_epochs": None}
 
     def __len__(self) -> int:
         return -(-len(self.sampler) // self.batch_size)
@@ -140,27 +121,28 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; the next iteration begins at its first batch."""
         self._epoch.fill_(epoch)
+        self._chosen = True
+        self._restart()
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all that decides the batches but the epoch and the rank."""
+        share = [getattr(self.sampler, name, None) for name in ("world_size", "start", "drop_last")]
+        return fingerprint({"sequence": self.sequence, "share": share, "batch_size": self.batch_size})
+
+    @cached_property
+    def sequence(self) -> str:
+        """A hash of all that decides the sequence of cells, whatever batches and ranks it is parted among."""
         sampler = getattr(self.sampler, "sampler", self.sampler)  # a rank's share is one of a whole sampler
-        return fingerprint(
-            {
-                "store": self.store.fingerprint,
-                "sampler": [getattr(sampler, "fingerprint", ""), getattr(sampler, "seed", 0), len(sampler)],
-                "share": [getattr(self.sampler, name, None) for name in ("world_size", "start", "drop_last")],
-                "genes": fingerprint_of_array(np.concatenate([*self._gene_map.tables, np.empty(0, np.int32)])),
-                "batches": [self.batch_size, self.choice, self.context, self.seed],
-            }
-        )
+        draws = [getattr(sampler, "fingerprint", ""), getattr(sampler, "seed", 0), len(sampler)]
+        return fingerprint({"cells": self.cells.fingerprint, "sampler": draws})
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place in the run: after the last batch that was handed out, or at the begin of an epoch.
 
         The same on all ranks that have taken as many batches.
         """
-        return {"epoch": self.epoch, **self._place, "fingerprint": self.fingerprint}
+        return {"epoch": self.epoch, **self._place, "fingerprint": self.fingerprint, "sequence": self.sequence}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict` at the next iteration.
@@ -171,13 +153,15 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
             When the state is that of other cells, draws or settings.
         """
         check_fingerprint(state["fingerprint"], self.fingerprint)
-        self.set_epoch(int(state["epoch"]))
+        self._epoch.fill_(int(state["epoch"]))
         self._place = {name: int(state[name]) for name in self._place}
-        self._resumed = True
+        self._resumed, self._chosen = True, False
 
     def __iter__(self) -> Iterator[CellBatch]:
         info = torch.utils.data.get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        if info is None:
+            self._find_epoch()
         start, step = self._begin(workers)
         set_epoch = getattr(self.sampler, "set_epoch", None)
         if set_epoch is not None:
@@ -188,33 +172,34 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
             step += 1
             self._place = {"start": start, "step": step, "workers": workers}
             if info is None and start + step == len(self):  # a worker's end is not that of the epoch
-                self._place = {"start": 0, "step": 0, "workers": 1}
+                self._end_epoch()
             yield batch
 
-    def batch(self, rows: np.ndarray, positions: np.ndarray | None = None) -> CellBatch:
-        """Return the batch of the given cells.
-
-        Parameters
-        ----------
-        rows
-            int64, shape (B,).
-        positions
-            Place of each draw in the epoch, on which random genes depend; by default the rows.
-        """
-        out = empty_context(len(rows), self._gene_map, choice=self.choice, context=self.context, empty=self._empty)
-        # chance only breaks ties among the most expressed: a cell keeps its context
-        where = positions if self.choice == "random_expressed" else None
-        self.store.gather(rows, self._gene_map, choice=self.choice, positions=where, seed=self._draw_seed(), out=out)
-        genes = self._panel.expand(len(rows), -1) if out.genes is None else torch.from_numpy(out.genes)
-        return CellBatch(
-            genes=genes,
-            counts=torch.from_numpy(out.counts),
-            total_counts=torch.from_numpy(self.store.total_counts(rows)),
-            labels=torch.from_numpy(self._labels(rows)),
-            dataset=torch.from_numpy(self.store.dataset_of(rows)),
+    def batch(self, number: int) -> CellBatch:
+        """Return a batch of the epoch by its number, from 0."""
+        return self.cells.batch(
+            *self._rows(number), seed=_draw_seed(self.cells.collator.seed, self.epoch), empty=self._empty
         )
 
     # ------------------------------------------------------------------------------------------------------ inside
+
+    def _find_epoch(self) -> None:
+        """Choose the epoch of the iteration that begins."""
+        now = None if self._epochs is None else self._epochs.epoch
+        if self._epochs is not None and not self._chosen:
+            if now is not None and now != self.epoch:  # a state from the end of an epoch is no place in the next one
+                self._epoch.fill_(now)
+                self._restart()
+            elif now is None and self._begun and not self._resumed:
+                self._epoch += 1
+        self._chosen, self._begun = False, True
+
+    def _end_epoch(self) -> None:
+        """Be at the begin of what comes next: the state that is saved now is that of a new epoch."""
+        self._restart()
+        if self._epochs is not None and self._epochs.epoch is None:
+            self._epoch += 1
+            self._begun = False
 
     def _begin(self, workers: int) -> tuple[int, int]:
         if not self._resumed:
@@ -227,27 +212,21 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
             return start + step, 0
         raise ValueError(f"this state was saved with {former} workers, it can be continued with as many, not {workers}")
 
-    def _draw_seed(self) -> int:
-        return _draw_seed(self.seed, self.epoch if self.choice == "random_expressed" else 0)
-
     def _rows(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         begin = number * self.batch_size
         end = min(begin + self.batch_size, len(self.sampler))
         positions: Callable[[int, int], np.ndarray] = getattr(self.sampler, "positions", np.arange)
         return np.asarray(self.sampler.indices(begin, end), dtype=np.int64), positions(begin, end)
 
-    def _make(self, number: int) -> CellBatch:
-        return self.batch(*self._rows(number))
-
     def _announce(self, numbers: Sequence[int]) -> None:
         if numbers:
-            self.store.will_need(np.concatenate([self._rows(number)[0] for number in numbers]))
+            self.cells.will_need(np.concatenate([self._rows(number)[0] for number in numbers]))
 
     def _made(self, numbers: range) -> Iterator[CellBatch]:
         if self.threads == 0:
             for at, number in enumerate(numbers):
                 self._announce(self._window(numbers, at))
-                yield self._on_device(self._make(number))
+                yield self._on_device(self.batch(number))
             return
         with ThreadPoolExecutor(self.threads, "scdataloader") as pool:
             waiting: deque[Future[CellBatch]] = deque()
@@ -256,7 +235,7 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
                     window = self._window(numbers, at)
                     if window:
                         pool.submit(self._announce, window)
-                    waiting.append(pool.submit(self._make, number))
+                    waiting.append(pool.submit(self.batch, number))
                     if len(waiting) >= self.prefetch:
                         yield self._on_device(waiting.popleft().result())
                 while waiting:
@@ -283,25 +262,5 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
         return moved
 
 
-@lru_cache(16)
-def _draw_seed(seed: int, epoch: int) -> int:
-    """Return the seed of an epoch's choices of genes; kept, as each batch asks for it."""
-    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
-
-
-def _wanted(
-    store: CellReader, vocabulary: GeneVocabulary, genes: Sequence[str] | None, choice: str
-) -> tuple[GeneMap, torch.Tensor]:
-    """Return the map to targets, and the vocabulary index of each target of a fixed panel, shape (1, n)."""
-    if genes is None:
-        return store.gene_map(vocabulary), torch.arange(len(vocabulary))[None]
-    index = vocabulary.index(genes)
-    if (index < 0).any():
-        unknown = [gene for gene, place in zip(genes, index, strict=True) if place < 0]
-        raise ValueError(f"{len(unknown)} of {len(genes)} genes are not in the vocabulary, such as {unknown[:3]}")
-    fixed = store.gene_map(list(genes))
-    if choice == "all":
-        return fixed, torch.from_numpy(index)[None]
-    # the kernels give targets: let them be indices of the vocabulary
-    tables = [np.where(target < 0, -1, index[target]).astype(np.int32) for target in fixed.tables]
-    return GeneMap(tables, len(vocabulary)), torch.from_numpy(index)[None]
+#: Kept, as each batch asks for it.
+_draw_seed = lru_cache(16)(draw_seed)

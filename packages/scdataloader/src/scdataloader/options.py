@@ -1,0 +1,213 @@
+"""What a data module is told: where cells come from, which genes they show, how they are drawn, what is held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scdataloader.collate.collator import Collator
+from scdataloader.collate.named import FormatName, named_format
+from scdataloader.genes import GeneVocabulary
+from scdataloader.preprocess import Preprocessor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """Which cells there are, and how they are read.
+
+    Parameters
+    ----------
+    datasets
+        Names of the data sets to use (the files' names without their ending); None: all.
+    where
+        Condition on ``obs`` that cells have to meet, such as ``"tissue == 'lung' and n_genes > 500"``, as
+        `pandas.DataFrame.query` takes it. Cells whose data set lacks one of the columns have no value there.
+    vocabulary
+        File of a gene vocabulary (`GeneVocabulary.save`), instead of organisms.
+    label_space
+        File of a label space (`LabelSpace.save`), such as a trained model's; None makes one from the data.
+    preprocess
+        Whether to preprocess the files; None: those that were not written by `Preprocessor`.
+    preprocessor
+        Settings of the preprocessing; None for the default ones, with `min_genes`.
+    min_genes
+        Number of expressed genes that a cell must have; fewer drop it.
+    in_memory
+        Whether to hold the cells of all files in memory. By default only those that are preprocessed here are:
+        uncompressed h5ad files are read in place, others are converted once to a store in the cache folder.
+    """
+
+    datasets: tuple[str, ...] | None = None
+    where: str | None = None
+    vocabulary: str | None = None
+    label_space: str | None = None
+    preprocess: bool | None = None
+    preprocessor: Preprocessor | None = None
+    min_genes: int | None = None
+    in_memory: bool = False
+
+    def __post_init__(self) -> None:
+        check_list("datasets", self.datasets)
+        if self.preprocessor is not None and self.min_genes is not None:
+            raise ValueError(f"min_genes={self.min_genes} is the preprocessor's: give it to that")
+
+    @property
+    def cleaning(self) -> Preprocessor:
+        """The settings of the preprocessing."""
+        if self.preprocessor is not None:
+            return self.preprocessor
+        return Preprocessor() if self.min_genes is None else Preprocessor(min_genes=self.min_genes)
+
+    def check_for_store(self) -> None:
+        """Raise ValueError where an option is set that a store does not have: its cells are clean already."""
+        given = {
+            "preprocess": self.preprocess,
+            "preprocessor": self.preprocessor,
+            "min_genes": self.min_genes,
+            "in_memory": self.in_memory or None,
+        }
+        wrong = {name: value for name, value in given.items() if value is not None}
+        if wrong:
+            raise ValueError(f"{wrong} are for files, not for a store: leave them out, or give files")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneChoice:
+    """Which genes make a context, and in which format batches are.
+
+    Parameters
+    ----------
+    choice
+        ``"random_expressed"`` (the default), ``"most_expressed"``, ``"most_variable"``, ``"given"`` or ``"all"``.
+    genes
+        Gene ids; see `scdataloader.collate.Collator`.
+    missing
+        What to do where a data set did not measure a gene of ``"given"``: ``"error"``, or ``"mask"`` it.
+    variable_context
+        Whether cells have as many genes as they express instead of exactly the context.
+    min_context
+        Fewest genes of a training batch, each of which then draws its context anew.
+    shuffle
+        Whether random genes come in random order.
+    format
+        ``"scprint"``, ``"scgpt"`` or ``"geneformer"``; see `scdataloader.collate.named_format`.
+    positions, n_bins, tokens, medians, special_tokens
+        Settings of the format; see `scdataloader.collate.named_format`.
+    """
+
+    choice: str | None = None
+    genes: tuple[str, ...] | None = None
+    missing: str = "error"
+    variable_context: bool = False
+    min_context: int | None = None
+    shuffle: bool = True
+    format: FormatName = "scprint"
+    positions: bool = False
+    n_bins: int = 51
+    tokens: str | None = None
+    medians: str | None = None
+    special_tokens: bool = False
+
+    def __post_init__(self) -> None:
+        check_list("genes", self.genes)
+
+    def collator(self, vocabulary: GeneVocabulary, context: int | None, seed: int) -> Collator:
+        """Return the collator for a vocabulary.
+
+        Raises
+        ------
+        ValueError
+            For options that do not go together.
+        """
+        return Collator(
+            vocabulary=vocabulary,
+            context=context,
+            choice=self.choice,
+            genes=self.genes,
+            missing=self.missing,
+            variable_context=self.variable_context,
+            min_context=self.min_context,
+            shuffle=self.shuffle,
+            format=named_format(
+                self.format,
+                vocabulary,
+                positions=self.positions,
+                n_bins=self.n_bins,
+                tokens=self.tokens,
+                medians=self.medians,
+                special_tokens=self.special_tokens,
+            ),
+            seed=seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How cells are drawn for training, and batches made.
+
+    Parameters
+    ----------
+    weight_scale
+        Sampling weight of rare label combinations; see `scdataloader.sampling.group_weights`.
+    weight_classes
+        Names of the labels that make these combinations: label classes, and ``"dataset"``. None: all of them.
+    cells_per_epoch
+        Number of draws in one epoch; by default as many as there are training cells.
+    threads, read_ahead
+        Number of threads that make batches, and of batches read ahead; see `scdataloader.StoreLoader`.
+    """
+
+    weight_scale: float = 50.0
+    weight_classes: tuple[str, ...] | None = None
+    cells_per_epoch: int | None = None
+    threads: int = 1
+    read_ahead: int = 0
+
+    def __post_init__(self) -> None:
+        check_list("weight_classes", self.weight_classes)
+        if not self.weight_scale > 0:
+            raise ValueError(f"weight_scale={self.weight_scale} must be positive")
+        for name, value, least in (
+            ("cells_per_epoch", self.cells_per_epoch, 1),
+            ("threads", self.threads, 0),
+            ("read_ahead", self.read_ahead, 0),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"{name}={value} must be at least {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdout:
+    """Which cells are held out, for validation and for testing; see `scdataloader.make_split`.
+
+    Parameters
+    ----------
+    val_fraction
+        Share of the cells held out for validation, drawn at random inside each data set.
+    test_datasets
+        Data sets held out for testing: names, how many, or which share of them, rounded up; the paper holds out 2 %.
+    split_by
+        Column of ``obs``, such as ``"donor_id"``, whose groups are held out as a whole instead of single cells.
+    test_groups
+        Groups of that column held out for testing: names, how many, or which share.
+    separate_duplicates
+        Whether to leave cells out of training whose counts are the same as those of a cell held out.
+    file
+        File of a split (`Split.save`) to use instead of making one.
+    """
+
+    val_fraction: float = 0.02
+    test_datasets: list[str] | int | float = 0
+    split_by: str | None = None
+    test_groups: list[str] | int | float = 0
+    separate_duplicates: bool = True
+    file: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.val_fraction < 1:
+            raise ValueError(f"val_fraction={self.val_fraction} must lie between 0 and 1")
+
+
+def check_list(name: str, value: object) -> None:
+    """Raise ValueError where a single name is given instead of a list: its letters would be the names."""
+    if isinstance(value, str):
+        raise ValueError(f"{name}={value!r} must be a list of names: write [{value!r}]")

@@ -504,7 +504,7 @@ def test_on_a_dask_cluster(stand_in, inputs, tmp_path, monkeypatch):
         assert statuses(report) == ["done", "failed", "done", "failed"]
         assert (out / "c.h5ad").read_text() == "cccccc"
         with pytest.raises(ValueError, match=r"b\.h5ad: every count is zero"):
-            preprocess_files(files, out, stand_in.Copy(), client=client)
+            preprocess_files(files[:3], out, stand_in.Copy(), client=client)  # of two failures either may come first
         assert client.status == "running"  # it is the caller's
         files[1].write_text("b")
         again = preprocess_files(files[:3], out, stand_in.Copy(), client=cluster.scheduler_address)

@@ -52,10 +52,8 @@ def grouped(**options):
 
 def module(given, **options):
     if "genes" in options:  # the ids, an option of the group of the same name
-        options = {
-            **options,
-            "genes": GeneChoice(choice=options.pop("choice", None), genes=tuple(options.pop("genes"))),
-        }
+        chosen = GeneChoice(choice=options.pop("choice", None), genes=tuple(options.pop("genes")))
+        options = options | {"genes": chosen}
         made = CellDataModule(**(SETTINGS | {"holdout": Holdout(val_fraction=0.1)} | given | options))
     else:
         made = CellDataModule(**grouped(**({"val_fraction": 0.1} | SETTINGS | given | options)))

@@ -108,8 +108,12 @@ class SharedGenes:
         """Return the counts of `select` under the model's gene ids, for `scdataloader.CellDataset`."""
         columns = self.columns if at is None else self.columns[at]
         obs = pd.DataFrame({"total_counts": total_counts(adata)}, index=adata.obs_names)
-        ids = pd.Index([vocabulary.ids[i] for i in self.index[columns]])
-        return AnnData(X=self.counts(adata, at), obs=obs, var=pd.DataFrame(index=ids))
+        # in the vocabulary's order: what a cell shows must not hang on the order in which a file lists its genes
+        order = np.argsort(self.index[columns])
+        counts = self.counts(adata, at)[:, order]
+        counts.sort_indices()
+        ids = pd.Index([vocabulary.ids[i] for i in self.index[columns][order]])
+        return AnnData(X=counts, obs=obs, var=pd.DataFrame(index=ids))
 
 
 def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:

@@ -83,6 +83,7 @@ def test_both_tables_and_the_scores_have_one_random_expectation(network, truth):
         )
 
 
+@pytest.mark.slow
 def test_random_expectation_is_what_many_random_networks_score_on_average(network, truth):
     rng = np.random.default_rng(0)
     expected = bengrn.score(network, truth).random_expectation

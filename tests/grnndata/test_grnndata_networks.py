@@ -291,6 +291,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS, seed=st.integers(0, 1000), kind=st.sampled_from([np.asarray, sparse.csr_matrix]))
 def test_any_sequence_equals_the_same_on_matrices(steps, seed, kind, tmp_path_factory):

@@ -393,6 +393,7 @@ def test_a_state_is_good_for_other_ranks_only_as_a_sequence(corpus):
         data.train_dataloader(rank=1)
 
 
+@pytest.mark.slow
 def test_worker_processes_that_are_spawned_open_the_files_themselves(corpus):
     folder, plain = corpus
     vocabulary = GeneVocabulary.for_organisms(["human"])

@@ -50,6 +50,7 @@ def differing(one, other):
     return {key for key in one if one[key].shape != other[key].shape or not torch.equal(one[key], other[key])}
 
 
+@pytest.mark.slow
 def test_heads_learn_a_planted_label_and_the_body_stays(bundled, cells, tmp_path):
     before, cells_before = weights(bundled), cells.X.copy()
     made = finetune(bundled, cells, labels="planted", train="heads", out=tmp_path / "made", **QUICK)
@@ -74,6 +75,7 @@ def test_heads_learn_a_planted_label_and_the_body_stays(bundled, cells, tmp_path
     assert not differing(after, weights(opened))
 
 
+@pytest.mark.slow
 def test_lora_trains_what_it_should_and_is_kept_in_a_small_file(bundled, cells, tmp_path):
     base = weights(bundled)
     options = {"labels": ["planted", "cell_type"], "train": "lora", "rank": 4, **QUICK}

@@ -83,6 +83,7 @@ def test_p_values_of_noise_are_uniform():
     np.testing.assert_allclose(shares, 0.1, atol=0.02)
 
 
+@pytest.mark.slow
 def test_real_cells_surprise_and_shuffled_ones_do_not():
     model = ScPrint.from_pretrained("bundled")
     options = {"genes": "variable", "n_genes": 80, "n_cells": 40, "permutations": 19}

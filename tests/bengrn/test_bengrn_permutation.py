@@ -59,6 +59,7 @@ def all_truths(out, into, self_columns):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edges", "self_columns", "n_columns"),
     [

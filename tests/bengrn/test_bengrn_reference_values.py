@@ -185,6 +185,7 @@ def check_real(scores: bengrn.Scores, exact: dict) -> None:
         assert min(values) - 1e-6 <= exact[f"noself_{theirs}"] <= max(values) + 1e-6, ours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["full", "tf", "tf_T"])
 @pytest.mark.parametrize("name", ["liu_G2000", "retina_G1000"])
 def test_real_networks_against_all_of_omnipath(folder, real, omnipath, name, form):
@@ -196,6 +197,7 @@ def test_real_networks_against_all_of_omnipath(folder, real, omnipath, name, for
     check_real(bengrn.score(network, truth, regulators="all", transpose=form == "tf_T"), exact)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["full", "tf", "tf_T"])
 @pytest.mark.parametrize("name", ["liu_G2000", "retina_G1000"])
 def test_real_networks_against_transcriptional_omnipath(folder, real, omnipath, name, form):

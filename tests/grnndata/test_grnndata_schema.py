@@ -205,6 +205,7 @@ def run_python(code, **environment):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_import_is_light():
     extras = "('matplotlib', 'igraph', 'gseapy', 'pooch', 'jsonargparse', 'sklearn')"
     assert run_python(f"import sys, grnndata; print([m for m in {extras} if m in sys.modules])").strip() == "[]"

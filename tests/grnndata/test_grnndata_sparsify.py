@@ -306,6 +306,7 @@ def test_a_stack_of_networks_is_refused(tool):
         tool(stack)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("work", "copies"),
     [

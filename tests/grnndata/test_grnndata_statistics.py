@@ -182,6 +182,7 @@ def test_triangles_of_a_dense_network_are_counted_alike():
     assert triangles.tolist() == [theirs[i] for i in range(300)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("work", "copies"),
     [

@@ -163,6 +163,7 @@ def test_every_end_is_one_line_and_a_status(name, error, status, message, capsys
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_full_disk_behind_the_output():
     with Path("/dev/full").open("w") as full:
@@ -174,6 +175,7 @@ def test_a_full_disk_behind_the_output():
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops():
     reading, writing = os.pipe()
     os.close(reading)

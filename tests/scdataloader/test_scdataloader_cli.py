@@ -110,6 +110,7 @@ def test_labels_are_printed_drawn_and_saved(file, tmp_path, capsys):
     assert "did you mean 'cell_type" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_import_is_light():
     code = "import scdataloader, sys; sys.exit(bool({'torch', 'lightning', 'anndata', 'numba'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

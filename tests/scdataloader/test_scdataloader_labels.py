@@ -124,6 +124,7 @@ print(space.encode(obs).tolist())
 """
 
 
+@pytest.mark.slow
 def test_nothing_depends_on_the_hash_seed(tmp_path):
     outputs = []
     for seed in ("1", "2"):

@@ -168,6 +168,7 @@ BENCHMARK_ONLY = [
 ]
 
 
+@pytest.mark.slow
 def test_bundled_model_never_saw_any_reference_benchmark(shared):
     from scdataloader import Preprocessor
 

@@ -59,6 +59,7 @@ def values_and_gradients(model: ScPrint, call: Any, **options: Any) -> tuple[lis
     return [v.detach() for v in values], [p.grad for p in model.parameters() if p.grad is not None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpointing", [False, True], ids=["", "checkpointing"])
 @pytest.mark.parametrize("variant", list(VARIANTS))
 def test_one_graph_with_the_same_values_and_gradients(variant: str, checkpointing: bool) -> None:

@@ -381,6 +381,7 @@ def test_table_of_gene_embeddings_frozen_but_for_genes_without_a_row():
         start_from_table(torch.nn.Embedding(40, 3), rows, found, freeze=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("freeze", [True, False])
 def test_training_from_a_table_file(data, tmp_path, freeze):
     from scprint_model.gene_embeddings import load_table

@@ -61,6 +61,7 @@ def fit(corpus, folder, average, **options):
     return module, weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("average", "share"),
     [

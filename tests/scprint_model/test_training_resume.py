@@ -86,6 +86,7 @@ def test_20_steps_equal_10_and_10_more(whole, corpus, tmp_path, step):
     assert any(not torch.equal(first["state_dict"][name], value) for name, value in last["state_dict"].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [4, 5])  # in the middle and at the end of the first epoch of 5 batches
 def test_the_same_straight_from_a_store(corpus, tmp_path, step):
     CellStore.build([corpus], tmp_path / "store")
@@ -96,6 +97,7 @@ def test_the_same_straight_from_a_store(corpus, tmp_path, step):
     assert_same(last, rest)
 
 
+@pytest.mark.slow
 def test_the_same_from_the_command_line(corpus, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = {

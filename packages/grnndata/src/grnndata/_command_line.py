@@ -1,4 +1,4 @@
-"""What the command lines of the four packages have in common. The same file stands in each of them."""
+"""Rules that the command lines of bengrn and grnndata share; the same file stands in both, and a test compares them."""
 
 from __future__ import annotations
 

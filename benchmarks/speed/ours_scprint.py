@@ -80,7 +80,7 @@ def network(model: ScPrint, inputs: Arrays) -> Callable[[], Arrays]:
     cells = AnnData(sparse.csr_matrix(inputs["counts"]), obs=obs, var=pd.DataFrame(index=names))
     options: dict[str, Any] = {"genes": names.tolist()}
     if "context" in inputs:  # the whole genome
-        options = {"genes": "all", "context": int(inputs["context"]), "sparsify": 100}
+        options = {"genes": "all", "context": int(inputs["context"]), "top_k": 100}
 
     def work() -> Arrays:
         weights = infer(model, cells, **options).varp["GRN"]

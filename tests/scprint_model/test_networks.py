@@ -124,9 +124,9 @@ def test_regulators_only_and_sparse_networks_are_parts_of_the_dense_one(small_mo
 
     from grnndata import tl
 
-    sparse = infer(small_model, some, n_genes=50, sparsify=5)
+    sparse = infer(small_model, some, n_genes=50, top_k=5)
     np.testing.assert_allclose(sparse.grn.toarray(), tl.top_k(dense, 5, per="target").grn.toarray(), atol=1e-7)
-    both = infer(small_model, some, n_genes=50, sparsify=5, regulators=wanted)
+    both = infer(small_model, some, n_genes=50, top_k=5, regulators=wanted)
     assert both.n_edges == 47 * 3 + 3 * 2  # fewer regulators than 5: all of them but the gene itself
     np.testing.assert_allclose(both.grn.toarray(), limited.varp["GRN"], atol=1e-7)
     corrected = infer(small_model, some, n_genes=50, steps=["apc", "symmetrise"])
@@ -193,15 +193,15 @@ def test_bad_requests_are_refused_with_near_names(small_model, retina):
         infer(small_model, retina, attention="mean")
     with pytest.raises(ValueError, match="mean_attention' needs all 200 genes in every cell, the context is 100"):
         infer(small_model, retina, n_genes=200, context=100, attention="mean_attention")
-    with pytest.raises(ValueError, match="sparsify= and steps= are for one network"):
-        infer(small_model, retina, heads="all", sparsify=3)
+    with pytest.raises(ValueError, match="top_k= and steps= are for one network"):
+        infer(small_model, retina, heads="all", top_k=3)
     with pytest.raises(ValueError, match="normalize='none' goes with attention='mean_qk'"):
         infer(small_model, retina, attention="mean_attention", normalize="none")
 
 
 def test_memory_is_estimated_before_the_model_begins(small_model, retina, monkeypatch):
     monkeypatch.setattr(small_model, "encode", None)  # calling it would raise TypeError
-    expected = r"needs \d+\.\d GB, 0\.1 GB are there: 2,000 genes x 2,000 genes x 4 heads x 4 bytes.*sparsify="
+    expected = r"needs \d+\.\d GB, 0\.1 GB are there: 2,000 genes x 2,000 genes x 4 heads x 4 bytes.*top_k="
     with pytest.raises(ValueError, match=expected):
         infer(small_model, retina, n_genes=2000, heads="all", max_memory=0.1)
 

@@ -54,7 +54,7 @@ def test_a_network_for_each_of_some_cells_by_the_program(file, tmp_path, capsys)
     names = datasets.retina_1k().obs_names[[3, 1]].tolist()
     out = tmp_path / "cells.h5ad"
     arguments = ["network", str(file), str(out), "--groupby", "obs_names", "--group", json.dumps(names)]
-    assert main([*arguments, "--n_genes", "40", "--sparsify", "5"]) == 0
+    assert main([*arguments, "--n_genes", "40", "--top-k", "5"]) == 0
     found = grnndata.read_h5ad(out)
     assert list(found.networks) == names
     assert (np.asarray((found.networks[names[0]].grn != 0).sum(axis=0)).ravel() == 5).all()

@@ -112,7 +112,7 @@ def test_groups_have_p_values_of_their_own(retina, small_model):
 def test_p_values_that_cannot_be_had(cells, small_model):
     some, genes = cells
     with pytest.raises(ValueError, match="keep a dense number for every edge of one network"):
-        infer(small_model, some, genes=genes, permutations=2, sparsify=3)
+        infer(small_model, some, genes=genes, permutations=2, top_k=3)
     with pytest.raises(ValueError, match="permutations=2 needs all 40 genes in every cell, the context is 20"):
         infer(small_model, some, genes=genes, permutations=2, context=20)
     with pytest.raises(ValueError, match="shuffles counts among cells, here is one of"):

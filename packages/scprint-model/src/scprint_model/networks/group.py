@@ -148,5 +148,5 @@ def _build(sums: Sums, model: ScPrint, plan: NetworkPlan, seen: np.ndarray, regu
         int(seen.sum()),
         n_planes=plan.n_planes,
         regulators=None if regulators is None else regulators[seen],
-        top_k=plan.sparsify,
+        top_k=plan.top_k,
     )

@@ -59,7 +59,7 @@ def infer(
     layers: Sequence[int] | None = None,
     normalize: Normalize = "softmax",
     regulators: Iterable[str] | None = None,
-    sparsify: int | None = None,
+    top_k: int | None = None,
     steps: Sequence[Step] = (),
     stability: int = 0,
     permutations: int = 0,
@@ -116,7 +116,7 @@ def infer(
         products, without softmax.
     regulators
         Genes that may have outgoing edges, for example transcription factors; None: all.
-    sparsify
+    top_k
         Number of regulators to keep of each target, those with the largest weights, as a sparse network that is never
         held densely; None: all.
     steps
@@ -162,7 +162,7 @@ def infer(
         heads=chosen_heads,
         combine=combine,
         normalize=normalize,
-        sparsify=sparsify,
+        top_k=top_k,
         steps=tuple(steps),
         stability=stability,
         permutations=permutations,

@@ -37,7 +37,7 @@ class NetworkPlan:
     heads: tuple[Head, ...]
     combine: Combine
     normalize: Normalize
-    sparsify: int | None
+    top_k: int | None
     steps: tuple[Step, ...]
     stability: int
     permutations: int
@@ -51,8 +51,8 @@ class NetworkPlan:
         ):
             if value not in choices:
                 raise ValueError(f"{name}: {value!r} is not one of {choices}")
-        if (self.batch_size is not None and self.batch_size < 1) or (self.sparsify is not None and self.sparsify < 1):
-            raise ValueError(f"batch_size={self.batch_size} and sparsify={self.sparsify} must be at least 1")
+        if (self.batch_size is not None and self.batch_size < 1) or (self.top_k is not None and self.top_k < 1):
+            raise ValueError(f"batch_size={self.batch_size} and top_k={self.top_k} must be at least 1")
         if self.stability < 0 or self.permutations < 0:
             raise ValueError(f"stability={self.stability} and permutations={self.permutations} are numbers, 0 for none")
         if self.stability == 1:
@@ -60,11 +60,11 @@ class NetworkPlan:
         if self.attention == "mean_attention" and self.normalize == "none":
             raise ValueError("the mean of attention maps is of softmax: normalize='none' goes with attention='mean_qk'")
         several = self.combine == "all"
-        if several and (self.sparsify is not None or self.steps):
-            raise ValueError("heads='all' keeps a network a head: sparsify= and steps= are for one network")
-        if (self.stability or self.permutations) and (self.sparsify is not None or several):
+        if several and (self.top_k is not None or self.steps):
+            raise ValueError("heads='all' keeps a network a head: top_k= and steps= are for one network")
+        if (self.stability or self.permutations) and (self.top_k is not None or several):
             raise ValueError(
-                "stability= and permutations= keep a dense number for every edge of one network: leave out sparsify= "
+                "stability= and permutations= keep a dense number for every edge of one network: leave out top_k= "
                 "and heads='all', and sparsify the result with grnndata.tl.top_k"
             )
 
@@ -125,7 +125,7 @@ class NetworkPlan:
             }[self.attention],
             "heads": f"{self.combine} of all layers and heads" if every else f"{self.combine} of {len(self.heads)}",
             "head_list": [] if every else head_names(self.heads),
-            "sparsify": 0 if self.sparsify is None else self.sparsify,
+            "top_k": 0 if self.top_k is None else self.top_k,
             "stability": self.stability,
             "permutations": self.permutations,
             "model_layers": n_layers,
@@ -147,7 +147,7 @@ class NetworkPlan:
             n_kept=len(self.heads) if self.combine == "all" or (mean_attention and self.combine == "max") else 1,
             width=config.d_model + (config.n_heads + config.kv_heads) * config.head_dim,
             mean_attention=mean_attention,
-            top_k=self.sparsify,
+            top_k=self.top_k,
             dense_numbers=(self.stability > 0) + (self.permutations > 0),
             sums_twice=self.stability > 0 or self.permutations > 0,
             batch_tokens=self.cells_a_batch(context + n_cell_tokens, next(model.parameters()).device.type)
@@ -204,7 +204,7 @@ class MemoryNeed:
                 f"this network needs {self.total / 1e9:.1f} GB, {available / 1e9:.1f} GB are there: "
                 f"{self.n_genes:,} genes x {self.n_genes:,} genes x {self.n_heads} heads x 4 bytes and "
                 f"{self.sums / 1e9:.1f} GB of sums. Take fewer genes (n_genes=), heads='mean' or a selection instead "
-                "of keeping heads apart, sparsify= to keep only the strongest edges, attention='mean_qk', a smaller "
+                "of keeping heads apart, top_k= to keep only the strongest edges, attention='mean_qk', a smaller "
                 "batch_size, or state with max_memory= how many GB may be used"
             )
 

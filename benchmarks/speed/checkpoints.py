@@ -33,14 +33,14 @@ CHILD = r"""
 import json, re, sys, time
 from pathlib import Path
 import torch
-from scprint_model.checkpoints import open_model
+from scprint_model.model import ScPrint
 torch.set_num_threads(1)
 work, what = sys.argv[1:]
 def peak():  # of this program; getrusage counts what it was forked from
     return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 before = peak()
 begin = time.perf_counter()
-kept = Path(what).read_bytes() if work == "read" else open_model(what)
+kept = Path(what).read_bytes() if work == "read" else ScPrint.from_pretrained(what)
 seconds = time.perf_counter() - begin
 print(json.dumps([seconds, peak() - before]))
 """
@@ -51,9 +51,10 @@ def checkpoint_times(repeats: int = 5) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as name:
         published, ours = Path(name) / "large-v1.ckpt", Path(name) / "ours"
         size = write_large(published)
-        from scprint_model.checkpoints import open_model, save_folder
+        from scprint_model.checkpoints import save_folder
+        from scprint_model.model import ScPrint
 
-        save_folder(open_model(published), ours, card={})
+        save_folder(ScPrint.from_pretrained(published), ours, card={})
         rows = []
         for label, work, path in (
             ("read the published file", "read", published),

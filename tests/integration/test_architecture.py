@@ -48,11 +48,6 @@ CIRCLES: set[str] = {
     "scdataloader.sources",
     "scdataloader.sources.find",
     "scdataloader.sources.open",
-    "scprint_model.checkpoints.folder",
-    "scprint_model.checkpoints.open",
-    "scprint_model.checkpoints.published",
-    "scprint_model.checkpoints.weights",
-    "scprint_model.model",
 }
 #: Files of more than 400 lines.
 LONG_FILES: set[str] = set()
@@ -67,7 +62,6 @@ REPEATED_FILES: set[tuple[str, str]] = {
 #: Names of ``__all__`` that the reference does not show.
 UNDOCUMENTED: set[str] = {
     "scdataloader.datasets",
-    "scprint_model.tasks",
 }
 #: Files and folders at the top of a package that the page does not list.
 UNLISTED: set[str] = {

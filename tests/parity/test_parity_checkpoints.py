@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from scdataloader import LabelSpace
-from scprint_model.checkpoints import open_model, save_model
 from scprint_model.model import ScPrint
 
 Arrays = dict[str, np.ndarray]
@@ -27,7 +26,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def opened(published: Path, name: str) -> ScPrint:
-    return open_model(published / f"{name}.ckpt")
+    return ScPrint.from_pretrained(published / f"{name}.ckpt")
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +64,17 @@ def test_the_file_gives_the_published_numbers(opened: ScPrint, arrays: Arrays, n
 
 
 def test_saved_and_opened_again_it_gives_them_too(opened: ScPrint, arrays: Arrays, name: str, tmp_path: Path) -> None:
-    save_model(opened, tmp_path / "ours")
+    opened.save_pretrained(tmp_path / "ours")
     for what in (tmp_path / "ours", tmp_path / "ours" / "model.safetensors"):
-        assert_published(run(open_model(what), arrays, name), arrays, name)
+        assert_published(run(ScPrint.from_pretrained(what), arrays, name), arrays, name)
 
 
 @pytest.mark.parametrize("dtype", list(BOUNDS))
 def test_half_precision_stays_within_bounds(
     opened: ScPrint, arrays: Arrays, name: str, tmp_path: Path, dtype: torch.dtype
 ) -> None:
-    save_model(opened, tmp_path / "ours", dtype=dtype)
-    half, full = run(open_model(tmp_path / "ours"), arrays, name), run(opened, arrays, name)
+    opened.save_pretrained(tmp_path / "ours", dtype=dtype)
+    half, full = run(ScPrint.from_pretrained(tmp_path / "ours"), arrays, name), run(opened, arrays, name)
     for key, value in half.items():
         scale = full[key] if key in ("mean", "disp") else 1
         assert np.abs((value - full[key]) / scale).max() < BOUNDS[dtype], key

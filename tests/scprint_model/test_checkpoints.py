@@ -25,7 +25,7 @@ def outputs(model):
 
 def test_a_folder_gives_the_same_model_back(small_model, tmp_path):
     save_folder(small_model, tmp_path / "m", card={"made": "here", "context": 77})
-    again = load_folder(tmp_path / "m")
+    again = load_folder(tmp_path / "m", ScPrint)
     torch.testing.assert_close(outputs(again).mean, outputs(small_model).mean, rtol=0, atol=0)
     assert again.vocabulary == small_model.vocabulary
     assert again.label_space.sizes == small_model.label_space.sizes
@@ -42,7 +42,7 @@ def test_half_precision_halves_the_file(small_model, tmp_path):
     save_folder(small_model, tmp_path / "half", card={}, dtype=torch.float16)
     full, half = ((tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "half"))
     assert half < 0.55 * full
-    again = load_folder(tmp_path / "half")
+    again = load_folder(tmp_path / "half", ScPrint)
     assert {p.dtype for p in again.parameters()} == {torch.float32}
     torch.testing.assert_close(outputs(again).mean, outputs(small_model).mean, rtol=2e-2, atol=1e-2)
 
@@ -60,21 +60,21 @@ def test_saving_again_replaces_and_never_overwrites_other_things(small_model, tm
 
 def test_broken_folders_are_named(small_model, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"is not a model folder: it lacks model\.safetensors, config\.json"):
-        load_folder(tmp_path)
+        load_folder(tmp_path, ScPrint)
     save_folder(small_model, tmp_path / "m", card={})
     weights = tmp_path / "m/model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
-        load_folder(tmp_path / "m")
+        load_folder(tmp_path / "m", ScPrint)
     weights.write_bytes(whole)
     config = json.loads((tmp_path / "m/config.json").read_text())
     (tmp_path / "m/config.json").write_text(json.dumps(config | {"n_layers": 3}))
     with pytest.raises(ValueError, match="do not fit its config"):
-        load_folder(tmp_path / "m")
+        load_folder(tmp_path / "m", ScPrint)
     (tmp_path / "m/config.json").write_text(json.dumps(config | {"n_genes": 5}))
     with pytest.raises(ValueError, match="is inconsistent: the config has 5 genes"):
-        load_folder(tmp_path / "m")
+        load_folder(tmp_path / "m", ScPrint)
 
 
 def test_one_file_of_a_folder_and_what_it_needs(small_model, tmp_path):
@@ -117,20 +117,20 @@ def test_weights_that_are_no_numbers_are_named(small_model, tmp_path):
     weights["norm.bias"][3] = -torch.inf
     save_file(weights, tmp_path / "m/model.safetensors")
     with pytest.raises(ValueError, match=r"m holds NaN or infinite weights in norm\.bias"):
-        load_folder(tmp_path / "m")
+        load_folder(tmp_path / "m", ScPrint)
 
 
 def test_damaged_tables_are_named(small_model, tmp_path):
     save_folder(small_model, tmp_path / "m", card={})
     (tmp_path / "m/genes.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match=r"the tables genes\.parquet and labels\.json in .* cannot be read"):
-        load_folder(tmp_path / "m")
+        load_folder(tmp_path / "m", ScPrint)
     (tmp_path / "m/config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
-        load_folder(tmp_path / "m")
+        load_folder(tmp_path / "m", ScPrint)
     (tmp_path / "m/config.json").write_text("[1]")
     with pytest.raises(ValueError, match=r"config\.json is damaged: it holds a list"):
-        load_folder(tmp_path / "m")
+        load_folder(tmp_path / "m", ScPrint)
 
 
 def test_the_command_line_refuses_with_status_2(tmp_path, capsys):

@@ -8,7 +8,8 @@ import shutil
 import pytest
 import torch
 
-from scprint_model.checkpoints import describe, open_model, save_model
+from scprint_model import ScPrint
+from scprint_model.checkpoints import describe
 from scprint_model.checkpoints.open import is_hub_id
 
 REPO, COMMIT, OTHER = "someone/scPRINT", "a" * 40, "b" * 40
@@ -39,7 +40,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def ours(small_model, tmp_path):
-    save_model(small_model, tmp_path / "ours", card={"data_sets": ["GSE1"]})
+    small_model.save_pretrained(tmp_path / "ours", card={"data_sets": ["GSE1"]})
     return tmp_path / "ours"
 
 
@@ -49,7 +50,7 @@ def test_a_repository_of_ours(cache, ours, small_model, caplog):
         if file.name == "model.safetensors":
             digest = blob.name
     with caplog.at_level(logging.INFO):
-        model = open_model(REPO, cache_dir=cache.root)
+        model = ScPrint.from_pretrained(REPO, cache_dir=cache.root)
     assert f"model.safetensors of {REPO} at revision {COMMIT}, SHA-256 {digest}" in caplog.text
     assert model.config == small_model.config
     assert model.card["fetched"] == {"repo": REPO, "revision": COMMIT, "file": "model.safetensors", "sha256": digest}
@@ -64,14 +65,14 @@ def test_a_published_file_at_a_pinned_revision(cache, shared, tmp_path):
     for name, commit in (("tiny_v1.ckpt", COMMIT), ("tiny_v23.ckpt", OTHER)):
         shutil.copy(fixtures / name, tmp_path / "model.ckpt")
         cache(tmp_path / "model.ckpt", commit=commit)
-    newest = open_model(REPO, filename="model.ckpt", cache_dir=cache.root)
-    pinned = open_model(REPO, filename="model.ckpt", revision=COMMIT, cache_dir=cache.root)
+    newest = ScPrint.from_pretrained(REPO, filename="model.ckpt", cache_dir=cache.root)
+    pinned = ScPrint.from_pretrained(REPO, filename="model.ckpt", revision=COMMIT, cache_dir=cache.root)
     assert newest.config.cell_transformer == 6
     assert pinned.config.cell_transformer == 0
     source = pinned.card["source"]
     assert (source["repo"], source["revision"], source["file"]) == (REPO, COMMIT, "model.ckpt")
     assert source["sha256"] == hashlib.sha256((fixtures / "tiny_v1.ckpt").read_bytes()).hexdigest()
-    save_model(pinned, tmp_path / "kept")
+    pinned.save_pretrained(tmp_path / "kept")
     assert json.loads((tmp_path / "kept/card.json").read_text())["source"] == source
 
 
@@ -81,29 +82,29 @@ def test_a_cached_file_that_changed_is_told(cache, shared):
     data[-400] ^= 1
     blob.write_bytes(data)
     with pytest.raises(ValueError, match=rf"is damaged: its SHA-256 is .*, the hub's {blob.name}"):
-        open_model(REPO, filename="tiny_v1.ckpt", cache_dir=cache.root)
+        ScPrint.from_pretrained(REPO, filename="tiny_v1.ckpt", cache_dir=cache.root)
 
 
 def test_what_is_not_there_is_told(cache, ours, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json of someone/else is neither here nor .*filename='medium"):
-        open_model("someone/else", cache_dir=cache.root)
+        ScPrint.from_pretrained("someone/else", cache_dir=cache.root)
     with pytest.raises(FileNotFoundError, match=r"x\.ckpt of someone/scPRINT at revision v2 .*check names and network"):
-        open_model(REPO, filename="x.ckpt", revision="v2", cache_dir=cache.root, local_files_only=True)
+        ScPrint.from_pretrained(REPO, filename="x.ckpt", revision="v2", cache_dir=cache.root, local_files_only=True)
     with pytest.raises(FileNotFoundError, match=r"there is no models/large\.ckpt: give 'bundled', a folder, a file"):
-        open_model("models/large.ckpt")
+        ScPrint.from_pretrained("models/large.ckpt")
     with pytest.raises(ValueError, match=r"revision='v2' is of hub repositories, and .* is on this machine"):
-        open_model(ours, revision="v2")
+        ScPrint.from_pretrained(ours, revision="v2")
     with pytest.raises(FileNotFoundError, match=r"has no file x\.ckpt"):
-        open_model(ours, filename="x.ckpt")
+        ScPrint.from_pretrained(ours, filename="x.ckpt")
 
 
 def test_a_folder_goes_before_a_repository_of_its_name(ours, monkeypatch, small_model):
     monkeypatch.chdir(ours.parent)
     (ours.parent / "someone").mkdir()
     ours.rename(ours.parent / REPO)
-    model = open_model(REPO)
+    model = ScPrint.from_pretrained(REPO)
     torch.testing.assert_close(model.norm.weight, small_model.norm.weight)
-    assert open_model(REPO, filename="model.safetensors").config == small_model.config
+    assert ScPrint.from_pretrained(REPO, filename="model.safetensors").config == small_model.config
 
 
 @pytest.mark.parametrize("what", ["jkobject/scPRINT", "a/b.c-d"])

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from scprint_model.checkpoints import describe, load_folder, open_model, read_published, save_model
+from scprint_model import ScPrint
+from scprint_model.checkpoints import describe, load_folder, read_published
 from scprint_model.checkpoints.published import is_dropped, is_scprint2, our_name
 from scprint_model.checkpoints.published_config import config_of, family_of
 from scprint_model.checkpoints.published_tables import labels_of, vocabulary_of
@@ -189,13 +190,13 @@ OPTIONS = [
 def test_every_layout_opens_and_is_kept(write, tmp_path, options):
     path = write(**options)
     before = path.read_bytes()
-    model = open_model(path)
+    model = ScPrint.from_pretrained(path)
     first = outputs(model)
     assert torch.isfinite(first.mean).all()
     assert not model.training
     assert path.read_bytes() == before
-    save_model(model, tmp_path / "ours")
-    again = load_folder(tmp_path / "ours")
+    model.save_pretrained(tmp_path / "ours")
+    again = load_folder(tmp_path / "ours", ScPrint)
     assert again.config == model.config
     assert again.vocabulary == model.vocabulary
     second = outputs(again)
@@ -227,7 +228,7 @@ def test_sizes_come_from_the_shapes(write):
 
 def test_weights_arrive_where_they_belong(write):
     path = write(family="B", cell_pairs=1, kv_heads=2, depth_token=False)
-    stored, ours = torch.load(path, weights_only=True)["state_dict"], open_model(path).state_dict()
+    stored, ours = torch.load(path, weights_only=True)["state_dict"], ScPrint.from_pretrained(path).state_dict()
     pairs = {
         "transformer.blocks.2.mixer.Wkv.bias": "blocks.2.attention.kv.bias",
         "transformer.blocks.3.mixer.Wqkv.weight": "blocks.3.attention.qkv.weight",
@@ -286,7 +287,7 @@ def test_families(write):
 )
 def test_what_this_network_cannot_do_is_refused_by_name(write, options, message):
     with pytest.raises(ValueError, match=message):
-        open_model(write(**options))
+        ScPrint.from_pretrained(write(**options))
 
 
 def set_weight(key, value):
@@ -319,7 +320,7 @@ def without(key):
 )  # fmt: skip
 def test_damaged_and_foreign_weights_are_told(write, edit, message):
     with pytest.raises(ValueError, match=message):
-        open_model(write(edit=edit))
+        ScPrint.from_pretrained(write(edit=edit))
 
 
 def test_half_precision_and_double_become_float(write):
@@ -328,13 +329,13 @@ def test_half_precision_and_double_become_float(write):
         state["transformer.norm.bias"] = state["transformer.norm.bias"].bfloat16()
         state["transformer.norm.weight"] = state["transformer.norm.weight"].double()
 
-    model = open_model(write(edit=edit))
+    model = ScPrint.from_pretrained(write(edit=edit))
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
 def test_no_positions_are_no_addition(write):
     path = write(gene_pos_enc=None, edit=without("pos_encoder.pe"))
-    model = open_model(path)
+    model = ScPrint.from_pretrained(path)
     assert not model.position_encoder.table.any()
     assert model.vocabulary.locations.tolist() == [0] * 5
 
@@ -396,8 +397,8 @@ def test_config_needs_no_data(write):
 
 def test_the_card_says_where_the_weights_are_from(write, tmp_path, caplog):
     path = write()
-    model = open_model(path)
-    save_model(model, tmp_path / "ours", card={"data_sets": ["one"]})
+    model = ScPrint.from_pretrained(path)
+    model.save_pretrained(tmp_path / "ours", card={"data_sets": ["one"]})
     card = json.loads((tmp_path / "ours/card.json").read_text())
     known = describe(path)
     assert card["source"] == {
@@ -415,7 +416,7 @@ def test_the_card_says_where_the_weights_are_from(write, tmp_path, caplog):
     assert str(tmp_path) not in page + json.dumps(card)
     path.write_bytes(b"something else")
     with caplog.at_level(logging.WARNING):
-        save_model(model, tmp_path / "later")
+        model.save_pretrained(tmp_path / "later")
     assert "is not what it was when it was opened" in caplog.text
     assert "sha256" not in json.loads((tmp_path / "later/card.json").read_text())["source"]
 

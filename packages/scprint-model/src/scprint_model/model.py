@@ -6,7 +6,6 @@ Shapes: B cells, S genes of the context, T cell tokens, d model width, H heads, 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from scdataloader import GeneVocabulary, LabelSpace
 from scprint_model.attention.attend import Backend, Scope, check_backend
 from scprint_model.attention.multi_head import QueriesKeys
+from scprint_model.checkpoints.open import Pretrained
 from scprint_model.config import BLOCK_NORM_EPS, ModelConfig
 from scprint_model.inputs import check_bias, check_cells, check_context, real_genes
 from scprint_model.layers.block import build_blocks, run_blocks
@@ -30,7 +30,7 @@ from scprint_model.outputs import CellEncoding, ScPrintOutput
 __all__ = ["CellEncoding", "ScPrint", "ScPrintOutput"]
 
 
-class ScPrint(nn.Module):
+class ScPrint(Pretrained):
     """A bidirectional transformer over the genes of a cell and a few tokens for the cell itself.
 
     Parameters
@@ -112,37 +112,6 @@ class ScPrint(nn.Module):
             }
         )
         initialise(self, stacks)
-
-    @classmethod
-    def from_pretrained(
-        cls,
-        what: Path | str = "bundled",
-        *,
-        filename: str | None = None,
-        revision: str | None = None,
-        cache_dir: Path | str | None = None,
-        local_files_only: bool = False,
-        unsafe: bool = False,
-    ) -> ScPrint:
-        """Load a trained model, ready for use on the CPU: see :func:`scprint_model.checkpoints.open.open_model`."""
-        from scprint_model.checkpoints.open import open_model
-
-        return open_model(
-            what,
-            filename=filename,
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            unsafe=unsafe,
-        )
-
-    def save_pretrained(
-        self, folder: Path | str, *, card: dict[str, Any] | None = None, dtype: torch.dtype = torch.float32
-    ) -> None:
-        """Write what :meth:`from_pretrained` opens: see :func:`scprint_model.checkpoints.open.save_model`."""
-        from scprint_model.checkpoints.open import save_model
-
-        save_model(self, folder, card=card, dtype=dtype)
 
     @property
     def token_names(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from scdataloader import GeneVocabulary, LabelSpace
-from scprint_model.checkpoints.weights import build, check_finite
+from scprint_model.checkpoints.weights import StoredNetwork, build, check_finite
 from scprint_model.config import ModelConfig
-from scprint_model.model import ScPrint
 
 WEIGHTS, CONFIG, GENES, LABELS, CARD, README = (
     "model.safetensors",
@@ -31,7 +30,7 @@ WEIGHTS, CONFIG, GENES, LABELS, CARD, README = (
 
 
 def save_folder(
-    model: ScPrint, folder: Path | str, *, card: dict[str, Any], dtype: torch.dtype = torch.float32
+    model: StoredNetwork, folder: Path | str, *, card: dict[str, Any], dtype: torch.dtype = torch.float32
 ) -> None:
     """Write a model with its vocabulary and label space; a failure leaves what was there before.
 
@@ -78,7 +77,7 @@ def save_folder(
         shutil.move(temporary, folder)
 
 
-def load_folder(folder: Path | str) -> ScPrint:
+def load_folder[N: StoredNetwork](folder: Path | str, network: Callable[..., N]) -> N:
     """Read what `save_folder` wrote; float32, on the CPU, in evaluation mode.
 
     Parameters
@@ -86,6 +85,8 @@ def load_folder(folder: Path | str) -> ScPrint:
     folder
         The folder, or the ``.safetensors`` in it. Its weights are mapped into memory: replacing the folder is fine,
         writing into the file while the model is in use is not.
+    network
+        Class of the network to make of it: `scprint_model.ScPrint`.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def load_folder(folder: Path | str) -> ScPrint:
         weights = load_file(file)
     except SafetensorError as error:
         raise ValueError(f"{file} is damaged: {error}") from error
-    model = build(config, weights, locations=torch.tensor(vocabulary.locations), what=str(folder))
+    model = build(network, config, weights, locations=torch.tensor(vocabulary.locations), what=str(folder))
     model.vocabulary, model.label_space = vocabulary, labels
     model.card, model.context = card, card.get("context")
     return model

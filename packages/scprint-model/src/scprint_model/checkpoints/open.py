@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,7 +25,7 @@ from scprint_model.checkpoints.folder import (
     save_folder,
 )
 from scprint_model.checkpoints.published import read_published, seal, sha256_of
-from scprint_model.model import ScPrint
+from scprint_model.checkpoints.weights import StoredNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ def locate(
     cache_dir: Path | str | None = None,
     local_files_only: bool = False,
 ) -> Located:
-    """Find a model; see `open_model`."""
+    """Find a model; see `Pretrained.from_pretrained`."""
     if str(what) == "bundled" and not Path(what).exists():
         from scprint_model.pretrained import bundled_folder
 
@@ -176,84 +176,92 @@ def locate(
     )
 
 
-def open_model(
-    what: Path | str = "bundled",
-    *,
-    filename: str | None = None,
-    revision: str | None = None,
-    cache_dir: Path | str | None = None,
-    local_files_only: bool = False,
-    unsafe: bool = False,
-) -> ScPrint:
-    """Load a trained model, float32, on the CPU, in evaluation mode.
+class Pretrained(StoredNetwork):
+    """A network that is loaded from files, and written to them."""
 
-    Parameters
-    ----------
-    what
-        - ``"bundled"``: the small model that comes with the package;
-        - a folder that `ScPrint.save_pretrained` wrote, or the ``.safetensors`` in it;
-        - a published Lightning ``.ckpt`` of scPRINT (families A and B: small-v1, medium-v1, large-v1, medium-v1.5);
-        - a repository on the Hugging Face hub, such as ``"jkobject/scPRINT"``.
-    filename
-        The file in that repository or folder, such as ``"medium-v1.5.ckpt"``.
-    revision
-        Commit, tag or branch of the repository.
-    cache_dir, local_files_only
-        Folder of the hub's files, and whether to do without the network (as with ``HF_HUB_OFFLINE=1``).
-    unsafe
-        Unpickle a ``.ckpt`` in full where it holds more than plain values, which runs whatever code it carries. Only
-        for files whose author you trust. By default nothing in a file can run.
+    @classmethod
+    def from_pretrained(
+        cls,
+        what: Path | str = "bundled",
+        *,
+        filename: str | None = None,
+        revision: str | None = None,
+        cache_dir: Path | str | None = None,
+        local_files_only: bool = False,
+        unsafe: bool = False,
+    ) -> Self:
+        """Load a trained model, float32, on the CPU, in evaluation mode.
 
-    Returns
-    -------
-    ScPrint
-        With `vocabulary`, `label_space` and `card`.
+        Parameters
+        ----------
+        what
+            - ``"bundled"``: the small model that comes with the package;
+            - a folder that `save_pretrained` wrote, or the ``.safetensors`` in it;
+            - a published Lightning ``.ckpt`` of scPRINT (families A and B: small-v1, medium-v1, large-v1, medium-v1.5);
+            - a repository on the Hugging Face hub, such as ``"jkobject/scPRINT"``.
+        filename
+            Name of the file in that repository or folder, such as ``"medium-v1.5.ckpt"``.
+        revision
+            Commit, tag or branch of the repository.
+        cache_dir
+            Folder of the hub's files; by default the hub's own (``HF_HOME``).
+        local_files_only
+            Whether to do without the network, as with ``HF_HUB_OFFLINE=1``.
+        unsafe
+            Whether to unpickle a ``.ckpt`` in full where it holds more than plain values, which runs whatever code it
+            carries. Only for files whose author you trust. By default nothing in a file can run.
 
-    Raises
-    ------
-    FileNotFoundError
-        When there is nothing of that name.
-    ValueError
-        When the file is refused, damaged, or of a network that is not supported.
-    """
-    found = locate(what, filename=filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
-    if found.is_ours:
-        model = load_folder(found.path)
-        if found.source:
-            model.card = dict(model.card) | {"fetched": found.source}
-    else:
-        checkpoint = read_published(found.path, unsafe=unsafe)
-        card = checkpoint.card(sha256=found.source.get("sha256"))
-        card["source"] |= found.source
-        model = checkpoint.model(card=card)
-    logger.info("%s: %d genes, tokens %s", found.path.name, model.config.n_genes, ", ".join(model.config.token_names))
-    return model
+        Returns
+        -------
+        ScPrint
+            The network with its `vocabulary`, `label_space` and `card`.
 
+        Raises
+        ------
+        FileNotFoundError
+            When there is nothing of that name.
+        ValueError
+            When the file is refused, damaged, or of a network that is not supported.
+        """
+        found = locate(
+            what, filename=filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
+        )
+        if found.is_ours:
+            model = load_folder(found.path, cls)
+            if found.source:
+                model.card = dict(model.card) | {"fetched": found.source}
+        else:
+            checkpoint = read_published(found.path, unsafe=unsafe)
+            card = checkpoint.card(sha256=found.source.get("sha256"))
+            card["source"] |= found.source
+            model = checkpoint.model(cls, card=card)
+        tokens = ", ".join(model.config.token_names)
+        logger.info("%s: %d genes, tokens %s", found.path.name, model.config.n_genes, tokens)
+        return model
 
-def save_model(
-    model: ScPrint, folder: Path | str, *, card: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
-) -> None:
-    """Write a model as a folder: safetensors, config, gene vocabulary, label space, and a model card.
+    def save_pretrained(
+        self, folder: Path | str, *, card: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
+    ) -> None:
+        """Write the model as a folder: safetensors, config, gene vocabulary, label space, and a model card.
 
-    Parameters
-    ----------
-    model
-        With `vocabulary` and `label_space`.
-    folder
-        Made anew, or replaced as a whole if it holds a model already.
-    card
-        JSON-able facts to add to `model.card`, or to replace there.
-    dtype
-        Number format of the stored weights: `torch.float32`, or `torch.bfloat16` or `torch.float16` at half the size.
-        Loading gives float32 again.
+        Parameters
+        ----------
+        folder
+            Folder to make, or to replace as a whole if it holds a model already.
+        card
+            JSON-able facts to add to the model's `card`, or to replace there.
+        dtype
+            Number format of the stored weights: `torch.float32`, or `torch.bfloat16` or `torch.float16` at half the
+            size. Loading gives float32 again.
 
-    Raises
-    ------
-    ValueError
-        See `scprint_model.checkpoints.save_folder`.
-    """
-    context = {} if model.context is None else {"context": model.context}
-    save_folder(model, folder, card=seal(model.card) | context | dict(card or {}), dtype=dtype)
+        Raises
+        ------
+        ValueError
+            When the model lacks a vocabulary or labels, `folder` is in use for something else, or a weight does not fit
+            `dtype`.
+        """
+        context = {} if self.context is None else {"context": self.context}
+        save_folder(self, folder, card=seal(self.card) | context | dict(card or {}), dtype=dtype)
 
 
 def describe(
@@ -265,7 +273,7 @@ def describe(
     local_files_only: bool = False,
     unsafe: bool = False,
 ) -> dict[str, Any]:
-    """Return what is known of a model without reading its weights; parameters as for `open_model`.
+    """Return what is known of a model without reading its weights; parameters as for `Pretrained.from_pretrained`.
 
     Returns
     -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +20,8 @@ from scdataloader import GeneVocabulary, LabelSpace
 from scprint_model.checkpoints.archive import Archive, open_archive
 from scprint_model.checkpoints.published_config import Family, config_of, family_of
 from scprint_model.checkpoints.published_tables import labels_of, vocabulary_of
-from scprint_model.checkpoints.weights import build
+from scprint_model.checkpoints.weights import StoredNetwork, build
 from scprint_model.config import ModelConfig
-from scprint_model.model import ScPrint
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +95,15 @@ class PublishedCheckpoint:
             "dropped": _groups(self.dropped, self.archive.content["state_dict"]),
         }
 
-    def model(self, *, card: dict[str, Any] | None = None) -> ScPrint:
+    def model[N: StoredNetwork](self, network: Callable[..., N], *, card: dict[str, Any] | None = None) -> N:
         """Read the weights and return the network.
+
+        Parameters
+        ----------
+        network
+            Class of the network to make of them: `scprint_model.ScPrint`.
+        card
+            Model card to give it; by default that of `card`.
 
         Raises
         ------
@@ -116,7 +122,7 @@ class PublishedCheckpoint:
             weights["position_encoder.table"] = table.squeeze(1) if table.ndim == 3 else table
         elif not self.hparams.get("gene_pos_enc"):
             weights["position_encoder.table"] = torch.zeros(self.config.n_genes, self.config.d_model)
-        model = build(self.config, weights, locations=locations, what=str(self.archive.path), names=names)
+        model = build(network, self.config, weights, locations=locations, what=str(self.archive.path), names=names)
         model.vocabulary, model.label_space = self.vocabulary, labels
         model.card = self.card() if card is None else card
         return model

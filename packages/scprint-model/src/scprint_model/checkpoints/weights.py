@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from scdataloader import GeneVocabulary, LabelSpace
 from scprint_model.config import ModelConfig
-from scprint_model.model import ScPrint
 
 _RANDOM = frozenset(
     {
@@ -27,6 +27,28 @@ _RANDOM = frozenset(
 )
 
 
+class StoredNetwork(nn.Module):
+    """A network as files hold it: what it is made of beside its weights, and what is known of it.
+
+    Attributes
+    ----------
+    config
+        Sizes and options.
+    vocabulary, label_space
+        Meaning of the gene indices and label codes; set by whoever trains or loads the network.
+    context
+        Largest number of genes per cell in training, where that is known; tasks use as many unless told otherwise.
+    card
+        Facts of its origin and training, JSON-able.
+    """
+
+    config: ModelConfig
+    vocabulary: GeneVocabulary | None
+    label_space: LabelSpace | None
+    context: int | None
+    card: dict[str, Any]
+
+
 class _NoRandomStart(TorchFunctionMode):
     """Leaves new weights as they are: memory that nobody writes to takes no room."""
 
@@ -39,18 +61,21 @@ class _NoRandomStart(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def build(
+def build[N: StoredNetwork](
+    network: Callable[..., N],
     config: ModelConfig,
     weights: Mapping[str, Tensor],
     *,
     locations: Tensor,
     what: str,
     names: Mapping[str, str] | None = None,
-) -> ScPrint:
+) -> N:
     """Return a network with these weights, float32, in evaluation mode.
 
     Parameters
     ----------
+    network
+        Class of the network, such as `ScPrint`.
     config
         Config of the network.
     weights
@@ -73,7 +98,7 @@ def build(
     positions = ready.get("position_encoder.table", locations)
     with _NoRandomStart():
         try:
-            model = ScPrint(config, gene_positions=positions, gene_rows=ready.get("gene_encoder.rows"))
+            model = network(config, gene_positions=positions, gene_rows=ready.get("gene_encoder.rows"))
         except ValueError as error:
             raise ValueError(f"the weights in {what} do not fit its config: {error}") from error
     expected = {key: value.shape for key, value in model.state_dict().items()}

@@ -13,6 +13,7 @@ from scprint_model.checkpoints.folder import WEIGHTS, find_data_set, save_folder
 from scprint_model.checkpoints.open import describe, locate
 from scprint_model.checkpoints.published import read_published, sha256_of
 from scprint_model.commands.options import call
+from scprint_model.model import ScPrint
 
 
 def run(command: str, words: list[str]) -> str | int:
@@ -94,7 +95,7 @@ def convert(
     opened = read_published(found.path, unsafe=unsafe)
     card = opened.card(sha256=found.source.get("sha256") or sha256_of(found.path))
     card["source"] |= found.source
-    model = opened.model(card=card)
+    model = opened.model(ScPrint, card=card)
     save_folder(model, out, card=card, dtype=getattr(torch, dtype))
     size = (out / WEIGHTS).stat().st_size
     return f"{out}: {sum(p.numel() for p in model.parameters()):,} weights, {size / 1e6:.1f} MB, from {card['source']}"

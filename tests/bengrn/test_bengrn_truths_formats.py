@@ -40,6 +40,7 @@ def pairs(truth) -> list[tuple[str, str]]:
         ("names.csv", "TF,Target\nA,B\nNA,C\n"),
         ("quoted.csv", '"Gene1","Gene2"\n"A","B"\n"NA","C"\n'),
         ("indexed.tsv", "x\tregulator\ttarget_gene\n7\tA\tB\n8\tNA\tC\n"),
+        ("genie3.tsv", "regulatoryGene\ttargetGene\tweight\nA\tB\t1\nNA\tC\t2\n"),
         ("bom.csv", "\ufeffsource,target\nA,B\nNA,C\n"),
     ],
 )
@@ -58,6 +59,12 @@ def test_parquet_options_and_the_name(tmp_path):
     assert (truth.name, truth.organism, truth.directed) == ("mine", "mouse", False)
     assert truth.edges.iloc[0].to_dict() == {"source": "A", "target": "B", "sign": -1, "note": "x"}
     assert truth.genes == {"A", "B", "C"}
+
+
+def test_genes_that_look_like_numbers(tmp_path):
+    path = tmp_path / "edges.csv"
+    path.write_text("source,target,type\n007,1.0,+\n")
+    assert GroundTruth.read(path).edges.iloc[0].to_dict() == {"source": "007", "target": "1.0", "sign": 1}
 
 
 def test_chosen_columns(tmp_path):

@@ -80,6 +80,16 @@ def test_packages_take_only_public_names_of_each_other():
     _check_exceptions(set(found), CROSSINGS, {key: places for key, places in found.items() if key not in CROSSINGS})
 
 
+def test_private_modules_that_stand_in_several_packages_are_one_text():
+    texts = defaultdict(dict)
+    for package in PACKAGES:
+        for path in SOURCES[package].glob("_[a-z]*.py"):
+            texts[path.name][package] = path.read_text()
+    assert set(texts["_content.py"]) == {"bengrn", "grnndata"}
+    apart = {name: sorted(copies) for name, copies in texts.items() if len(set(copies.values())) > 1}
+    assert not apart, f"files of the same name in several packages are copies of one another: {apart}"
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_circle_of_imports(package):
     circles = _circles(_import_graph(package))

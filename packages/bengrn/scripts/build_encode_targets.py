@@ -16,7 +16,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bengrn.fetch import content_hash, open_content
+from bengrn._content import open_content
+from bengrn.fetch import content_hash
 
 
 def table(targets: dict[str, list[str]]) -> pa.Table:

@@ -5,23 +5,20 @@ Nothing half-written is ever read: a download goes to a file beside its place, i
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
 import logging
-import lzma
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Literal
+
+from bengrn._content import open_content
 
 logger = logging.getLogger(__name__)
 
 OFFLINE = "BENGRN_DATA"
-_CHUNK = 1 << 20
-_OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}
 
 
 @dataclass(frozen=True)
@@ -144,20 +141,6 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # gzip files do
 
 
-@contextmanager
-def open_content(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file, decompressed by what its first bytes say: servers and copies differ in names and packing."""
-    with path.open("rb") as file:
-        start = file.read(6)
-    opener = next((opener for magic, opener in _OPENERS.items() if start.startswith(magic)), None)
-    if opener is None:
-        with path.open("rb") as plain:
-            yield plain
-    else:
-        with opener(path, "rb") as packed:
-            yield packed
-
-
 def _checked_offline(source: Source, path: Path) -> Path:
     copies = {Path(name).name: pin for name, pin in source.copies}
     if path.name in copies:
@@ -186,11 +169,10 @@ def _noted(path: Path) -> str | None:
 
 
 def _note(path: Path) -> None:
-    from uuid import uuid4
+    from grnndata import atomic_path  # takes seconds to import
 
-    partial = path.with_name(f"{path.name}.{uuid4().hex[:8]}.note")
-    partial.write_text(file_hash(path))
-    partial.replace(_note_path(path))
+    with atomic_path(_note_path(path)) as temporary:
+        temporary.write_text(file_hash(path))
 
 
 def _download(source: Source, path: Path, *, attempts: int, timeout: float, wait: float) -> None:

@@ -16,6 +16,7 @@ from .gene_sets import cell_type_markers, read_gmt
 from .loom import read_loom
 from .networks import Networks
 from .open_problems import read_open_problems, write_open_problems
+from .pairs import read_pairs
 from .protocol import GRNMethod
 from .read import read_h5ad, read_network, read_zarr
 from .resources import organism_name, transcription_factors
@@ -44,6 +45,7 @@ __all__ = [
     "read_loom",
     "read_network",
     "read_open_problems",
+    "read_pairs",
     "read_zarr",
     "recognise_edges",
     "tl",

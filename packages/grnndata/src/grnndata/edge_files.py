@@ -32,6 +32,8 @@ KNOWN_COLUMNS: dict[str, tuple[str, str, str]] = {
 #: Names of a table's columns, by role or by place: see `recognise_edges`.
 type Columns = Mapping[str, str | None] | Sequence[str | None]
 
+#: How tables of text are read: a gene may be called NA or NAN, so only an empty field is missing.
+NA_OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _SUFFIXES = ".csv, .tsv, .txt (each also .gz) or .parquet"
 _SIGNS = {"+": 1.0, "-": -1.0}
@@ -124,8 +126,7 @@ def read_square_table(path: PathLike[str] | str) -> pd.DataFrame | None:
         if isinstance(table.index, pd.RangeIndex) and len(table.columns):
             table = table.set_index(table.columns[0])
     else:
-        # A gene may be called NA or NAN: only an empty field is a missing weight.
-        options: dict[str, Any] = {"sep": _SEPARATORS[kind], "keep_default_na": False, "na_values": [""]}
+        options = {"sep": _SEPARATORS[kind], **NA_OPTIONS}
         try:
             head = pd.read_csv(path, nrows=3, index_col=0, **options)
         except (ValueError, EOFError, gzip.BadGzipFile):
@@ -185,8 +186,7 @@ def is_edge_file(path: PathLike[str] | str) -> bool:
 
 
 def _read_text(path: Path, columns: Columns | None, sep: str) -> pd.DataFrame:
-    # A gene may be called NA or NAN: only an empty field is a missing name.
-    options: dict[str, Any] = {"sep": sep, "keep_default_na": False, "na_values": [""], "skipinitialspace": True}
+    options = {"sep": sep, "skipinitialspace": True, **NA_OPTIONS}
     if columns is not None and not isinstance(columns, Mapping):
         options["header"] = None
     first = pd.read_csv(path, nrows=0 if "header" not in options else 1, **options)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from bengrn.fetch import Source, fetch, open_content
+from bengrn._content import open_content
+from bengrn.fetch import Source, fetch
 from bengrn.truths.edge_file import read_edge_file
 from bengrn.truths.ground_truth import GroundTruth
 from bengrn.truths.record import AS_STORED, TruthRecord, only

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bengrn.fetch import Source, fetch, open_content
+from bengrn._content import open_content
+from bengrn.fetch import Source, fetch
 from bengrn.truths.ground_truth import GroundTruth
 from bengrn.truths.record import TruthRecord, only
 

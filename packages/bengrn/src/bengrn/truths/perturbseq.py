@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bengrn.fetch import Source, fetch, open_content
+from bengrn._content import open_content
+from bengrn.fetch import Source, fetch
 from bengrn.truths.ground_truth import GroundTruth
 from bengrn.truths.record import AS_STORED, TruthRecord, only
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
-
 import grnndata
 from grnndata import atomic_path
 from scprint_model.commands.options import call, lines
@@ -66,8 +64,8 @@ def network(
     regulators
         File with one gene a line: only these have outgoing edges.
     truth
-        Table of edges (source, target), csv or parquet: select the heads that fit it in the cells of the largest group,
-        write them beside the output as .heads.json, and use them.
+        Table of edges (source, target), as text or parquet: select the heads that fit it in the cells of the largest
+        group, write them beside the output as .heads.json, and use them.
     split
         Pairs to score the selected heads on: those of other regulators than they were selected with, or others.
     edges
@@ -81,7 +79,7 @@ def network(
     listed = genes if genes in ("variable", "expressed", "all") else lines(Path(genes), "genes")
     chosen: Heads = heads if heads in ("mean", "max", "all") else HeadSelection.load(heads)  # type: ignore[assignment]
     allowed = None if regulators is None else lines(regulators, "regulators")
-    known = None if truth is None else _table(truth)
+    known = None if truth is None else grnndata.read_pairs(truth)
     adata = open_cells(input)
     scprint = ScPrint.from_pretrained(model).to(device)
     # one value that was asked for is one network, not a named one of several
@@ -121,12 +119,6 @@ def network(
     return (
         f"{many if names else '1 network'} over {found.n_vars:,} genes from {found.n_obs:,} cells: {', '.join(written)}"
     )
-
-
-def _table(path: Path) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    return pd.read_csv(path, sep=None, engine="python")  # commas or tabs
 
 
 def _scores(selection: HeadSelection) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from scipy.stats import wilcoxon
+from scipy.stats import norm, rankdata, t, wilcoxon
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from bengrn.uncertainty import compare_paired, compare_regulators, holm
@@ -30,10 +32,57 @@ def test_difference_and_interval_are_those_of_written_out_replicates():
         differences.append(roc_auc_score(labels, a[drawn].ravel()) - roc_auc_score(labels, b[drawn].ravel()))
     assert result.a == pytest.approx(roc_auc_score(truth.ravel(), a.ravel()))
     assert result.difference == pytest.approx(result.a - roc_auc_score(truth.ravel(), b.ravel()))
-    assert (result.low, result.high) == pytest.approx(tuple(np.percentile(differences, [5, 95])))
-    n_other_side = min(np.sum(np.array(differences) <= 0), np.sum(np.array(differences) >= 0))
-    assert result.p_value == pytest.approx(min(1, 2 * (1 + n_other_side) / 81))
     assert result.n_regulators == int(truth.any(axis=1).sum())
+    # Student's t and the normal distribution, of as many regulators.
+    tail = norm.cdf(t.ppf(0.05, result.n_regulators - 1) * np.sqrt(result.n_regulators / (result.n_regulators - 1)))
+    assert tail < 0.05
+    assert (result.low, result.high) == pytest.approx(tuple(np.quantile(differences, [tail, 1 - tail])))
+
+
+@pytest.mark.parametrize("form", ["dense", "sparse", "one of each", "whole numbers"])
+def test_p_value_is_that_of_rows_exchanged_in_all_ways(form):
+    rng = np.random.default_rng(9)
+    a, b, truth = two_networks(rng, better=0.3, n_regulators=7)
+    a[a < 0.3], b[b < -0.5] = 0, 0  # ties, and negative weights in b alone
+    if form == "whole numbers":
+        a, b = (3 * a).astype(np.int8), (np.abs(5 * b)).astype(np.uint16)
+    own = np.arange(7) * 2
+    truth[np.arange(7), own] = False
+    kept = np.ones(truth.shape, dtype=bool)
+    kept[np.arange(7), own] = False
+    places = []
+    for one in (a, b):
+        place = np.zeros(one.shape)
+        for sign in (1, -1):
+            sizes = sign * one.astype(float)
+            here = kept & (sizes > 0)
+            # The best of each network is first on the common scale; average places where tied.
+            place[here] = sign * (1e4 - rankdata(-sizes[here]))
+        places.append(place)
+    differences = []
+    for exchanged in itertools.product([False, True], repeat=7):
+        mask = np.array(exchanged)[:, None]
+        mixed = np.where(mask, places[1], places[0]), np.where(mask, places[0], places[1])
+        differences.append(np.subtract(*(average_precision_score(truth[kept], one[kept]) for one in mixed)))
+    expected = np.mean(np.abs(differences) >= abs(differences[0]) - 1e-9)
+    given = {
+        "dense": (a, b),
+        "sparse": (sp.csr_array(a), sp.csr_array(b)),
+        "one of each": (sp.csr_array(a), b),
+        "whole numbers": (a, b),
+    }[form]
+    result = compare_paired(*given, np.nonzero(truth), self_columns=own, n_replicates=100)
+    assert result.difference == pytest.approx(differences[0])
+    assert result.p_value == pytest.approx(expected)
+    assert result.smallest_p == pytest.approx(2 / 2**7)
+
+
+def test_scales_of_the_networks_do_not_matter_to_the_test():
+    a, b, truth = two_networks(np.random.default_rng(10), better=0.2)
+    first = compare_paired(a, b, np.nonzero(truth), n_replicates=50)
+    again = compare_paired(np.sign(a) * a**2, b / 1000, np.nonzero(truth), n_replicates=50)
+    assert first.p_value == again.p_value
+    assert first.smallest_p == pytest.approx(1 / 51)
 
 
 def test_a_network_does_not_differ_from_itself_on_another_scale():
@@ -53,19 +102,36 @@ def test_a_clearly_better_network_is_found_although_separate_intervals_overlap()
     a, b, truth = two_networks(np.random.default_rng(3), better=0.5)
     result = compare_paired(a, b, np.nonzero(truth))
     assert result.low > 0
-    # None of 1,000 replicates on the other side.
-    assert result.p_value == pytest.approx(2 / 1001)
+    # None of 1,000 exchanges gives as large a difference.
+    assert result.p_value == pytest.approx(1 / 1001)
 
 
-def test_equally_good_networks_are_seldom_told_apart():
+@pytest.mark.parametrize("n_regulators", [8, 20])
+def test_equally_good_networks_are_told_apart_no_more_often_than_stated(n_regulators):
     rng = np.random.default_rng(4)
     p_values = []
-    for _ in range(120):
-        a, b, truth = two_networks(rng)
-        p_values.append(compare_paired(a, b, np.nonzero(truth), n_replicates=200, seed=rng).p_value)
-    # 12 expected at 0.1, standard deviation 3.3; the bootstrap is a little too sure with 30 regulators.
-    assert 3 <= np.sum(np.array(p_values) <= 0.1) <= 26
-    assert 0.35 < np.mean(p_values) < 0.65
+    for number in range(150):
+        a, b, truth = two_networks(rng, n_regulators=n_regulators)
+        b = np.exp(b) if number % 2 else b
+        p_values.append(compare_paired(a, b, np.nonzero(truth), n_replicates=150, seed=rng).p_value)
+    # 7.5 expected at 0.05 with standard deviation 2.7, 15 at 0.1 with 3.7; the bootstrap's own share was 0.1 and 0.075.
+    assert 2 <= np.sum(np.array(p_values) <= 0.05) <= 14
+    assert 6 <= np.sum(np.array(p_values) <= 0.1) <= 25
+    assert 0.42 < np.mean(p_values) < 0.58
+
+
+def test_a_better_network_is_found():
+    rng = np.random.default_rng(12)
+    found = {}
+    for n_regulators in (8, 20):
+        p_values = []
+        for _ in range(40):
+            a, b, truth = two_networks(rng, better=0.3, n_regulators=n_regulators)
+            p_values.append(compare_paired(a, b, np.nonzero(truth), n_replicates=150, seed=rng).p_value)
+        found[n_regulators] = np.mean(np.array(p_values) <= 0.05)
+    # 0.46 and 0.89 of 200.
+    assert found[8] > 0.2
+    assert found[20] > 0.7
 
 
 def test_few_regulators_get_no_p_value_and_lost_replicates_are_counted():
@@ -76,6 +142,7 @@ def test_few_regulators_get_no_p_value_and_lost_replicates_are_counted():
     result = compare_paired(a, b, np.nonzero(truth), n_replicates=100, seed=1)
     assert result.n_regulators == 2
     assert np.isnan([result.low, result.high, result.p_value]).all()
+    assert result.notes == ("only 2 regulators have a true edge: an interval takes 5",)
     assert result.n_dropped == (draw_regulators(6, 100, 1)[:, :2].sum(axis=1) == 0).sum() > 0
 
 

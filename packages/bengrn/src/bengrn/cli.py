@@ -113,6 +113,7 @@ def _score(args: Namespace) -> str:
         plain = scores.to_dict()
         if intervals is not None:
             plain["intervals"] = intervals.table.to_dict("index")
+            plain["interval_notes"] = "; ".join(intervals.notes)
         if null is not None:
             plain["degree_preserving"] = {"p_value": null.p_value, "null_mean": null.null_mean, "z": null.z}
         if baselines is not None:
@@ -122,7 +123,7 @@ def _score(args: Namespace) -> str:
     if intervals is not None:
         rows = intervals.table.map(lambda value: f"{value:.4g}")
         title = f"{intervals.level:.0%} intervals, {intervals.n_regulators:,} regulators drawn with replacement"
-        parts.append(f"{title}\n{rows.to_string()}")
+        parts.append("\n".join([title, *intervals.notes, rows.to_string()]))
     if null is not None:
         parts.append(
             f"AP against truths rewired at the same degrees: {null.observed:.4g}, null mean {null.null_mean:.4g}, "
@@ -143,10 +144,10 @@ def _compare(args: Namespace) -> str:
     result = compare(networks, truth, metric=args.metric, seed=args.seed, **options)
     if args.json:
         tables = {"scores": result.scores.to_dict("records"), "pairs": result.pairs.to_dict("records")}
-        return json.dumps(tables, indent=2)
+        return json.dumps({**tables, "notes": "; ".join(result.notes)}, indent=2)
     form: dict[str, Any] = {"index": False, "float_format": "{:.4g}".format}
     universe = f"{result.n_regulators:,} regulators × {result.n_targets:,} targets, {result.n_positives:,} true edges"
-    return "\n\n".join([universe, result.scores.to_string(**form), result.pairs.to_string(**form)])
+    return "\n\n".join([universe, *result.notes, result.scores.to_string(**form), result.pairs.to_string(**form)])
 
 
 def _enrich(args: Namespace) -> str:

@@ -29,10 +29,13 @@ class Comparison:
         One row a network: ``network, ap, ap_ratio, auroc, epr, odds_ratio, n_edges_scored`` (its scored pairs
         with a weight that is not 0).
     pairs
-        One row a pair of networks: ``a, b, difference`` (a less b), its interval ``low, high``, ``p_value``
-        (two-sided, over regulators drawn with replacement, the same ones for both) and ``p_holm`` (Holm 1979).
+        One row a pair of networks: ``a, b, difference`` (a less b), its interval ``low, high`` (over regulators
+        drawn with replacement, the same ones for both), ``p_value`` (two-sided, of equal skill at each
+        regulator) and ``p_holm`` (Holm 1979).
     n_regulators, n_targets, n_positives
         Size of the universe.
+    notes
+        What a reader of these numbers should know, one sentence each.
     """
 
     scores: pd.DataFrame
@@ -40,6 +43,7 @@ class Comparison:
     n_regulators: int
     n_targets: int
     n_positives: int
+    notes: tuple[str, ...] = ()
 
 
 def compare(
@@ -89,6 +93,7 @@ def compare(
         rows.append({"network": name} | measured | {"n_edges_scored": int(np.count_nonzero(values))})
     first = next(iter(shared.values()))
     pairs = []
+    notes: tuple[str, ...] = ()
     for a, b in combinations(shared, 2):
         found = compare_paired(
             shared[a].scores,
@@ -99,6 +104,7 @@ def compare(
             seed=seed,
             metric=metric,
         )
+        notes = found.notes  # of the regulators, which are the same for all
         pairs.append(
             {
                 "a": a,
@@ -111,7 +117,8 @@ def compare(
         )
     table = pd.DataFrame(pairs)
     table["p_holm"] = holm(table["p_value"].to_numpy())
-    return Comparison(pd.DataFrame(rows), table, len(first.regulators), len(first.targets), len(first.positives[0]))
+    sizes = len(first.regulators), len(first.targets), len(first.positives[0])
+    return Comparison(pd.DataFrame(rows), table, *sizes, notes)
 
 
 def _on_shared_genes(own: Mapping[str, Universe]) -> dict[str, Universe]:

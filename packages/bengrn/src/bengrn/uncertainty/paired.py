@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import wilcoxon
 
-from bengrn.metrics import per_regulator, rank_matrix
+from bengrn.metrics import per_regulator
 from bengrn.metrics.pairs import as_pairs, as_positions
-from bengrn.uncertainty.bootstrap import MIN_REGULATORS, check_draws, draw_regulators, interval
+from bengrn.metrics.ranking import rank_pairs
+from bengrn.uncertainty.bootstrap import MIN_REGULATORS, check_draws, draw_regulators, few_regulators, interval
+from bengrn.uncertainty.exchange import exchange_p
 from bengrn.uncertainty.named_metrics import named_metrics
 from bengrn.uncertainty.replicates import replicate_metrics
 
@@ -30,17 +32,22 @@ class PairedComparison:
     a, b, difference
         Both scores and a - b.
     low, high
-        Percentile interval of the difference; NaN with fewer than
+        Expanded percentile interval of the difference; NaN with fewer than
         :data:`bengrn.uncertainty.MIN_REGULATORS` regulators that have a true edge.
     p_value
-        Two-sided: twice the share of replicates in which the difference is 0 or on the other side, up to 1;
-        NaN where the interval is. Never below 2 / (1 + replicates).
+        Chance of a difference as large, either way, if both networks were equally good at each regulator:
+        see :func:`compare_paired`. NaN where the interval is.
+    smallest_p
+        Smallest p-value that these regulators can give: 2 / 2^n, or 1 / (1 + replicates) where not all ways to
+        exchange them are tried.
     level
         Coverage that the interval aims at.
     n_regulators
         Regulators with at least one true edge: the real sample size.
     n_dropped
         Replicates left out because they drew no positive, or no negative, pair.
+    notes
+        What a reader of these numbers should know, one sentence each.
     """
 
     metric: str
@@ -50,9 +57,11 @@ class PairedComparison:
     low: float
     high: float
     p_value: float
+    smallest_p: float
     level: float
     n_regulators: int
     n_dropped: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,10 +99,18 @@ def compare_paired(
     seed: int | np.random.Generator = 0,
     metric: str = "ap",
 ) -> PairedComparison:
-    """Compare two networks' scores on the same pairs, by the bootstrap of :func:`bengrn.uncertainty.bootstrap`.
+    """Compare two networks' scores on the same pairs.
 
-    Each replicate draws regulators once and scores both networks on them, so that what makes a regulator hard
-    for both cancels. Two separate intervals that overlap say little about the difference.
+    The interval is that of :func:`bengrn.uncertainty.bootstrap`: each replicate draws regulators once and scores
+    both networks on them, so that what makes a regulator hard for both cancels. Two separate intervals that
+    overlap say little about the difference.
+
+    The p-value asks how often a difference as large comes about if it does not matter which network a
+    regulator's weights come from: the two networks' rows are exchanged for each regulator by a coin, or in all
+    ways where these are no more than `n_replicates`, and both mixtures are scored. Networks have scales of
+    their own, so each weight first becomes its place in its network, counted from the top (for negative
+    weights from the bottom), and 0 stays 0; neither network's score changes by that. Replicates of the
+    bootstrap are no null: with 8 regulators they reject equally good networks twice as often as they should.
 
     Parameters
     ----------
@@ -129,15 +146,16 @@ def compare_paired(
     weights = draw_regulators(shape[0], n_replicates, seed)
     estimates, replicates = [], []
     for pairs in all_pairs:
-        ranking = rank_matrix(pairs.matrix, (rows, columns), self_columns=self_columns)
+        ranking = rank_pairs(pairs, rows, columns)
         estimates.append(function(ranking))
         replicates.append(replicate_metrics(pairs, (rows, columns), ranking, weights, [function])[:, 0])
     difference = replicates[0] - replicates[1]
     difference = difference[~np.isnan(difference)]
     n_regulators = int(np.unique(rows).size)
     low, high = interval(difference, level, n_regulators)
-    n_low, n_high = int((difference <= 0).sum()), int((difference >= 0).sum())
-    p_value = min(1.0, 2 * (1 + min(n_low, n_high)) / (1 + difference.size))
+    p_value = smallest = float("nan")
+    if n_regulators >= MIN_REGULATORS:
+        p_value, smallest = exchange_p(*all_pairs, (rows, columns), function, n_draws=n_replicates, seed=seed)
     return PairedComparison(
         metric=metric,
         a=estimates[0],
@@ -145,10 +163,12 @@ def compare_paired(
         difference=estimates[0] - estimates[1],
         low=float(low),
         high=float(high),
-        p_value=p_value if n_regulators >= MIN_REGULATORS and difference.size else float("nan"),
+        p_value=p_value,
+        smallest_p=smallest,
         level=level,
         n_regulators=n_regulators,
         n_dropped=n_replicates - difference.size,
+        notes=few_regulators(n_regulators),
     )
 
 

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from scdataloader import organisms
-from scdataloader.gene_tables import list_tables, read_gene_table, register_gene_table
-from scdataloader.genes import GeneVocabulary, gene_table, location_index, organism_id
+from scdataloader.genes import GeneVocabulary, gene_table, location_index, organism_id, organisms
+from scdataloader.genes.tables import list_tables, read_gene_table, register_gene_table
 
 
 def fish(**changes):
@@ -38,7 +37,7 @@ def test_organism_names_and_ids_mean_the_same():
 
 
 def test_organisms_agree_with_the_taxonomy():
-    ontology = pytest.importorskip("scdataloader.ontology")
+    ontology = pytest.importorskip("scdataloader.labels.ontology")
     both = {organism.taxon: organism for organism in organisms.KNOWN if organism.taxon in ontology._TAXA}
     assert len(both) >= 15
     for taxon, organism in both.items():

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from scdataloader import LabelSpace, datasets, labels
+from scdataloader import LabelSpace, datasets
 from scdataloader.labels import CLASSES, LabelClass, check_labels, label_column
+from scdataloader.labels import space as spaces
 
 NEURON, ROD, AMACRINE, MUELLER = "CL:0000540", "CL:0000604", "CL:0000561", "CL:0000636"
 BIPOLAR, ON_BIPOLAR, OFF_BIPOLAR, ROD_BIPOLAR = "CL:0000748", "CL:0000749", "CL:0000750", "CL:0000751"
@@ -111,7 +112,7 @@ SCRIPT = """
 import sys
 import pandas as pd
 from scdataloader import LabelSpace
-from scdataloader.label_tree import label_counts, tree_text
+from scdataloader.labels.tree import label_counts, tree_text
 terms = ["CL:0000540", "CL:0000604", "CL:0000561", "CL:0000393", "CL:0000404", "CL:0000636", "CL:0000748", "B cell"]
 groups = ["HANCESTRO:0005", "HANCESTRO:0014", "HANCESTRO:0009", "HANCESTRO:0008", "HANCESTRO:0005,HANCESTRO:0014"]
 groups += ["HANCESTRO:0014 || HANCESTRO:0009", "HANCESTRO:0568", "odd"]
@@ -340,8 +341,8 @@ def test_label_column_prefers_ids():
 def test_labels_are_looked_up_once_each_not_once_a_cell(kind, monkeypatch):
     space = LabelSpace.from_obs([table("cell_type", ["B cell", "T cell", "neuron"])], ["cell_type"])
     asked = []
-    look_up = labels.standard_label
-    monkeypatch.setattr(labels, "standard_label", lambda label, *a, **k: asked.append(label) or look_up(label, *a, **k))
+    look_up = spaces.standard_label
+    monkeypatch.setattr(spaces, "standard_label", lambda label, *a, **k: asked.append(label) or look_up(label, *a, **k))
     cells = ["T lymphocyte", "B cell", "nerve cell", "what", None] * 20_000
     obs = table("cell_type", pd.Series(cells, dtype=kind))
     codes = space.encode(obs)[:, 0]

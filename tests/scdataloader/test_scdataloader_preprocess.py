@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 from scipy import sparse
 
 from scdataloader import Preprocessor, datasets, gene_table
-from scdataloader.preprocess.identifiers import map_identifiers, merge_columns
+from scdataloader.genes.identifiers import map_identifiers, merge_columns
 
 TP53, EGFR, GAPDH = "ENSG00000141510", "ENSG00000146648", "ENSG00000111640"
 ANY_CELL = Preprocessor.preset("inference", primary_only=True)

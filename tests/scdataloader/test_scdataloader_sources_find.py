@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scdataloader.sources import find_sources, open_source, unique_names
-from scdataloader.sources.names import source_name
+from scdataloader.sources.addresses import source_name
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_census_data_set_is_fetched_by_its_id(tmp_path: Path, monkeypatch: pyt
         asked.append(dataset_id)
         return tmp_path / "anything.h5ad"
 
-    monkeypatch.setitem(sys.modules, "scdataloader.census", SimpleNamespace(download_dataset=download_dataset))
+    monkeypatch.setitem(sys.modules, "scdataloader.sources.census", SimpleNamespace(download_dataset=download_dataset))
     with open_source("census:1b9d8702-5af8-4142-85ed-020eb06ec4f6") as source:
         assert source.name == "1b9d8702-5af8-4142-85ed-020eb06ec4f6"
         assert source.uri == "census:1b9d8702-5af8-4142-85ed-020eb06ec4f6"

@@ -264,9 +264,9 @@ def test_a_table_as_r_writes_it_with_notes_and_repeated_genes(tmp_path: Path) ->
 
 
 def test_a_table_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from scdataloader.sources import table
+    from scdataloader.sources import text_table
 
-    monkeypatch.setattr(table, "_PIECE", 12)  # two lines of six fields
+    monkeypatch.setattr(text_table, "_PIECE", 12)  # two lines of six fields
     pd.DataFrame(counts().toarray(), index=CELLS, columns=KNOWN).to_csv(tmp_path / "a.csv")
     np.testing.assert_array_equal(read(open_source(tmp_path / "a.csv")), counts().toarray())
 

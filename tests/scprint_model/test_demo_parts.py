@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from scdataloader import LabelSpace
 from scdataloader.counts import log_normalise
-from scdataloader.ontology import LabelClass
+from scdataloader.labels import LabelClass
 from scprint_model.demo import evaluate
 from scprint_model.demo.figures import draw_umap
 from scprint_model.demo.page import table, write_page

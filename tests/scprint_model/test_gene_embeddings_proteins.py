@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdataloader.ensembl import bsd_sum
+from scdataloader.genes.ensembl import bsd_sum
 from scprint_model.gene_embeddings.batches import batches, pieces
 from scprint_model.gene_embeddings.ensembl_proteins import fetch_proteins
 from scprint_model.gene_embeddings.fasta import LETTERS, read_fasta, without_version

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from scdataloader import LabelSpace
 from scdataloader.labels import LabelClass
-from scdataloader.ontology import term_name
+from scdataloader.labels.ontology import term_name
 from scprint_model import ModelConfig, ScPrint
 from scprint_model.losses.hierarchical import hierarchical_loss
 from scprint_model.tasks import EncodedCells, annotate, calibration

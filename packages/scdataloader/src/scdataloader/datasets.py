@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scdataloader.resources import packaged_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -18,8 +18,8 @@ def retina_1k() -> AnnData:
     """
     import anndata
 
-    with as_file(files("scdataloader") / "resources" / "retina_1k.h5ad") as path:
-        adata = anndata.read_h5ad(Path(path))
+    with packaged_file("retina_1k.h5ad") as path:
+        adata = anndata.read_h5ad(path)
     # The file's names are nullable strings, which anndata 0.12.0 reads and cannot write again.
     adata.obs.index = adata.obs.index.astype(str)
     adata.var.index = adata.var.index.astype(str)

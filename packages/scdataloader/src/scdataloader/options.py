@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from scdataloader.collate.collator import Collator
 from scdataloader.collate.named import FormatName, named_format
-from scdataloader.genes import GeneVocabulary
+from scdataloader.genes.vocabulary import GeneVocabulary
 from scdataloader.preprocess import Preprocessor
 
 

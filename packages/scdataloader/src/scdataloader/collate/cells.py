@@ -19,8 +19,8 @@ from scdataloader.collate.contexts import Contexts
 from scdataloader.collate.extras import Extras, ReadExtras
 from scdataloader.collate.scprint import ScPrint
 from scdataloader.fingerprint import cell_fingerprints
-from scdataloader.genes import GeneVocabulary
-from scdataloader.labels import LabelSpace
+from scdataloader.genes.vocabulary import GeneVocabulary
+from scdataloader.labels.space import LabelSpace
 from scdataloader.sampling.sampler import fingerprint, fingerprint_of_array
 from scdataloader.store.opening import open_store
 

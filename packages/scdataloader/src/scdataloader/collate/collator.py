@@ -15,7 +15,7 @@ from scdataloader.collate.geneformer import Geneformer
 from scdataloader.collate.listed import all_measured, given_genes
 from scdataloader.collate.scprint import ScPrint
 from scdataloader.collate.variable import most_variable
-from scdataloader.genes import GeneVocabulary
+from scdataloader.genes.vocabulary import GeneVocabulary
 from scdataloader.sampling.sampler import fingerprint, fingerprint_of_array
 
 #: How the genes of a context may be chosen.

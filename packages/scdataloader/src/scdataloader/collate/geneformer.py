@@ -15,7 +15,7 @@ from scipy import sparse
 from scdataloader.collate.contexts import Contexts
 from scdataloader.collate.scgpt import require_tokens
 from scdataloader.counts import csr_counts, total_counts
-from scdataloader.genes import GeneVocabulary
+from scdataloader.genes.vocabulary import GeneVocabulary
 
 CLS, EOS, PAD = "<cls>", "<eos>", "<pad>"
 

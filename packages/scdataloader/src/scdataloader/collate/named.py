@@ -9,7 +9,7 @@ from typing import Literal
 from scdataloader.collate.geneformer import Geneformer
 from scdataloader.collate.scgpt import ScGPT
 from scdataloader.collate.scprint import ScPrint
-from scdataloader.genes import GeneVocabulary
+from scdataloader.genes.vocabulary import GeneVocabulary
 
 #: The formats that `named_format` knows.
 FormatName = Literal["scprint", "scgpt", "geneformer"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scdataloader.collate.contexts import Contexts
-from scdataloader.genes import GeneVocabulary
+from scdataloader.genes.vocabulary import GeneVocabulary
 
 CLS, PAD = "<cls>", "<pad>"
 

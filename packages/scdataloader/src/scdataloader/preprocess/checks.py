@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scdataloader.genes import ORGANISMS, organism_id
+from scdataloader.genes.tables import ORGANISMS, organism_id
 
 #: Ensembl ids of each organism, also behind a genome's name as aligners to two genomes write it (``GRCh38_ENSG...``).
 _ID_OF = {
@@ -94,7 +94,7 @@ def find_organism(obs: pd.DataFrame, names: pd.Index, organism: str | None = Non
     names
         Names of the genes.
     organism
-        Overrides what the data say; see `scdataloader.genes.organism_id`.
+        Overrides what the data say; see `scdataloader.genes.tables.organism_id`.
 
     Raises
     ------

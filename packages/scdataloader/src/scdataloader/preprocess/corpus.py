@@ -24,9 +24,10 @@ from scdataloader.preprocess.corpus_folder import (
     remove_leftovers,
     work_folder,
 )
-from scdataloader.preprocess.corpus_report import CorpusReport, FileResult, read_record
+from scdataloader.preprocess.corpus_report import CorpusReport
+from scdataloader.preprocess.file_result import FileResult, read_record
 from scdataloader.preprocess.report import Report, plain
-from scdataloader.workers import Died, run_in_processes, run_on_dask
+from scdataloader.preprocess.workers import Died, run_in_processes, run_on_dask
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -12,42 +12,42 @@ from importlib.resources import files
 from statistics import median
 from typing import Any
 
-from scdataloader.genes import ORGANISMS
-from scdataloader.preprocess.corpus_report import CorpusReport, FileResult
+from scdataloader.genes.tables import ORGANISMS
 from scdataloader.preprocess.corpus_svg import bars, histogram, number
+from scdataloader.preprocess.file_result import FileResult
 
 _WORDS = {"done": "✓ done", "skipped": "✓ done before", "failed": "✗ failed"}
 #: Entries of a list that are shown at once.
 _SHOWN = 12
 
 
-def page(report: CorpusReport) -> str:
+def page(results: Sequence[FileResult]) -> str:
     """Return the page as text: totals, what was dropped and why, a table of files, and the steps of each.
 
     Every number is one that was measured; what is not known is left out.
 
     Parameters
     ----------
-    report
-        Of the corpus.
+    results
+        What became of each file of the corpus.
     """
     style, script = ((files(__package__) / f"corpus_page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     # Only this very script may run, whatever names the files have.
     sources = f"style-src {_digest(style)}; script-src {_digest(script)}"
     policy = f"default-src 'none'; {sources}; base-uri 'none'; form-action 'none'"
-    n = len(report.files)
+    n = len(results)
     title = f"Preprocessing of {n:,} file{'s' * (n != 1)}"
-    versions = sorted({file.version for file in report.files if file.version})
+    versions = sorted({file.version for file in results if file.version})
     made_by = f"scdataloader {', '.join(versions)}" if versions else "scdataloader"
     parts = [
         f'<header><h1>{escape(title)}</h1><p class="soft">{escape(made_by)}</p></header>',
-        _tiles(report),
-        _failures(report),
-        _dropped(report),
-        _table(report.files),
-        _labels(report.files),
-        "<section><h2>Each file</h2>" + "".join(_file(i, file) for i, file in enumerate(report.files)) + "</section>",
-        _settings(report.files),
+        _tiles(results),
+        _failures(results),
+        _dropped(results),
+        _table(results),
+        _labels(results),
+        "<section><h2>Each file</h2>" + "".join(_file(i, file) for i, file in enumerate(results)) + "</section>",
+        _settings(results),
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -67,21 +67,21 @@ def _cells_in(file: FileResult) -> int | None:
     return file.report.summary.get("cells_in") if file.report else None
 
 
-def _made(report: CorpusReport) -> list[tuple[FileResult, dict[str, int]]]:
+def _made(results: Sequence[FileResult]) -> list[tuple[FileResult, dict[str, int]]]:
     """Return the files with an output and steps, and their numbers."""
-    return [(f, f.report.summary) for f in report.files if f.status != "failed" and f.report and f.report.steps]
+    return [(f, f.report.summary) for f in results if f.status != "failed" and f.report and f.report.steps]
 
 
-def _tiles(report: CorpusReport) -> str:
-    made = _made(report)
-    status: Counter[str] = Counter(file.status for file in report.files)
+def _tiles(results: Sequence[FileResult]) -> str:
+    made = _made(results)
+    status: Counter[str] = Counter(file.status for file in results)
     words = [f"{status[key]:,} {_WORDS[key][2:]}" for key in _WORDS if status[key]]
-    tiles = [("Files", f"{len(report.files):,}", " · ".join(words))]
-    known = [n for file in report.files if (n := _cells_in(file)) is not None]
+    tiles = [("Files", f"{len(results):,}", " · ".join(words))]
+    known = [n for file in results if (n := _cells_in(file)) is not None]
     if known:
         n_in, n_out = sum(known), sum(numbers["cells_out"] for _, numbers in made)
         small = f"{_share(n_out, n_in)} kept"
-        if unknown := len(report.files) - len(known):
+        if unknown := len(results) - len(known):
             small += f"; not counting {unknown:,} file{'s' * (unknown > 1)} whose cells are not known"
         tiles.append(("Cells", f"{n_in:,} → {n_out:,}", small))
     if made:
@@ -93,7 +93,7 @@ def _tiles(report: CorpusReport) -> str:
         names = " · ".join(f"{name}: {_files(n)}" for name, n in organisms.most_common())
         title = "Organisms" if len(organisms) > 1 else "Organism"
         tiles.append((title, ", ".join(name for name, _ in organisms.most_common()), names))
-    seconds = [file.seconds for file in report.files if file.seconds is not None]
+    seconds = [file.seconds for file in results if file.seconds is not None]
     if seconds:
         tiles.append(("Time worked", _duration(sum(seconds)), f"on {_files(len(seconds))}, added up"))
     items = "".join(
@@ -104,8 +104,8 @@ def _tiles(report: CorpusReport) -> str:
     return f'<dl class="tiles">{items}</dl>'
 
 
-def _failures(report: CorpusReport) -> str:
-    failed = [(i, file) for i, file in enumerate(report.files) if file.status == "failed"]
+def _failures(results: Sequence[FileResult]) -> str:
+    failed = [(i, file) for i, file in enumerate(results) if file.status == "failed"]
     if not failed:
         return ""
     items = "".join(
@@ -116,14 +116,14 @@ def _failures(report: CorpusReport) -> str:
     return f'<section><h2>Failed</h2><ul class="failures card">{items}</ul></section>'
 
 
-def dropped(report: CorpusReport, what: str) -> dict[str, int]:
+def dropped(results: Sequence[FileResult], what: str) -> dict[str, int]:
     """Return how many ``"cells"`` or ``"genes"`` each step dropped over all files, the most first.
 
     All cells of a file that failed are counted as such, its genes not at all: they are not in the corpus for another
     reason. The numbers of cells add up to what came in less what came out.
     """
     counts: Counter[str] = Counter()
-    for file in report.files:
+    for file in results:
         if file.status == "failed":
             if what == "cells":
                 counts["in files that failed"] += _cells_in(file) or 0
@@ -134,17 +134,17 @@ def dropped(report: CorpusReport, what: str) -> dict[str, int]:
     return {name: n for name, n in counts.most_common() if n}
 
 
-def _dropped(report: CorpusReport) -> str:
+def _dropped(results: Sequence[FileResult]) -> str:
     cards = []
     totals = {
-        "cells": sum(_cells_in(file) or 0 for file in report.files),
-        "genes": sum(numbers["genes_in"] for _, numbers in _made(report)),
+        "cells": sum(_cells_in(file) or 0 for file in results),
+        "genes": sum(numbers["genes_in"] for _, numbers in _made(results)),
     }
     for what, title in (("cells", "Cells, by the step that dropped them"), ("genes", "Genes, added up over files")):
-        counts = dropped(report, what)
+        counts = dropped(results, what)
         if counts:
             # what was done to genes differs from file to file
-            why = {name: _why(report, name) if what == "cells" else "" for name in counts}
+            why = {name: _why(results, name) if what == "cells" else "" for name in counts}
             rows = [(name + why[name], n, f"{n:,} · {_share(n, totals[what])}") for name, n in counts.items()]
             cards.append(f'<div class="card"><h3>{title}</h3>{bars(rows, kind="lost")}</div>')
     return (
@@ -152,11 +152,11 @@ def _dropped(report: CorpusReport) -> str:
     )
 
 
-def _why(report: CorpusReport, name: str) -> str:
+def _why(results: Sequence[FileResult], name: str) -> str:
     """Return what a step says of itself, if it says the same of every file that it took cells from."""
     said = {
         step.detail
-        for file, _ in _made(report)
+        for file, _ in _made(results)
         for step in (file.report.steps if file.report else [])
         if step.name == name and step.cells_in > step.cells_out
     }

@@ -2,68 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import pandas as pd
 
 from scdataloader.preprocess.corpus_folder import work_folder
-from scdataloader.preprocess.report import Report, plain
-
-#: Marks the JSON files that lie beside the outputs.
-FORMAT = "scdataloader corpus 1"
-
-
-@dataclass(frozen=True)
-class FileResult:
-    """What became of one file.
-
-    Attributes
-    ----------
-    name
-        Of its output, without ``.h5ad``.
-    source
-        Path or address of the input.
-    status
-        ``"done"``; ``"skipped"``: an earlier run did it; ``"failed"``.
-    report
-        Its steps; of a failed file those up to the failure, None if there were none.
-    reason
-        Why it failed.
-    error
-        Name of the exception, where there was one.
-    settings
-        Of the preprocessor.
-    version
-        Of the package that made the output.
-    seconds
-        Taken, not compared.
-    """
-
-    name: str
-    source: str
-    status: Literal["done", "skipped", "failed"]
-    report: Report | None = None
-    reason: str = ""
-    error: str = ""
-    settings: dict[str, Any] = field(default_factory=dict)
-    version: str = ""
-    seconds: float | None = field(default=None, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values that JSON can hold."""
-        report = None if self.report is None else self.report.to_dict()
-        return {"format": FORMAT} | plain(vars(self) | {"report": report})
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the result that `to_dict` gave; further entries are passed over."""
-        known = {name: values[name] for name in cls.__dataclass_fields__}
-        report = None if values["report"] is None else Report.from_dict(values["report"])
-        return cls(**(known | {"report": report}))
+from scdataloader.preprocess.file_result import FileResult, read_record
+from scdataloader.preprocess.report import Report
 
 
 @dataclass(frozen=True)
@@ -131,7 +78,7 @@ class CorpusReport:
         with work_folder(out) as work:
             self.steps().to_csv(work / "report.csv", index=False)
             self.table().to_csv(work / "summary.csv", index=False)
-            (work / "report.html").write_text(page(self), encoding="utf-8", newline="\n")
+            (work / "report.html").write_text(page(self.files), encoding="utf-8", newline="\n")
             for name in ("report.csv", "summary.csv", "report.html"):
                 (work / name).replace(out / name)
 
@@ -167,12 +114,3 @@ class CorpusReport:
         lines = [f"{len(self.files):,} files: {n['done']:,} done, {n['skipped']:,} done before, {n['failed']:,} failed"]
         lines += [f"  {file.name}: {file.reason}" for file in self.failed]
         return "\n".join(lines)
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """Return the record beside an output; None if there is none, or the file is another's."""
-    try:
-        record = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and record.get("format") == FORMAT else None

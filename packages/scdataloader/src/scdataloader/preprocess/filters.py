@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from scdataloader.ontology import ancestors
+from scdataloader.labels.ontology import ancestors
 
 #: Assays that measure places of tissue rather than cells, each with all terms below it: EFO's spatial
 #: transcriptomics, smFISH (MERFISH, seqFISH), STARmap, Xenium, CosMx.

@@ -27,7 +27,7 @@ class Preprocessor:
     Parameters
     ----------
     organism
-        Overrides what the data say; see `scdataloader.genes.organism_id`.
+        Overrides what the data say; see `scdataloader.genes.tables.organism_id`.
     gene_release
         Which of the organism's gene tables; see `scdataloader.gene_table`.
     counts

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scdataloader.genes import gene_table
-from scdataloader.labels import class_scope
+from scdataloader.genes.columns import GeneColumns, all_names, gene_columns
+from scdataloader.genes.tables import gene_table
+from scdataloader.labels.space import class_scope
+from scdataloader.labels.terms import with_terms
 from scdataloader.preprocess import checks, filters, quality
 from scdataloader.preprocess.find_counts import Counts, find_counts
-from scdataloader.preprocess.gene_names import GeneColumns, all_names, gene_columns
-from scdataloader.preprocess.label_terms import with_terms
 from scdataloader.preprocess.report import Report
 from scdataloader.preprocess.sinks import Sink
 from scdataloader.sources import Source

@@ -5,10 +5,10 @@ Every sampler is a pure function of its seed, the epoch and the place of a draw:
 
 from scdataloader.sampling.batches import Batches
 from scdataloader.sampling.blocks import BlockSampler
+from scdataloader.sampling.design_effect import design_effect
 from scdataloader.sampling.groups import Groups
 from scdataloader.sampling.interleaved import Interleaved
 from scdataloader.sampling.place import Place
-from scdataloader.sampling.randomness import design_effect
 from scdataloader.sampling.sampler import Sampler
 from scdataloader.sampling.sequential import SequentialSampler
 from scdataloader.sampling.share import Share

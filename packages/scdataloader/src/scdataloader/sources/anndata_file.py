@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from anndata.io import read_elem
 
+from scdataloader.sources.addresses import source_name
+from scdataloader.sources.anndata_memory import from_anndata
 from scdataloader.sources.elements import check_complete, column_major, dense, row_major
-from scdataloader.sources.memory import from_anndata
-from scdataloader.sources.names import source_name
 from scdataloader.sources.reading import Lazy, damage_named, guarded
 from scdataloader.sources.source import Matrix, Source
 

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from scdataloader.sources.addresses import parse_address, source_name
 from scdataloader.sources.formats import KNOWN, TABLES, format_of
-from scdataloader.sources.names import source_name
 from scdataloader.sources.open import near_names
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def find_sources(patterns: Sequence[str | Path] | str | Path) -> list[str]:
     found: dict[str, str] = {}
     for pattern in [patterns] if isinstance(patterns, str | Path) else patterns:
         for uri in _expand(str(pattern)):
-            found.setdefault(uri if _is_address(uri) else str(Path(uri).resolve()), uri)
+            found.setdefault(str(Path(uri).resolve()) if parse_address(uri)[0] == "path" else uri, uri)
     names = Counter(source_name(uri) for uri in found.values())
     if twice := sorted(name for name, n in names.items() if n > 1):
         logger.info("%d names stand for several sources, such as %s: folders are added to them", len(twice), twice[0])
@@ -51,16 +51,16 @@ def find_sources(patterns: Sequence[str | Path] | str | Path) -> list[str]:
 
 
 def _expand(pattern: str) -> list[str]:
-    if pattern.startswith("census:"):
+    kind, rest = parse_address(pattern)
+    if kind == "census":
         return [pattern]
-    if pattern.startswith("lamin:"):
-        from scdataloader.lamin import artifact_uids
+    if kind == "lamin":
+        from scdataloader.sources.lamin import artifact_uids
 
-        return [f"lamin:{uid}" for uid in artifact_uids(pattern.removeprefix("lamin:"))]
-    if pattern.startswith("file://"):
-        pattern = pattern.removeprefix("file://")
-    if "://" in pattern:
+        return [f"lamin:{uid}" for uid in artifact_uids(rest)]
+    if kind == "url":
         return _remote(pattern)
+    pattern = rest
     path = Path(pattern).expanduser()
     if path.exists():
         return _existing(path)
@@ -151,7 +151,3 @@ def _remote(pattern: str) -> list[str]:
         seen = f", only {sorted(matches)[:3]} and the like" if matches else ""
         raise FileNotFoundError(f"nothing that can be read matches {pattern!r}{seen}; {KNOWN} are known")
     return found
-
-
-def _is_address(uri: str) -> bool:
-    return "://" in uri or uri.startswith(("census:", "lamin:"))

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from scdataloader.sources.addresses import source_name
 from scdataloader.sources.elements import check_complete, dense
-from scdataloader.sources.names import source_name
 from scdataloader.sources.reading import Lazy, damage_named, guarded
 from scdataloader.sources.source import Matrix, Source
 

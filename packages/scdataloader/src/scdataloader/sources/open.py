@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anndata
 
+from scdataloader.sources.addresses import parse_address, source_name
 from scdataloader.sources.source import Source
 
 if TYPE_CHECKING:
-    from scdataloader.sources.table import GenesIn
+    from scdataloader.sources.text_table import GenesIn
 
 
 def open_source(data: anndata.AnnData | Source | Path | str, *, genes_in: GenesIn | None = None) -> Source:
@@ -24,7 +26,7 @@ def open_source(data: anndata.AnnData | Source | Path | str, *, genes_in: GenesI
         address of one (``https://…``, ``s3://…``), which is copied to a cache first; ``census:<data set id>`` of
         CELLxGENE; ``lamin:<uid or key>`` of an artifact.
     genes_in
-        For text tables, where the genes are; see `scdataloader.sources.table.open_table`.
+        For text tables, where the genes are; see `scdataloader.sources.text_table.open_table`.
 
     Raises
     ------
@@ -38,26 +40,76 @@ def open_source(data: anndata.AnnData | Source | Path | str, *, genes_in: GenesI
     if isinstance(data, Source):
         return data
     if isinstance(data, anndata.AnnData):
-        from scdataloader.sources.memory import from_anndata
+        from scdataloader.sources.anndata_memory import from_anndata
 
         return from_anndata(data)
-    uri = str(data).removeprefix("file://")
-    if uri.startswith("lamin:"):
-        from scdataloader.lamin import artifact_uids, sources_of
+    uri = str(data)
+    kind, rest = parse_address(uri)
+    if kind == "lamin":
+        from scdataloader.sources.lamin import artifact_uids
 
-        uids = artifact_uids(uri.removeprefix("lamin:"))
+        uids = artifact_uids(rest)
         if len(uids) != 1:
             raise ValueError(f"{uri} has {len(uids)} artifacts: open each, find_sources([{uri!r}]) lists them")
         return next(sources_of(uids[0]))
-    if uri.startswith("census:"):
-        from scdataloader.census import download_dataset
+    source = _open_path(local_copy(uri), genes_in)
+    if kind != "path":
+        source.name, source.uri = source_name(uri), uri
+    return source
 
-        return _named(_open_path(download_dataset(uri.removeprefix("census:")), genes_in), uri)
-    if "://" in uri:
+
+def sources_of(what: Any) -> Iterator[Source]:
+    """Yield the data of an artifact of lamindb, or of each artifact of a collection in its order, as sources.
+
+    A source's name is its artifact's uid. Files in the cloud are copied to lamindb's cache first.
+
+    Parameters
+    ----------
+    what
+        A ``lamindb.Artifact`` or ``lamindb.Collection``; or the uid or key of one. Without the four letters of its
+        version, a uid stands for the latest one, and so does a key.
+
+    Raises
+    ------
+    ImportError
+        When lamindb is not installed.
+    RuntimeError
+        When no lamindb instance is connected.
+    FileNotFoundError
+        When there is no such artifact or collection; the message says what has a similar key.
+    TypeError
+        When it is something else.
+    """
+    from scdataloader.sources.lamin import cached_artifacts
+
+    for uid, path in cached_artifacts(what):
+        source = _open_path(path, None)
+        source.name, source.uri = uid, f"lamin:{uid}"
+        yield source
+
+
+def local_copy(uri: str) -> Path:
+    """Return the file or folder behind an address, copied to a cache first where it is elsewhere.
+
+    Parameters
+    ----------
+    uri
+        Path or address of one source, as `scdataloader.find_sources` lists them.
+    """
+    kind, rest = parse_address(uri)
+    if kind == "lamin":
+        from scdataloader.sources.lamin import cached_artifacts
+
+        return next(cached_artifacts(rest))[1]
+    if kind == "census":
+        from scdataloader.sources.census import download_dataset
+
+        return download_dataset(rest)
+    if kind == "url":
         from scdataloader.sources.remote import fetch
 
-        return _named(_open_path(fetch(uri), genes_in), uri)
-    return _open_path(Path(uri).expanduser(), genes_in)
+        return fetch(uri)
+    return Path(rest).expanduser()
 
 
 def near_names(path: Path) -> str:
@@ -90,15 +142,8 @@ def _open_path(path: Path, genes_in: GenesIn | None) -> Source:
 
         return open_loom(path)
     if found == "table":
-        from scdataloader.sources.table import open_table
+        from scdataloader.sources.text_table import open_table
 
         return open_table(path, genes_in=genes_in)
     what = "a folder of something else: use find_sources for all below it" if path.is_dir() else "none of them"
     raise ValueError(f"{path} cannot be read: {KNOWN} are known, it is {what}")
-
-
-def _named(source: Source, uri: str) -> Source:
-    from scdataloader.sources.names import source_name
-
-    source.name, source.uri = source_name(uri), uri
-    return source

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader.sources.addresses import source_name
 from scdataloader.sources.elements import check_complete, row_major
-from scdataloader.sources.names import source_name
 from scdataloader.sources.reading import Lazy, damage_named, guarded
 from scdataloader.sources.source import Matrix, Source
 

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scdataloader.sources import Matrix, Source, open_source
+from scdataloader.sources import Matrix, Source, local_copy, open_source
 from scdataloader.sources.formats import format_of
 from scdataloader.store.convert import whole_counts
-from scdataloader.store.given import local_path
 from scdataloader.store.stored_arrays import StoredMatrix, in_file, in_memory
 
 
@@ -73,7 +72,7 @@ def open_part(name: str, given: str | anndata.AnnData, matrix: str) -> Part:
     """Open one data set; see `scdataloader.store.anndata_store.AnnDataStore`."""
     if isinstance(given, anndata.AnnData):
         return _of_anndata(name, given, matrix)
-    path = local_path(given)
+    path = local_copy(given)
     source = open_source(path)
 
     def embedding(key: str) -> np.ndarray:
@@ -152,5 +151,5 @@ def _in_place(path: Path, matrix: str) -> StoredMatrix | str:
 
 def in_place_or_why(uri: str, matrix: str = "X") -> str | None:
     """Return None where the counts of a file can be read in place, else why they cannot."""
-    found = _in_place(local_path(uri), matrix)
+    found = _in_place(local_copy(uri), matrix)
     return found if isinstance(found, str) else None

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from scdataloader.counts import csr_counts, obs_table
-from scdataloader.labels import SUFFIX
+from scdataloader.labels.space import SUFFIX
 from scdataloader.store.convert import convert
 from scdataloader.store.lock import build_lock
 from scdataloader.store.manifest import NAME, SCHEMA, GeneEntry, Manifest, ShardEntry

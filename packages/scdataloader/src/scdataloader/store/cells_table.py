@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from scdataloader.labels import SUFFIX
+from scdataloader.labels.space import SUFFIX
 
 #: Columns of the table that are not from obs.
 BEGIN, INDEX, TOTAL, N_GENES = "_begin", "_index", "total_counts", "n_genes"

@@ -13,11 +13,10 @@ from tqdm.auto import tqdm
 
 from scdataloader.preprocess import Preprocessor
 from scdataloader.preprocess.checks import check_raw_counts
-from scdataloader.sources import Source, open_source
+from scdataloader.sources import Source, local_copy, open_source
 from scdataloader.sources.remote import cache_folder
 from scdataloader.store.anndata_part import in_place_or_why
 from scdataloader.store.anndata_store import AnnDataStore
-from scdataloader.store.given import local_path
 from scdataloader.store.held import HeldStore, hold
 from scdataloader.store.joined import joined
 from scdataloader.store.reader import CellReader
@@ -125,7 +124,7 @@ def _converted(files: Sequence[tuple[str, str, str]]) -> list[CellReader]:
         files[0][2],
         folder,
     )
-    return [_build(name, local_path(uri), folder) for name, uri, _ in files]
+    return [_build(name, local_copy(uri), folder) for name, uri, _ in files]
 
 
 def _build(name: str, path: Path, folder: Path) -> CellStore:

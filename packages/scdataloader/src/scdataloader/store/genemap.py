@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from scdataloader.genes import GeneVocabulary
+    from scdataloader.genes.vocabulary import GeneVocabulary
     from scdataloader.store.memory import Targets
 
 

@@ -56,23 +56,6 @@ def named_data(what: Any) -> list[tuple[str, str | anndata.AnnData]]:
     return found
 
 
-def local_path(uri: str) -> Path:
-    """Return the file behind an address, copied to a cache first where it is elsewhere."""
-    if uri.startswith("lamin:"):
-        from scdataloader.lamin import _artifacts
-
-        return Path(_artifacts(uri.removeprefix("lamin:"))[0].cache())
-    if uri.startswith("census:"):
-        from scdataloader.census import download_dataset
-
-        return Path(download_dataset(uri.removeprefix("census:")))
-    if "://" in uri and not uri.startswith("file://"):
-        from scdataloader.sources.remote import fetch
-
-        return Path(fetch(uri))
-    return Path(uri.removeprefix("file://")).expanduser()
-
-
 def _is_pair(one: Any) -> bool:
     return isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) and not isinstance(one[1], tuple)
 
@@ -83,7 +66,7 @@ def _artifacts(one: Any) -> list[str]:
             f"{type(one).__name__} is no data set: give AnnData, paths, addresses, pairs of a name and one of "
             "these, or an artifact or collection of lamindb"
         )
-    from scdataloader.lamin import artifact_uids
+    from scdataloader.sources.lamin import artifact_uids
 
     return artifact_uids(one)
 

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from scipy import sparse
 
 from scdataloader.store.cells_table import BEGIN, INDEX, to_pandas
 from scdataloader.store.context import Context
 from scdataloader.store.genemap import GeneMap
+from scdataloader.write import atomic
 
 if TYPE_CHECKING:
-    from scdataloader.genes import GeneVocabulary
-    from scdataloader.labels import LabelSpace
+    import anndata
+
+    from scdataloader.genes.vocabulary import GeneVocabulary
+    from scdataloader.labels.space import LabelSpace
 
 
 class CellReader(ABC):
@@ -175,9 +179,9 @@ class CellReader(ABC):
         return out
 
     def encoder(self, space: LabelSpace) -> Any:
-        """Return a function of rows to label codes: see `scdataloader.store.labels.LabelReader`."""
-        from scdataloader.labels import SUFFIX
-        from scdataloader.store.labels import LabelReader
+        """Return a function of rows to label codes: see `scdataloader.store.label_reader.LabelReader`."""
+        from scdataloader.labels.space import SUFFIX
+        from scdataloader.store.label_reader import LabelReader
 
         columns = [name for kind in {**space.classes, "organism": None} for name in (kind + SUFFIX, kind)]
         return LabelReader(self._cell_tables(columns), self.first_rows, self.part_datasets, space)
@@ -278,8 +282,64 @@ class CellReader(ABC):
                     f"wanted genes, fewer than the context of {context}: use a smaller context, or leave its cells out"
                 )
 
-    def export(self, path: Path | str, rows: np.ndarray | None = None, *, format: str = "h5ad") -> None:  # noqa: A002
-        """Write cells back as an AnnData file; see `scdataloader.store.export.export`."""
-        from scdataloader.store.export import export
+    # ------------------------------------------------------------------------------------------------- for other tools
 
-        export(self, Path(path), rows, kind=format)
+    def to_anndata(self, rows: np.ndarray | None = None) -> anndata.AnnData:
+        """Return cells as an AnnData in memory.
+
+        Parameters
+        ----------
+        rows
+            Numbers of the cells, in the order wanted; by default all.
+
+        Returns
+        -------
+        anndata.AnnData
+            ``X`` CSR uint32, exact; genes: those that any of the cells' data sets measured, in the order of the
+            store's gene tables; ``obs`` with ``dataset``.
+        """
+        import anndata
+
+        rows = np.arange(len(self)) if rows is None else np.asarray(rows, dtype=np.int64)
+        used = np.unique(self.table_of(rows)) if len(rows) else np.arange(len(self.gene_tables))
+        tables = [self.gene_tables[number] for number in used]
+        ids = list(dict.fromkeys(gene for table in tables for gene in table.index.tolist()))
+        ends, columns, counts = self.gather_csr(rows, self.gene_map(ids), exact=True)
+        x = sparse.csr_matrix((counts, columns, ends), shape=(len(rows), len(ids)))
+        x.sort_indices()
+        obs = self.obs().iloc[rows].copy()
+        obs["dataset"] = pd.Categorical.from_codes(self.dataset_of(rows), categories=pd.Index(self.datasets))
+        var = pd.concat(tables)
+        var = var[~var.index.duplicated()].loc[ids] if ids else var
+        return anndata.AnnData(x, obs=obs, var=var.rename_axis(None))
+
+    def export(self, path: Path | str, rows: np.ndarray | None = None, *, format: str = "h5ad") -> None:  # noqa: A002
+        """Write cells as an AnnData file; a failure leaves what was there.
+
+        Parameters
+        ----------
+        path
+            File or folder to write.
+        rows
+            Numbers of the cells, in the order wanted; by default all. They are held in memory, 8 bytes a count.
+        format
+            ``"h5ad"`` or ``"zarr"``.
+
+        Raises
+        ------
+        FileExistsError
+            When a zarr folder of that name is there.
+        """
+        path = Path(path)
+        if format not in ("h5ad", "zarr"):
+            raise ValueError(f"format={format!r} is neither 'h5ad' nor 'zarr'")
+        if format == "zarr" and path.exists():
+            raise FileExistsError(f"{path} is there already: choose another name")
+        adata = self.to_anndata(rows)
+        if format == "h5ad":
+            with atomic(path) as temporary:
+                adata.write_h5ad(temporary)
+            return
+        unfinished = path.with_name(f".{path.name}.unfinished")
+        adata.write_zarr(unfinished)
+        unfinished.replace(path)

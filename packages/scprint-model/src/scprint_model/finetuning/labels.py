@@ -14,7 +14,7 @@ from torch import nn
 
 from scdataloader import LabelSpace
 from scdataloader.labels import SUFFIX, LabelClass, class_scope, corpus_labels, label_column
-from scdataloader.ontology import ancestors, is_joined, is_unknown, term_name
+from scdataloader.labels.ontology import ancestors, is_joined, is_unknown, term_name
 from scprint_model.config import SPECIAL_TOKENS
 
 logger = logging.getLogger(__name__)

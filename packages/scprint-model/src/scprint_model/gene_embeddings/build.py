@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from grnndata import atomic_path
-from scdataloader.organisms import Division
+from scdataloader.genes.organisms import Division
 from scprint_model.gene_embeddings.batches import Long, Piece, batches, pieces
 from scprint_model.gene_embeddings.ensembl_proteins import fetch_proteins
 from scprint_model.gene_embeddings.esm import DType, ProteinModel, load_protein_model

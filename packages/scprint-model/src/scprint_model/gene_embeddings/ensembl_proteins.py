@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from scdataloader.download import download, read_url
-from scdataloader.ensembl import GENOMES, VERTEBRATES, bsd_sum
-from scdataloader.organisms import RELEASES, Division, find, plain_name
+from scdataloader.genes.ensembl import GENOMES, VERTEBRATES, bsd_sum
+from scdataloader.genes.organisms import RELEASES, Division, find, plain_name
+from scdataloader.sources.download import download, read_url
 from scdataloader.sources.remote import cache_folder
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class EnsemblProteins(NamedTuple):
     canonical
         Ensembl's list of canonical transcripts, None where there is none (before release 104 or so).
     taxon
-        NCBI taxon id, ``""`` for organisms that are not in `scdataloader.organisms.KNOWN`.
+        NCBI taxon id, ``""`` for organisms that are not in `scdataloader.genes.organisms.KNOWN`.
     release
         Of Ensembl, or of Ensembl Genomes.
     """
@@ -52,9 +52,10 @@ def fetch_proteins(
     Parameters
     ----------
     species
-        Ensembl's name such as ``"danio_rerio"``, or any name that `scdataloader.organisms.find` knows.
+        Ensembl's name such as ``"danio_rerio"``, or any name that `scdataloader.genes.organisms.find` knows.
     release
-        Of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of `scdataloader.organisms.RELEASES`.
+        Of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of
+        `scdataloader.genes.organisms.RELEASES`.
     division
         Part of Ensembl; by default that of the organism, and vertebrates for those that are not known.
     cache

@@ -9,7 +9,15 @@ import numpy as np
 from scipy.special import logsumexp
 
 from scdataloader.labels import SUFFIX, LabelClass
-from scdataloader.ontology import CLASS_SCOPES, ancestors, current_term, describe, find_term, ontology_of, term_name
+from scdataloader.labels.ontology import (
+    CLASS_SCOPES,
+    ancestors,
+    current_term,
+    describe,
+    find_term,
+    ontology_of,
+    term_name,
+)
 
 #: Where coarser labels are asked for: a cell that is none of them.
 OTHER = "other"

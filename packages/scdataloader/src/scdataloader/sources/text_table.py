@@ -6,6 +6,7 @@ import csv
 import gzip
 import re
 from collections.abc import Sequence
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Literal
@@ -14,8 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scdataloader.genes import ORGANISMS, gene_table
-from scdataloader.sources.names import source_name
+from scdataloader.resources import packaged_file
+from scdataloader.sources.addresses import source_name
 from scdataloader.sources.reading import damage_named
 from scdataloader.sources.source import Matrix, Source
 
@@ -125,5 +126,15 @@ def _orientation(rows: Sequence[str], columns: Sequence[str]) -> GenesIn:
 
 
 def _gene_share(names: Sequence[str]) -> float:
-    symbols = {symbol for organism in ORGANISMS for symbol in gene_table(organism)["symbol"].tolist()}
+    symbols = _symbols()
     return sum(name in symbols or bool(_ENSEMBL.match(name)) for name in names) / max(1, len(names))
+
+
+@cache
+def _symbols() -> frozenset[str]:
+    """Return the symbols of human and mouse."""
+    found: set[str] = set()
+    for name in ("genes_human.parquet", "genes_mouse.parquet"):
+        with packaged_file(name) as path:
+            found.update(pd.read_parquet(path, columns=["symbol"])["symbol"].tolist())
+    return frozenset(found)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scdataloader.download import download, read_url
+from scdataloader.sources.download import download, read_url
 from scdataloader.write import atomic
 
 logger = logging.getLogger(__name__)

@@ -6,11 +6,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from scdataloader.labels import LabelClass as LabelClass
-    from scdataloader.labels import LabelSpace as LabelSpace
+from typing import Any
 
 #: What stands for "no label", in lower case. CELLxGENE wrote "multiethnic" before it allowed several ancestries.
 UNKNOWN = frozenset({"unknown", "na", "n/a", "nan", "<na>", "none", "null", "multiethnic", ""})
@@ -57,15 +53,6 @@ _TAXA = {
 }
 _TAXON = re.compile(r"NCBITaxon:\d+")
 _TERM = re.compile(r"([A-Za-z]+)[:_]([A-Za-z0-9]+)")
-
-
-def __getattr__(name: str) -> Any:
-    # their first home; `labels` needs this module
-    if name in ("LabelClass", "LabelSpace"):
-        from scdataloader import labels
-
-        return getattr(labels, name)
-    raise AttributeError(f"module 'scdataloader.ontology' has no attribute {name!r}")
 
 
 @cache

@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from scdataloader import download as module
-from scdataloader.download import download, noted_hash, read_url
+from scdataloader.sources import download as module
+from scdataloader.sources.download import download, noted_hash, read_url
 
 CONTENT = bytes(range(256)) * 9000  # 2.3 MB: several pieces
 SHA = hashlib.sha256(CONTENT).hexdigest()

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scdataloader.download import download, read_url
-from scdataloader.gene_tables import (
+from scdataloader.genes.organisms import RELEASES, Division, find, plain_name
+from scdataloader.genes.tables import (
     gene_table,
     read_gene_table,
     table_path,
@@ -26,7 +26,7 @@ from scdataloader.gene_tables import (
     with_names,
     write_gene_table,
 )
-from scdataloader.organisms import RELEASES, Division, find, plain_name
+from scdataloader.sources.download import download, read_url
 
 logger = logging.getLogger(__name__)
 
@@ -61,17 +61,17 @@ def fetch_gene_table(
     Parameters
     ----------
     species
-        Ensembl's name such as ``"danio_rerio"``, or any name that `scdataloader.organisms.find` knows.
+        Ensembl's name such as ``"danio_rerio"``, or any name that `scdataloader.genes.organisms.find` knows.
     release
         Of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of
-        `scdataloader.organisms.RELEASES`.
+        `scdataloader.genes.organisms.RELEASES`.
     division
         Part of Ensembl; by default that of the organism, and vertebrates for those not in
-        `scdataloader.organisms.KNOWN`.
+        `scdataloader.genes.organisms.KNOWN`.
     taxon
         NCBI taxon id; by default that of the organism, or else what Ensembl's database says.
     cache
-        Folder of gene tables; by default `scdataloader.gene_tables.tables_folder`.
+        Folder of gene tables; by default `scdataloader.genes.tables.tables_folder`.
     base_url
         Root of a mirror.
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scdataloader.preprocess.corpus_page import dropped, page
-from scdataloader.preprocess.corpus_report import FORMAT, CorpusReport, FileResult
+from scdataloader.preprocess.corpus_report import CorpusReport
 from scdataloader.preprocess.corpus_svg import histogram, number
+from scdataloader.preprocess.file_result import FORMAT, FileResult
 from scdataloader.preprocess.report import Report
 
 EVIL = "<script>alert('owned')</script>\"><img src=x onerror=alert(1)>"
@@ -72,7 +73,7 @@ class Page(HTMLParser):
 
 
 def text_of(report):
-    return " ".join(" ".join(Page(page(report)).text).split())
+    return " ".join(" ".join(Page(page(report.files)).text).split())
 
 
 def test_table_has_a_row_a_file_in_the_order_given():
@@ -125,7 +126,7 @@ def test_written_files(tmp_path):
     table = pd.read_csv(tmp_path / "summary.csv")
     assert table.columns.tolist() == COLUMNS
     assert table["cells_out"].sum() == 2750
-    assert (tmp_path / "report.html").read_text("utf-8") == page(corpus())
+    assert (tmp_path / "report.html").read_text("utf-8") == page(corpus().files)
 
 
 def test_a_failure_to_write_leaves_what_was_there(tmp_path, monkeypatch):
@@ -169,10 +170,10 @@ def test_read_finds_all_files_of_a_folder(tmp_path):
 
 def test_what_was_dropped_adds_up():
     report = corpus()
-    assert dropped(report, "cells") == {"cells": 150, "primary": 100, "in files that failed": 40}
-    assert dropped(report, "genes") == {"gene ids": 100}
+    assert dropped(report.files, "cells") == {"cells": 150, "primary": 100, "in files that failed": 40}
+    assert dropped(report.files, "genes") == {"gene ids": 100}
     table = report.table()
-    assert sum(dropped(report, "cells").values()) == table["cells_in"].sum() - table["cells_out"].sum()
+    assert sum(dropped(report.files, "cells").values()) == table["cells_in"].sum() - table["cells_out"].sum()
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50), st.booleans()), max_size=6))
@@ -184,7 +185,7 @@ def test_what_was_dropped_adds_up_whatever_the_files(rows):
         ]
     )
     n_in, n_out = (report.table()[column].sum() for column in ("cells_in", "cells_out"))
-    assert sum(dropped(report, "cells").values()) == n_in - n_out
+    assert sum(dropped(report.files, "cells").values()) == n_in - n_out
 
 
 def test_page_tells_totals_reasons_and_every_step():
@@ -203,7 +204,7 @@ def test_page_tells_totals_reasons_and_every_step():
 
 
 def test_no_number_is_shown_that_was_not_measured():
-    parsed = Page(page(CorpusReport([FileResult("cut", "in/cut.zarr", "failed", reason="truncated file")])))
+    parsed = Page(page([FileResult("cut", "in/cut.zarr", "failed", reason="truncated file")]))
     assert "data-value" not in [name for _, name, _ in parsed.attributes]
     text = " ".join(" ".join(parsed.text).split())
     assert not re.search(r"\d", text.replace("Preprocessing of 1 file", "").replace("Files 1 1 failed", ""))
@@ -219,7 +220,7 @@ def test_names_cannot_become_part_of_the_page():
         FileResult(EVIL, EVIL, "done", report, settings={EVIL: EVIL}, version=EVIL),
         FileResult(EVIL, EVIL, "failed", report, reason=EVIL),
     ]
-    parsed = Page(page(CorpusReport(files)))
+    parsed = Page(page(files))
     assert parsed.tags.count("script") == 1
     assert "img" not in parsed.tags
     assert not [name for _, name, _ in parsed.attributes if name.startswith("on")]
@@ -227,7 +228,7 @@ def test_names_cannot_become_part_of_the_page():
 
 
 def test_page_loads_nothing():
-    parsed = Page(page(corpus()))
+    parsed = Page(page(corpus().files))
     assert not {"link", "img", "iframe", "object", "embed"} & set(parsed.tags)
     outside = [value for _, name, value in parsed.attributes if name in {"src", "href", "style"}]
     assert all(value.startswith("#f") for value in outside)
@@ -260,7 +261,7 @@ def test_500_files_stay_small():
         "labels": {name: {f"label {i}": i for i in range(40)} for name in "xyz"},
     }
     files = [made(f"file{i}", 1000, 900, 800, **facts) for i in range(500)]
-    text = page(CorpusReport(files))
+    text = page(files)
     assert len(text) < 10e6
     assert text.count("<details") == 500
 

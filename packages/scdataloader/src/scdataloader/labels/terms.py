@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from scdataloader.labels import CLASSES, SUFFIX, check_labels, class_scope, corpus_labels, label_column
+from scdataloader.labels.space import CLASSES, SUFFIX, check_labels, class_scope, corpus_labels, label_column
 
 _SHOWN = 5
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scdataloader.preprocess.identifiers import GeneMapping, map_identifiers, merge_columns
+from scdataloader.genes.identifiers import GeneMapping, map_identifiers, merge_columns
 
 #: Columns of var that may name genes better than its index does, as public files have them.
 _COLUMNS = (

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from scdataloader.labels import LabelClass, class_scope, corpus_labels
-from scdataloader.ontology import ancestors, is_joined
+from scdataloader.labels.ontology import ancestors, is_joined
+from scdataloader.labels.space import LabelClass, class_scope, corpus_labels
 from scdataloader.write import atomic
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def label_counts(tables: Sequence[pd.DataFrame], name: str, labels: LabelClass |
     Returns
     -------
     dict
-        Standard label (see `scdataloader.ontology.standard_label`) to number of cells, sorted; ``"unknown"`` counts the
+        Standard label (see `standard_label`) to number of cells, sorted; ``"unknown"`` counts the
         cells without a label, or with one that is not understood.
 
     Raises

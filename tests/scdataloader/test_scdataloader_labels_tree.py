@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from scdataloader import LabelSpace
-from scdataloader.label_tree import draw_tree, label_counts, tree_rows, tree_text
 from scdataloader.labels import LabelClass
+from scdataloader.labels.tree import draw_tree, label_counts, tree_rows, tree_text
 
 NEURON, ROD, MUELLER = "CL:0000540", "CL:0000604", "CL:0000636"
 RESPONSIVE, SIGNALLING = "CL:0000393", "CL:0000404"  # two of the terms right above neuron

@@ -9,48 +9,22 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from scdataloader.sources.addresses import unique_names
 from scdataloader.write import atomic
-
-if TYPE_CHECKING:
-    from scdataloader.sources import Source
 
 logger = logging.getLogger(__name__)
 
 
-def sources_of(what: Any) -> Iterator[Source]:
-    """Yield the data of an artifact, or of each artifact of a collection in its order, as sources.
-
-    A source's name is its artifact's uid. Files in the cloud are copied to lamindb's cache first.
-
-    Parameters
-    ----------
-    what
-        A ``lamindb.Artifact`` or ``lamindb.Collection``; or the uid or key of one. Without the four letters of its
-        version, a uid stands for the latest one, and so does a key.
-
-    Raises
-    ------
-    ImportError
-        When lamindb is not installed.
-    RuntimeError
-        When no lamindb instance is connected.
-    FileNotFoundError
-        When there is no such artifact or collection; the message says what has a similar key.
-    TypeError
-        When it is something else.
-    """
-    from scdataloader.sources import open_source
-
+def cached_artifacts(what: Any) -> Iterator[tuple[str, Path]]:
+    """Yield the uid and the local file of each artifact, copied to lamindb's cache if need be; see `sources_of`."""
     for artifact in _artifacts(what):
-        source = open_source(Path(artifact.cache()))
-        source.name, source.uri = str(artifact.uid), f"lamin:{artifact.uid}"
-        yield source
+        yield str(artifact.uid), Path(artifact.cache())
 
 
 def artifact_uids(what: Any) -> list[str]:
-    """Return the uids of the artifacts that `sources_of` would read; it raises the same."""
+    """Return the uids of the artifacts that `scdataloader.sources.sources_of` reads; it raises the same."""
     return [str(artifact.uid) for artifact in _artifacts(what)]
 
 
@@ -94,8 +68,6 @@ def register(paths: Sequence[Path | str], *, collection: str, description: str |
         raise ValueError(f"there are no files to register in the collection {collection!r}")
     if missing := [str(path) for path in files if not path.exists()]:
         raise FileNotFoundError(f"{len(missing)} of {len(files)} files are missing, such as {missing[0]}")
-    from scdataloader.sources import unique_names
-
     names = unique_names([str(path) for path in files])
     new = [_artifact(ln, path, f"{collection}/{name}{path.suffix}") for path, name in zip(files, names, strict=True)]
     latest = ln.Collection.filter(key=collection, is_latest=True).one_or_none()

@@ -23,8 +23,8 @@ from pathlib import Path
 import anndata, numpy as np, pandas as pd
 import lamindb_setup
 import lamindb as ln
-from scdataloader.lamin import artifact_uids, register, sources_of
-from scdataloader.sources import find_sources, open_source
+from scdataloader.sources.lamin import artifact_uids, register
+from scdataloader.sources import find_sources, open_source, sources_of
 
 def brain(value, n=3):
     obs = pd.DataFrame(index=[f"c{i}" for i in range(n)])
@@ -193,7 +193,7 @@ def test_without_an_instance_the_command_is_named(story: dict[str, Any]) -> None
 
 
 def test_without_lamindb_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from scdataloader.lamin import artifact_uids
+    from scdataloader.sources.lamin import artifact_uids
 
     monkeypatch.setitem(sys.modules, "lamindb", None)
     with pytest.raises(ImportError, match=r"pip install 'scdataloader\[lamin\]'"):

@@ -1,4 +1,4 @@
-"""Short names for sources, and names that no two share: outputs are called by them."""
+"""Addresses of sources: their kinds, their short names, and names that no two share, by which outputs are called."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Literal
 from urllib.parse import urlsplit
 
 #: Endings that say the format and not the data set; the longer ones first.
@@ -23,6 +24,38 @@ ENDINGS = (
     ".tsv",
     ".txt",
 )
+
+
+Kind = Literal["path", "census", "lamin", "url"]
+
+
+def parse_address(uri: str) -> tuple[Kind, str]:
+    """Split an address into its kind and what tells the source within that kind.
+
+    Parameters
+    ----------
+    uri
+        Path or address, as `scdataloader.find_sources` takes them.
+
+    Returns
+    -------
+    tuple
+        ``"census"`` and a data set's id; ``"lamin"`` and a uid or key; ``"url"`` and the whole address; or ``"path"``
+        and a path of this machine.
+
+    Examples
+    --------
+    >>> parse_address("lamin:brains/a.h5ad")
+    ('lamin', 'brains/a.h5ad')
+    >>> parse_address("file:///data/a.h5ad")
+    ('path', '/data/a.h5ad')
+    """
+    for kind in ("census", "lamin"):
+        if uri.startswith(f"{kind}:") and not uri.startswith(f"{kind}://"):
+            return kind, uri.partition(":")[2]
+    if uri.startswith("file://"):
+        return "path", uri.removeprefix("file://")
+    return ("url" if "://" in uri else "path"), uri
 
 
 def source_name(uri: str) -> str:
@@ -83,8 +116,9 @@ def _clean(name: str) -> str:
 
 def _parts(uri: str) -> list[str]:
     """Return the folders and the name without its ending."""
-    if re.match(r"(census|lamin):(?!//)", uri):
-        return [uri.partition(":")[2] or uri]
+    kind, rest = parse_address(uri)
+    if kind in ("census", "lamin"):
+        return [rest or uri]
     address = urlsplit(uri)
     path = f"{address.netloc}/{address.path}" if "://" in uri else uri.replace("\\", "/")
     parts = [part for part in PurePosixPath(path).parts if part not in ("/", ".", "..")] or ["source"]

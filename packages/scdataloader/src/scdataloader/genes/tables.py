@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from scdataloader.organisms import RELEASES, find, plain_name
+from scdataloader.genes.organisms import RELEASES, find, plain_name
+from scdataloader.resources import packaged_file
 from scdataloader.write import atomic
 
 #: NCBI taxon ids of the organisms whose gene tables are packaged, and the names people write for them.
@@ -35,7 +35,7 @@ def organism_id(name: str, *, cache: Path | None = None) -> str:
     ----------
     name
         ``"human"``, ``"Homo sapiens"``, ``"homo_sapiens"``, ``"NCBITaxon:9606"``; case does not matter. Common
-        organisms are known (`scdataloader.organisms.KNOWN`), and all those whose gene table was fetched or registered.
+        organisms are known (`organisms.KNOWN`), and all those whose gene table was fetched or registered.
     cache
         Folder of gene tables; by default `tables_folder`.
 
@@ -54,7 +54,7 @@ def organism_id(name: str, *, cache: Path | None = None) -> str:
     raise ValueError(
         f"unknown organism {name!r}: there are gene tables for {packaged}; for another one, fetch it by its Ensembl "
         f"name (such as {_fetch_command('danio_rerio', RELEASES['vertebrates'])}) or register one of your own "
-        "(scdataloader.gene_tables.register_gene_table)"
+        "(scdataloader.genes.tables.register_gene_table)"
     )
 
 
@@ -66,7 +66,7 @@ def gene_table(organism: str, *, release: int | str | None = None, cache: Path |
     organism
         See `organism_id`.
     release
-        Ensembl release of a table that was fetched (`scdataloader.ensembl.fetch_gene_table`), or the name under which
+        Ensembl release of a table that was fetched (`fetch_gene_table`), or the name under which
         one was registered (`register_gene_table`). By default the packaged table of human and mouse, and for other
         organisms the newest release that was fetched, or else the one that was registered.
     cache
@@ -115,7 +115,7 @@ def register_gene_table(
     table
         A table or a file of one; see `read_gene_table`.
     organism
-        Name or taxon id; one that is not in `scdataloader.organisms.KNOWN` is given as ``"NCBITaxon:..."``.
+        Name or taxon id; one that is not in `scdataloader.genes.organisms.KNOWN` is given as ``"NCBITaxon:..."``.
     name
         Its name among the organism's tables: ``gene_table(organism, release=name)``. A table that had this name before
         is replaced.
@@ -259,7 +259,7 @@ def _choose(taxon: str, release: int | str | None, cache: Path | None) -> Path:
     number = release or RELEASES[known.division if known else "vertebrates"]
     raise ValueError(
         f"there is no gene table{which} of {name}{have}: fetch it with {_fetch_command(species, number)}, or register "
-        "one of your own (scdataloader.gene_tables.register_gene_table)"
+        "one of your own (scdataloader.genes.tables.register_gene_table)"
     )
 
 
@@ -269,10 +269,9 @@ def _fetch_command(species: str, release: int | str) -> str:
 
 @lru_cache(maxsize=4)
 def _packaged(label: str) -> pd.DataFrame:
-    resources = files("scdataloader") / "resources"
-    with as_file(resources / f"genes_{label}.parquet") as path:
+    with packaged_file(f"genes_{label}.parquet") as path:
         table = pd.read_parquet(path).set_index("gene_id")
-    with as_file(resources / f"aliases_{label}.parquet") as path:
+    with packaged_file(f"aliases_{label}.parquet") as path:
         return with_names(table, pd.read_parquet(path))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from scdataloader.labels import SUFFIX, LabelClass, LabelSpace
-from scdataloader.store.reader import CellReader
+from scdataloader.labels.space import SUFFIX, LabelClass, LabelSpace
 
 logger = logging.getLogger(__name__)
 
@@ -18,8 +18,17 @@ logger = logging.getLogger(__name__)
 DEFAULT_CLASSES = ("cell_type", "disease", "assay", "organism")
 
 
+class _Cells(Protocol):
+    """What is asked of the cells: the columns of their tables, and these tables, one a data set (a `CellReader`)."""
+
+    @property
+    def columns(self) -> list[str]: ...
+
+    def obs_tables(self, columns: Sequence[str] | None = None) -> list[pd.DataFrame]: ...
+
+
 def corpus_label_space(
-    store: CellReader, rows: np.ndarray | None, classes: Sequence[str] | None, file: str | None
+    store: _Cells, rows: np.ndarray | None, classes: Sequence[str] | None, file: str | None
 ) -> LabelSpace:
     """Return the label space of a corpus.
 
@@ -66,7 +75,7 @@ def _of_file(space: LabelSpace, file: str, classes: Sequence[str] | None) -> Lab
     return LabelSpace({name: space.classes[name] for name in classes})
 
 
-def _label_tables(store: CellReader, rows: np.ndarray | None, classes: Sequence[str]) -> list[pd.DataFrame]:
+def _label_tables(store: _Cells, rows: np.ndarray | None, classes: Sequence[str]) -> list[pd.DataFrame]:
     """Return the columns of labels of each data set; all columns where one is missing, for the message to list."""
     there = set(store.columns)
     wanted = [column for name in (*classes, "organism") for column in (name + SUFFIX, name) if column in there]

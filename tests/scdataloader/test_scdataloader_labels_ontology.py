@@ -6,8 +6,7 @@ from cellxgene_ontology_guide.supported_versions import CXGSchema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdataloader import ontology
-from scdataloader.ontology import (
+from scdataloader.labels.ontology import (
     CLASS_SCOPES,
     ancestors,
     current_term,
@@ -232,12 +231,3 @@ def test_every_name_finds_its_term(term):
     assert match_terms(term_name(term), ("CL",)) == [term]
     assert match_terms(term_name(term).upper(), ("CL",)) == [term]
     assert standard_label(term, ("CL",)) == (term, "")
-
-
-def test_first_home_of_the_label_space():
-    from scdataloader import labels
-
-    assert ontology.LabelSpace is labels.LabelSpace
-    assert ontology.LabelClass is labels.LabelClass
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        _ = ontology.nothing

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scdataloader.ontology import (
+from scdataloader.labels.ontology import (
     CLASS_SCOPES,
     ancestors,
     current_term,

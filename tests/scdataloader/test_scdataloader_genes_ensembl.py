@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scdataloader import download as download_module
-from scdataloader.ensembl import bsd_sum, fetch_gene_table, read_gtf
 from scdataloader.genes import GeneVocabulary, gene_table, organism_id
-from scdataloader.preprocess.identifiers import map_identifiers
+from scdataloader.genes.ensembl import bsd_sum, fetch_gene_table, read_gtf
+from scdataloader.genes.identifiers import map_identifiers
+from scdataloader.sources import download as download_module
 
 GTF = """#!genome-build GRCz11
 #!genebuild-last-updated 2018-04

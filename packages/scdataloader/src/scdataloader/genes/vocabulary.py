@@ -1,4 +1,4 @@
-"""The ordered gene vocabulary that a model is trained on; the tables it is made of are in `gene_tables`."""
+"""The ordered gene vocabulary that a model is trained on; the tables it is made of are in `tables`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scdataloader.gene_tables import ORGANISMS as ORGANISMS
-from scdataloader.gene_tables import gene_table as gene_table
-from scdataloader.gene_tables import location_index as location_index
-from scdataloader.gene_tables import organism_id as organism_id
+from scdataloader.genes.tables import gene_table, organism_id
 from scdataloader.write import atomic
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from scdataloader.genes import gene_table
-from scdataloader.preprocess.identifiers import map_identifiers, merge_columns
+from scdataloader.genes.identifiers import map_identifiers, merge_columns
 
 #: symbol, biotype, approved, previous, aliases, entrez
 TOY = pd.DataFrame(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scdataloader.workers import Died, run_in_processes
+from scdataloader.preprocess.workers import Died, run_in_processes
 
 # In a file of its own, so that the processes load little and start soon.
 FUNCTIONS = """
@@ -122,7 +122,7 @@ def test_a_script_without_guard_is_told_what_is_wrong(functions, tmp_path):
         textwrap.dedent(f"""
             import sys
             sys.path.insert(0, {str(Path(functions.__file__).parent)!r})
-            from scdataloader.workers import run_in_processes
+            from scdataloader.preprocess.workers import run_in_processes
             from worker_functions import double
             list(run_in_processes(double, [1, 2], workers=2, stop=lambda: False))
         """)

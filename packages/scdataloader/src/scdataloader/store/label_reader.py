@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from scdataloader.labels import LabelSpace
+    from scdataloader.labels.space import LabelSpace
 
 
 class LabelReader:
@@ -33,7 +33,7 @@ class LabelReader:
     def __init__(
         self, tables: Sequence[pa.Table], first_row: np.ndarray, dataset: np.ndarray, space: LabelSpace
     ) -> None:
-        from scdataloader.labels import label_column
+        from scdataloader.labels.space import label_column
         from scdataloader.store.label_kernel import Codes
 
         self._keep: list[pa.Table | pa.Array] = list(tables)
@@ -93,7 +93,7 @@ def _dictionary(table: pa.Table, name: str) -> pa.DictionaryArray:
 
 def _organisms(tables: Sequence[pa.Table], dataset: np.ndarray) -> dict[int, tuple[str | None, tuple[str, ...]]]:
     """Return each data set's column of organisms, and which there are."""
-    from scdataloader.labels import label_column
+    from scdataloader.labels.space import label_column
 
     found: dict[int, tuple[str | None, tuple[str, ...]]] = {}
     for table, number in zip(tables, dataset.tolist(), strict=True):

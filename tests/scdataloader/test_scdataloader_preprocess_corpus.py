@@ -24,7 +24,7 @@ from scdataloader import Preprocessor, gene_table
 from scdataloader.preprocess.corpus import preprocess_files
 from scdataloader.preprocess.corpus_folder import input_fingerprint, remove_leftovers, work_folder
 from scdataloader.preprocess.corpus_report import CorpusReport
-from scdataloader.workers import Died
+from scdataloader.preprocess.workers import Died
 
 # In a file of its own: worker processes import it.
 STAND_IN = '''

@@ -114,7 +114,7 @@ def map_identifiers(names: Sequence[str], table: pd.DataFrame) -> GeneMapping:
     names
         Names as in ``adata.var_names``.
     table
-        Of the organism; see `scdataloader.genes.gene_table`. Columns ``symbol, biotype`` and, where they are there,
+        Of the organism; see `scdataloader.gene_table`. Columns ``symbol, biotype`` and, where they are there,
         ``approved, previous, aliases, entrez``.
     """
     given = [str(name) for name in names]

@@ -56,6 +56,9 @@ def test_total_counts_are_the_depth():
     # by their own sums both genes vary alike; of the depth that is stated, a does not vary at all
     data = cells([[1, 3], [2, 1]], total_counts=[100, 200])
     assert tl.most_variable_genes(data, 1).tolist() == ["b"]
+    data = cells([[0, 5, 5, 0, 1], [0, 5, 5, 9, 0], [0, 5, 5, 0, 0]], total_counts=100)
+    assert tl.most_variable_genes(data, 2).tolist() == ["d", "e"]
+    assert tl.most_variable_genes(data, 9).tolist() == ["b", "c", "d", "e"]
 
 
 def test_unusable_input():

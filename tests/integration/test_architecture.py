@@ -36,7 +36,6 @@ CROSSINGS: set[tuple[str, str]] = {
     ("scprint_model", "scdataloader.genes.identifiers"),
     ("scprint_model", "scdataloader.sources"),
     ("scprint_model", "scdataloader.sources.anndata_memory"),
-    ("scprint_model", "scdataloader.sources.remote"),
 }
 #: Modules that import each other in a circle.
 CIRCLES: set[str] = set()
@@ -74,6 +73,7 @@ def test_private_modules_that_stand_in_several_packages_are_one_text():
         for path in SOURCES[package].glob("_[a-z]*.py"):
             texts[path.name][package] = path.read_text()
     assert set(texts["_content.py"]) == {"bengrn", "grnndata"}
+    assert set(texts["_cache.py"]) == set(PACKAGES)
     apart = {name: sorted(copies) for name, copies in texts.items() if len(set(copies.values())) > 1}
     assert not apart, f"files of the same name in several packages are copies of one another: {apart}"
 

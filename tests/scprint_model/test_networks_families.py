@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from grnndata import tl
 from scdataloader import GeneVocabulary
 from scprint_model import ModelConfig, ScPrint, infer
-from scprint_model.genes import most_variable, shared_genes
+from scprint_model.genes import shared_genes
 from scprint_model.tasks.files import open_cells
 
 
@@ -61,7 +62,7 @@ def test_networks_equal_loops_over_cells_and_heads(name, attention, retina, requ
     model = request.getfixturevalue(name)
     assert bool(model.captured_tokens) == (name == "small_model")
     some = retina[:7]
-    genes = most_variable(some[:, shared_genes(model.vocabulary, some)], 45).tolist()
+    genes = tl.most_variable_genes(some[:, shared_genes(model.vocabulary, some)], 45).tolist()
     network = infer(model, some, genes=genes, attention=attention, batch_size=3)
     expected = naive(model, some, genes, attention).T
     np.fill_diagonal(expected, 0)

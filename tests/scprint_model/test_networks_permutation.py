@@ -6,9 +6,10 @@ import pytest
 from scipy import sparse
 from sklearn.metrics import average_precision_score
 
+from grnndata import tl
 from scdataloader import datasets
 from scprint_model import ScPrint, infer
-from scprint_model.genes import most_variable, shared_genes
+from scprint_model.genes import shared_genes
 from scprint_model.networks.choose import NetworkCells
 from scprint_model.networks.permutation import Exceedances, shuffled_counts
 
@@ -16,7 +17,7 @@ from scprint_model.networks.permutation import Exceedances, shuffled_counts
 @pytest.fixture
 def cells(retina, small_model):
     some = retina[:10].copy()
-    return some, most_variable(some[:, shared_genes(small_model.vocabulary, some)], 40).tolist()
+    return some, tl.most_variable_genes(some[:, shared_genes(small_model.vocabulary, some)], 40).tolist()
 
 
 def as_network_cells(adata):
@@ -125,7 +126,7 @@ def test_genes_under_each_others_names_score_at_random():
     model = ScPrint.from_pretrained("bundled")
     retina = datasets.retina_1k()[:80].copy()
     retina.obs["total_counts"] = np.asarray(retina.X.sum(axis=1)).ravel()
-    genes = most_variable(retina[:, shared_genes(model.vocabulary, retina)], 150).tolist()
+    genes = tl.most_variable_genes(retina[:, shared_genes(model.vocabulary, retina)], 150).tolist()
     retina = retina[:, genes].copy()
     # in place of a truth: the strongest edges that the model finds in half of the cells
     other = infer(model, retina[40:], genes=genes)[:, genes].grn

@@ -1,15 +1,13 @@
 """Embedding, labels, denoising and their bad input."""
 
-import anndata
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from scipy import sparse
 
+from grnndata import tl
 from scdataloader import LabelSpace
 from scprint_model import infer
-from scprint_model.genes import most_variable, shared_genes
+from scprint_model.genes import shared_genes
 from scprint_model.tasks import annotate, denoise, embed, encode, generate, impute, perturb
 
 
@@ -75,7 +73,7 @@ def test_annotate_names_the_best_leaf(small_model, few):
 
 
 def test_denoise_gives_expected_counts_of_the_chosen_genes(small_model, few):
-    genes = most_variable(few[:, shared_genes(small_model.vocabulary, few)], 40).tolist()
+    genes = tl.most_variable_genes(few[:, shared_genes(small_model.vocabulary, few)], 40).tolist()
     shuffled = genes[::-1]
     result = denoise(small_model, few, genes=shuffled, depth_multiplier=3.0, batch_size=5)
     assert result.var_names.tolist() == genes  # in the order of the data
@@ -103,14 +101,6 @@ def test_denoise_takes_all_known_genes_by_default(small_model, few):
     result = denoise(small_model, panel)
     assert set(result.var_names) == set(known)
     assert result.n_obs == 12
-
-
-def test_most_variable_by_hand():
-    counts = np.array([[0, 5, 5, 0, 1], [0, 5, 5, 9, 0], [0, 5, 5, 0, 0]])
-    data = anndata.AnnData(sparse.csr_matrix(counts), var=pd.DataFrame(index=list("abcde")))
-    data.obs["total_counts"] = 100
-    assert most_variable(data, 2).tolist() == ["d", "e"]
-    assert most_variable(data, 9).tolist() == ["b", "c", "d", "e"]  # nobody expresses a
 
 
 @pytest.mark.parametrize("task", [encode, denoise])

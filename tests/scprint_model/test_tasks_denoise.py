@@ -6,9 +6,10 @@ import pytest
 import torch
 from scipy import stats
 
+from grnndata import tl
 from scdataloader import datasets
 from scprint_model import ModelConfig, ScPrint
-from scprint_model.genes import most_variable, shared_genes
+from scprint_model.genes import shared_genes
 from scprint_model.metrics import denoising_scores
 from scprint_model.noise import downsample
 from scprint_model.tasks import denoise
@@ -23,7 +24,7 @@ def few(retina):
 
 @pytest.fixture(scope="module")
 def genes(small_model, few):
-    return most_variable(few[:, shared_genes(small_model.vocabulary, few)], 30).tolist()
+    return tl.most_variable_genes(few[:, shared_genes(small_model.vocabulary, few)], 30).tolist()
 
 
 def direct(model, few, genes, multiplier):
@@ -127,7 +128,7 @@ def test_real_cells_come_nearer_to_their_counts():
     """The paper's measure and noise, on cells that the bundled model was not trained on."""
     model, cells = ScPrint.from_pretrained(), datasets.retina_1k()[::20].copy()
     known = cells[:, shared_genes(model.vocabulary, cells)]
-    genes = most_variable(known, 380).tolist()
+    genes = tl.most_variable_genes(known, 380).tolist()
     full = cells[:, genes].X.toarray()
     poor = cells.copy()
     drawn = downsample(torch.from_numpy(poor.X.data), 0.6, generator=torch.Generator().manual_seed(0))

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from grnndata import tl
 from scprint_model.cli import main
-from scprint_model.genes import most_variable, shared_genes
+from scprint_model.genes import shared_genes
 from scprint_model.tasks import impute
 from scprint_model.tasks.files import open_cells
 
@@ -15,7 +16,7 @@ from scprint_model.tasks.files import open_cells
 def panel(small_model, retina):
     """8 cells with 60 known genes."""
     known = retina[:8, shared_genes(small_model.vocabulary, retina)]
-    return known[:, most_variable(known, 60)].copy()
+    return known[:, tl.most_variable_genes(known, 60)].copy()
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
+from grnndata import tl
 from scprint_model import infer
 from scprint_model.cli import main
-from scprint_model.genes import most_variable, shared_genes
+from scprint_model.genes import shared_genes
 from scprint_model.tasks import perturb
 from scprint_model.tasks.files import open_cells
 
@@ -20,7 +21,7 @@ def rods(retina):
 @pytest.fixture(scope="module")
 def names(small_model, rods):
     """55 genes in the order of the data."""
-    return most_variable(rods[:, shared_genes(small_model.vocabulary, rods)], 55).tolist()
+    return tl.most_variable_genes(rods[:, shared_genes(small_model.vocabulary, rods)], 55).tolist()
 
 
 @pytest.mark.parametrize("options", [{}, {"to": 4}, {"fold": 3.0}], ids=str)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from grnndata import tl
 from scdataloader import GeneVocabulary, Preprocessor, datasets
-from scprint_model.genes import most_variable, shared_genes
+from scprint_model.genes import shared_genes
 
 MIN_CELLS = 20
 N_GENES = 1000
@@ -29,7 +30,7 @@ def main() -> None:
     names: set[str] = set()
     for _, rows in known.obs.groupby("cell_type", observed=True):
         if len(rows) >= MIN_CELLS:
-            names.update(most_variable(known[rows.index], N_GENES))
+            names.update(tl.most_variable_genes(known[rows.index], N_GENES))
     table = pd.DataFrame({"gene_id": sorted(names)})
     table["symbol"] = known.var.loc[table["gene_id"], "symbol"].to_numpy()
     table.to_csv(out, sep="\t", index=False)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bengrn._cache import cache_folder
 from bengrn._content import open_content
 
 logger = logging.getLogger(__name__)
@@ -48,13 +49,6 @@ class Source:
     page: str = ""
 
 
-def cache_folder() -> Path:
-    """Return the platform's cache folder of this package (not made until something is fetched)."""
-    import pooch
-
-    return Path(pooch.os_cache("bengrn"))
-
-
 def offline_folders() -> list[Path]:
     """Return the folders named by the environment variable BENGRN_DATA (several: joined as in PATH)."""
     return [Path(part).expanduser() for part in os.environ.get(OFFLINE, "").split(os.pathsep) if part]
@@ -84,7 +78,7 @@ def fetch(
     source
         What to get.
     cache
-        Another cache folder than :func:`cache_folder`.
+        Cache folder; None: that of the environment variable ``BENGRN_CACHE``, else the platform's.
     attempts
         Tries before giving up on a server that does not answer, breaks off or has a passing error.
     timeout

@@ -7,12 +7,12 @@ from importlib.resources import as_file, files
 
 import pandas as pd
 
-_ID = r"^ENS(?P<mouse>MUS)?G(?P<number>\d{11})(?:\.\d+)?$"
+_ID = r"^ENS(?P<mouse>MUS)?G(?P<number>\d{11})$"
 
 
 def without_version(names: pd.Index) -> pd.Index:
     """Return names with the version of Ensembl ids taken off: ENSG00000141510.19 → ENSG00000141510."""
-    return names.str.replace(r"^(ENS(?:[A-Z]{3})?G\d{11})\.\d+$", r"\1", regex=True)
+    return names.str.replace(r"^(ENS[A-Z]*\d{11})\.\d+$", r"\1", regex=True)
 
 
 def symbols_of(names: pd.Index) -> pd.Index | None:
@@ -29,7 +29,7 @@ def symbols_of(names: pd.Index) -> pd.Index | None:
         Symbols in the order of `names`, "" for a gene without one; None when fewer than half of the names are
         such ids.
     """
-    parts = pd.Series(names.to_numpy(dtype=object), dtype=str).str.extract(_ID)
+    parts = pd.Series(without_version(names).to_numpy(dtype=object), dtype=str).str.extract(_ID)
     is_id = parts["number"].notna()
     if not len(names) or is_id.mean() < 0.5:
         return None

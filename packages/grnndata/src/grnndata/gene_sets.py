@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from ._atomic import atomic_path
+from ._cache import cache_folder
 from .edges import some
 
 _log = logging.getLogger(__name__)
@@ -114,8 +115,8 @@ def fetch_gene_sets(
     sha256
         Checksum that the file must have; None takes any GMT file.
     cache
-        Folder of downloaded files: this one, else that of the environment variable ``GRNNDATA_CACHE``, else
-        ``pooch.os_cache("grnndata")``.
+        Folder of downloaded files; None: that of the environment variable ``GRNNDATA_CACHE``, else the platform's place
+        for caches.
     duplicates
         See `read_gmt`.
 
@@ -138,7 +139,7 @@ def fetch_gene_sets(
 
     # Many collections call their files alike: the address tells them apart.
     name = f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{_file_name(url)}"
-    return _fetch(url, _cache_folder(cache) / name, parse)
+    return _fetch(url, Path(cache or cache_folder()) / name, parse)
 
 
 def cell_type_markers(
@@ -194,7 +195,7 @@ def cell_type_markers(
         _check_sha256(hashlib.sha256(text.encode()).hexdigest(), sha256, url)
         return _parse_panglaodb(text, url)
 
-    markers = _fetch(url, _cache_folder(cache) / _file_name(url), parse)
+    markers = _fetch(url, Path(cache or cache_folder()) / _file_name(url), parse)
     if organ is not None:
         organs = sorted({where for _, _, _, where in markers})
         if organ not in organs:
@@ -296,16 +297,6 @@ def _text(data: bytes, source: str) -> str:
         return data.decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise ValueError(f"{source} is damaged, or no text: {error}") from error
-
-
-def _cache_folder(cache: os.PathLike[str] | str | None) -> Path:
-    if cache is None:
-        cache = os.environ.get("GRNNDATA_CACHE")
-    if cache:
-        return Path(cache)
-    import pooch
-
-    return Path(pooch.os_cache("grnndata"))
 
 
 def _file_name(url: str) -> str:

@@ -14,7 +14,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from scdataloader import GeneVocabulary
-from scdataloader.counts import csr_counts, log_normalise, obs_table, total_counts
+from scdataloader.counts import csr_counts, obs_table, total_counts
 from scdataloader.genes import gene_table
 from scdataloader.genes.columns import gene_columns
 from scdataloader.preprocess.checks import check_raw_counts, check_shape, find_organism
@@ -27,7 +27,8 @@ MIN_SHARED_GENES = 50
 #: Below this share of the counts a cell's profile is told in the log to be incomplete.
 FEW_COUNTS = 0.5
 _ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}")
-_VERSION = re.compile(r"(\.\d+)?(_PAR_Y)?\Z")
+_VERSION = re.compile(r"(ENS[A-Z]*\d{11})(\.\d+)?(_PAR_Y)?")
+_OLD_PAR_Y = re.compile(r"ENSGR(\d{10})(\.\d+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +147,7 @@ def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:
         per_gene += np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
     check_raw_counts(per_gene)  # not all zero
     names = [str(name) for name in adata.var_names.tolist()]
-    index = vocabulary.index(_VERSION.sub("", name) if name.startswith("ENS") else name for name in names)
+    index = vocabulary.index(map(without_version, names))
     n_ensembl = sum(_ENSEMBL.match(name) is not None for name in names)
     if (index >= 0).sum() < len(names) / 2 and n_ensembl < len(names) / 2:
         index = np.where(index >= 0, index, _by_symbol(vocabulary, adata))
@@ -184,6 +185,15 @@ def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:
             100 * found.share_of_counts,
         )
     return found
+
+
+def without_version(gene: str) -> str:
+    """Return an Ensembl id without version, and a gene of Y's pseudoautosomal part under its id on X; others as is."""
+    if match := _VERSION.fullmatch(gene):
+        return match[1]
+    if match := _OLD_PAR_Y.fullmatch(gene):
+        return f"ENSG0{match[1]}"
+    return gene
 
 
 def shared_genes(vocabulary: GeneVocabulary, adata: AnnData) -> np.ndarray:
@@ -261,24 +271,3 @@ def _organism(vocabulary: GeneVocabulary, adata: AnnData) -> str:
             "is in obs['organism_ontology_term_id']"
         )
     return best
-
-
-def most_variable(adata: AnnData, n: int) -> np.ndarray:
-    """Return the names of the `n` most variable genes, in the order of the data.
-
-    Variance of log(1 + counts per 10,000) over the cells; of genes with equal variance the first is taken. Genes that
-    no cell expresses are left out, so fewer than `n` may come back.
-
-    Parameters
-    ----------
-    adata
-        Raw counts in X.
-    n
-        Number of genes.
-    """
-    logged = log_normalise(adata)
-    mean = np.asarray(logged.mean(axis=0)).ravel()
-    variance = np.asarray(logged.multiply(logged).mean(axis=0)).ravel() - mean**2
-    order = np.argsort(-variance, kind="stable")[:n]
-    chosen = np.sort(order[mean[order] > 0])
-    return adata.var_names.to_numpy()[chosen]

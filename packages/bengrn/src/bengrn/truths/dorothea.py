@@ -10,9 +10,8 @@ import pandas as pd
 from bengrn._content import open_content
 from bengrn.fetch import Source, fetch
 from bengrn.truths.ground_truth import GroundTruth
-from bengrn.truths.record import AS_STORED, TruthRecord, only
+from bengrn.truths.record import AS_STORED, TAXA, TruthRecord, only
 
-_TAXA = {"human": 9606, "mouse": 10090}
 _COPIES = {
     "human": "d577a6ed8390800e65d7dc33f0516d00cd067f352bda3c2e9dceb974cc860ca4",
     "mouse": "d17fd40c9654cd92dd403c4a905eb9228eff7514062f2b264b3226d91b315239",
@@ -28,7 +27,7 @@ SOURCES = {
         copies=((f"dorothea_{organism}.csv.gz", _COPIES[organism]),),
         page="https://bioconductor.org/packages/dorothea (the data frames dorothea_hs and dorothea_mm, as csv)",
     )
-    for organism, taxon in _TAXA.items()
+    for organism, taxon in TAXA.items()
 }
 RECORDS = tuple(
     TruthRecord(
@@ -45,7 +44,7 @@ RECORDS = tuple(
         orientation=AS_STORED,
         sources=(SOURCES[organism],),
     )
-    for organism in _TAXA
+    for organism in TAXA
 )
 
 

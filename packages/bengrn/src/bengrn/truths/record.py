@@ -10,6 +10,9 @@ import pandas as pd
 from bengrn.fetch import Source
 from bengrn.truths.ground_truth import GroundTruth
 
+#: Numbers of the organisms in the NCBI taxonomy, by which some sources name their files.
+TAXA = {"human": 9606, "mouse": 10090}
+
 
 @dataclass(frozen=True)
 class TruthRecord:

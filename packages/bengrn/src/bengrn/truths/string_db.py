@@ -10,10 +10,9 @@ import pandas as pd
 from bengrn._content import open_content
 from bengrn.fetch import Source, fetch
 from bengrn.truths.ground_truth import GroundTruth
-from bengrn.truths.record import TruthRecord
+from bengrn.truths.record import TAXA, TruthRecord
 
 VERSION = "12.0"
-_TAXA = {"human": 9606, "mouse": 10090}
 
 
 def _source(table: str, taxon: int) -> Source:
@@ -38,7 +37,7 @@ RECORDS = tuple(
         knows="the proteins STRING has for the organism",
         sources=(_source("links", taxon), _source("info", taxon)),
     )
-    for organism, taxon in _TAXA.items()
+    for organism, taxon in TAXA.items()
 )
 
 

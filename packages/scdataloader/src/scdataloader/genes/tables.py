@@ -95,7 +95,7 @@ def gene_table(organism: str, *, release: int | str | None = None, cache: Path |
 
 def tables_folder() -> Path:
     """Return the folder of tables that were fetched or registered, in the cache."""
-    from scdataloader.sources.remote import cache_folder
+    from scdataloader._cache import cache_folder
 
     return cache_folder() / "genes"
 

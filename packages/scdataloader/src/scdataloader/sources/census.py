@@ -48,7 +48,7 @@ def download_dataset(
         Census release: a date, or ``"stable"`` or ``"latest"``; or ``"discover"`` for the newest version on Discover,
         which need not be in the Census yet.
     cache
-        Folder for the copies; by default in `scdataloader.sources.remote.cache_folder`.
+        Folder for the copies; by default ``census`` in the cache (``$SCDATALOADER_CACHE``).
     base_url, releases_url, discover_url
         Of a mirror.
 
@@ -152,7 +152,7 @@ def _discover_file(dataset_id: str, discover_url: str) -> tuple[str, int | None]
 
 
 def _default_folder() -> Path:
-    from scdataloader.sources.remote import cache_folder
+    from scdataloader._cache import cache_folder
 
     return cache_folder() / "census"
 

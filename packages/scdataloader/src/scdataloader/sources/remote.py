@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from scdataloader._cache import cache_folder
 from scdataloader.write import atomic
 
 logger = logging.getLogger(__name__)
@@ -22,15 +22,6 @@ logger = logging.getLogger(__name__)
 _STATES = ("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "updated", "created", "md5Hash")
 #: Errors of this machine's disk, which say nothing of the server.
 _LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-
-
-def cache_folder() -> Path:
-    """Return the folder of remote files' copies: ``$SCDATALOADER_CACHE``, else the platform's place for caches."""
-    if folder := os.environ.get("SCDATALOADER_CACHE"):
-        return Path(folder).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("scdataloader"))
 
 
 def fetch(url: str, folder: Path | None = None) -> Path:
@@ -44,7 +35,7 @@ def fetch(url: str, folder: Path | None = None) -> Path:
         An address that fsspec knows: ``https://…``, ``s3://…``, ``gs://…``. How to reach a store (such as
         ``FSSPEC_S3_ANON=true`` for public buckets) is set as fsspec's documentation says.
     folder
-        Where copies are kept; by default `cache_folder`.
+        Where copies are kept; by default the cache (``$SCDATALOADER_CACHE``).
 
     Returns
     -------

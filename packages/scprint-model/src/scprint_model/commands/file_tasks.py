@@ -13,13 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from anndata import AnnData
 
-from grnndata import atomic_path
+from grnndata import atomic_path, tl
 from scdataloader.counts import obs_table
 from scdataloader.counts import total_counts as counted
 from scdataloader.labels import SUFFIX, label_column
 from scprint_model import tasks
 from scprint_model.commands.options import call, cells_where, lines
-from scprint_model.genes import match_genes, most_variable
+from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
 from scprint_model.tables import tables
 from scprint_model.tasks.calibration import calibration
@@ -165,7 +165,7 @@ def denoise(
     if genes == "variable":
         known = match_genes(tables(network)[0], adata).columns
         some = adata[:: max(1, adata.n_obs // 5000)]  # enough to rank genes by
-        chosen = most_variable(some[:, known].to_memory(), n_genes).tolist()
+        chosen = tl.most_variable_genes(some[:, known].to_memory(), n_genes).tolist()
     elif genes != "all":
         chosen = lines(Path(genes), "genes")
     found = tasks.denoise(network, adata, genes=chosen, out=output, **options)

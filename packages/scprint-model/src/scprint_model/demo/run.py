@@ -23,7 +23,7 @@ from scdataloader.counts import csr_counts, obs_table
 from scdataloader.labels.ontology import UNKNOWN
 from scprint_model.demo import evaluate, report
 from scprint_model.demo.figures import draw_hubs, draw_umap
-from scprint_model.genes import most_variable, shared_genes
+from scprint_model.genes import shared_genes
 from scprint_model.metrics import denoising_scores, neighbour_agreement
 from scprint_model.model import ScPrint
 from scprint_model.networks import infer
@@ -206,7 +206,7 @@ def _denoising_test(model: ScPrint, cells: AnnData, seed: int) -> tuple[AnnData,
     counts.eliminate_zeros()
     noisy.X = counts
     known = cells[:, shared_genes(tables(model)[0], cells)]
-    genes = most_variable(known, DENOISED_GENES)
+    genes = tl.most_variable_genes(known, DENOISED_GENES)
     denoised = denoise(model, noisy, genes=genes.tolist(), depth_multiplier=(1 - HALF_RATE * NOISE) ** -2)
     true_counts = csr_counts(cells[:, denoised.var_names])
     denoised.layers["true_counts"] = true_counts

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from scdataloader.genes.ensembl import GENOMES, VERTEBRATES, bsd_sum
 from scdataloader.genes.organisms import RELEASES, Division, find, plain_name
 from scdataloader.sources.download import download, read_url
-from scdataloader.sources.remote import cache_folder
+from scprint_model._cache import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def fetch_proteins(
     division
         Part of Ensembl; by default that of the organism, and vertebrates for those that are not known.
     cache
-        Folder; by default ``proteins`` in scdataloader's cache (``$SCDATALOADER_CACHE``).
+        Folder; by default ``proteins`` in the package's cache (``$SCPRINT_MODEL_CACHE``).
     base_url
         Root of a mirror.
 

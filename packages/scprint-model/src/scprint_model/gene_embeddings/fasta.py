@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from scprint_model.genes import without_version
+
 logger = logging.getLogger(__name__)
 
 #: The 20 amino acids, selenocysteine (U), pyrrolysine (O), and the ambiguous B, Z and X: ESM2 knows all of these.
 LETTERS = frozenset("ACDEFGHIKLMNPQRSTVWYUOBZX")
 _CLEAN = str.maketrans({"*": "X", "J": "X", "-": None, ".": None})
-_VERSION = re.compile(r"^(ENS[A-Z]*\d{11})(\.\d+)?(_PAR_Y)?$")
-_OLD_PAR_Y = re.compile(r"^ENSGR(\d{10})(\.\d+)?$")
 _ENSEMBL = re.compile(r"\b(gene|transcript|gene_biotype|transcript_biotype|gene_symbol):(\S+)")
 _UNIPROT = re.compile(r"^(sp|tr)\|([^|\s]+)\|(\S+)")
 _UNIPROT_FIELD = re.compile(r"\b(OX|GN)=(\S+)")
@@ -97,15 +97,6 @@ def read_fasta(path: Path | str) -> list[Protein]:
     if empty:
         logger.warning("%s: %d records have no residues and are left out, such as %s", path, len(empty), empty[:3])
     return proteins
-
-
-def without_version(gene: str) -> str:
-    """Return an Ensembl id without version, and a gene of Y's pseudoautosomal part under its id on X; others as is."""
-    if match := _VERSION.match(gene):
-        return match[1]
-    if match := _OLD_PAR_Y.match(gene):
-        return f"ENSG0{match[1]}"
-    return gene
 
 
 def _protein(header: str, sequence: str) -> Protein:

@@ -11,7 +11,8 @@ from typing import Literal
 
 import pandas as pd
 
-from scprint_model.gene_embeddings.fasta import Protein, open_text, without_version
+from scprint_model.gene_embeddings.fasta import Protein, open_text
+from scprint_model.genes import without_version
 
 logger = logging.getLogger(__name__)
 

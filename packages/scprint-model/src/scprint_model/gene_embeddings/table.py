@@ -20,7 +20,7 @@ from torch.nn.functional import adaptive_avg_pool1d
 from scdataloader import GeneVocabulary
 from scdataloader.genes import gene_table, organism_id
 from scdataloader.genes.identifiers import map_identifiers
-from scprint_model.gene_embeddings.fasta import without_version
+from scprint_model.genes import without_version
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from torch import Tensor
 
 #: Set to 1 to run the Triton kernels on CUDA tensors wherever a caller leaves the choice open.
-VARIABLE = "SCPRINT_TRITON"
+VARIABLE = "SCPRINT_MODEL_TRITON"
 
 
 def runs_triton(tensor: Tensor, use_triton: bool | None) -> bool:

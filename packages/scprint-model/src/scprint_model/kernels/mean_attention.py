@@ -39,7 +39,7 @@ def accumulate_mean_attention(
     head_weights
         (H,) weights of the heads in an (N, N) map; None: 1 / H each.
     use_triton
-        None: where the environment has ``SCPRINT_TRITON=1`` and the tensors are on CUDA.
+        None: where the environment has ``SCPRINT_MODEL_TRITON=1`` and the tensors are on CUDA.
 
     Raises
     ------

@@ -32,7 +32,7 @@ def fused_zinb_loss(
     real
         (B, S) false where there is no gene; None: everywhere is one.
     use_triton
-        None: where the environment has ``SCPRINT_TRITON=1`` and the tensors are on CUDA.
+        None: where the environment has ``SCPRINT_MODEL_TRITON=1`` and the tensors are on CUDA.
 
     Raises
     ------

@@ -14,9 +14,10 @@ from anndata import AnnData
 from scipy import sparse
 from torch import Tensor
 
+from grnndata import tl
 from scdataloader.collate.expressed import random_expressed
 from scdataloader.counts import csr_counts, obs_table, total_counts
-from scprint_model.genes import SharedGenes, find_names, most_variable
+from scprint_model.genes import SharedGenes, find_names
 from scprint_model.parts import batches
 
 logger = logging.getLogger(__name__)
@@ -127,7 +128,7 @@ def choose_genes(known: AnnData, genes: Genes, n_genes: int) -> np.ndarray:
         if genes == "variable":
             if known.n_obs < 2:
                 raise ValueError("genes do not vary in one cell: take genes='expressed', or a list")
-            at = find_names(known.var_names, most_variable(known, n_genes).tolist())
+            at = find_names(known.var_names, tl.most_variable_genes(known, n_genes).tolist())
         elif genes == "expressed":
             at = _most_expressed(known, n_genes)
         elif genes == "all":

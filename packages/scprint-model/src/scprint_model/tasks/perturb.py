@@ -12,8 +12,9 @@ import torch
 from anndata import AnnData
 from scipy import sparse
 
+from grnndata import tl
 from scdataloader.counts import csr_counts, obs_table, total_counts
-from scprint_model.genes import find_names, match_genes, most_variable
+from scprint_model.genes import find_names, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.networks import infer
 from scprint_model.outputs import ScPrintOutput
@@ -147,7 +148,7 @@ def _panel(
     obs = obs_table(adata).assign(total_counts=np.concatenate([totals for _, totals in blocks]))
     ids = pd.Index([vocabulary.ids[i] for i in known.index[known.columns]])
     data = AnnData(counts, obs=obs, var=pd.DataFrame({"name": names.array}, index=ids))
-    chosen = ids.isin(most_variable(data, n_genes)) if panel is None else names.isin(list(map(str, panel)))
+    chosen = ids.isin(tl.most_variable_genes(data, n_genes)) if panel is None else names.isin(list(map(str, panel)))
     data = data[:, chosen | names.isin(genes)].copy()
     return data, data.var["name"].isin(genes).to_numpy()
 

@@ -19,7 +19,7 @@ from bengrn.cli import main
 @pytest.fixture(scope="module")
 def edges() -> pd.DataFrame:
     """All true edges, weak or strong, and some wrong ones."""
-    truth = bengrn.load_truth("omnipath").edges[["source", "target"]]
+    truth = bengrn.load_truth("omnipath-demo").edges[["source", "target"]]
     wrong = truth.rename(columns={"source": "target", "target": "source"})[["source", "target"]]
     table = pd.concat([truth, wrong]).drop_duplicates()
     return table.assign(weight=np.random.default_rng(0).random(len(table)).astype(np.float32) + 0.1)
@@ -33,16 +33,22 @@ def network(tmp_path: Path, edges: pd.DataFrame) -> Path:
 
 
 def test_json_is_what_the_library_says(network, edges, capsys):
-    assert main(["score", str(network), "--truth", "omnipath", "--json", "--no-baselines"]) == 0
+    assert main(["score", str(network), "--truth", "omnipath-demo", "--json", "--no-baselines"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    scores = bengrn.score(edges, bengrn.load_truth("omnipath")).to_dict()
+    scores = bengrn.score(edges, bengrn.load_truth("omnipath-demo")).to_dict()
     assert printed == scores | {"method": network.name}
+    assert printed["truth"] == "omnipath-demo"
+    assert printed["truth_version"] == "snapshot sha256:b47f3cd4120b"
+    assert printed["truth_part"].startswith(
+        "the interactions of OmniPath between the 2,990 genes of the bundled example"
+    )
+    assert f"the truth holds a part: {printed['truth_part']}" in printed["notes"]
 
 
 def test_intervals_and_baselines_are_those_of_the_library(network, edges, capsys):
-    assert main(["score", str(network), "--truth", "omnipath", "--json", "--bootstrap", "20", "--seed", "3"]) == 0
+    assert main(["score", str(network), "--truth", "omnipath-demo", "--json", "--bootstrap", "20", "--seed", "3"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    truth = bengrn.load_truth("omnipath")
+    truth = bengrn.load_truth("omnipath-demo")
     intervals = bengrn.score(edges, truth).bootstrap(n_replicates=20, seed=3).table
     assert printed["intervals"]["ap"]["low"] == intervals.loc["ap", "low"]
     table = bengrn.score_table(edges, truth, seed=3)
@@ -50,15 +56,15 @@ def test_intervals_and_baselines_are_those_of_the_library(network, edges, capsys
 
 
 def test_rewired_truths_and_factors_only(network, edges, capsys):
-    options = ["--truth", "omnipath", "--json", "--no-baselines", "--regulators", "tf", "--permutations", "20"]
+    options = ["--truth", "omnipath-demo", "--json", "--no-baselines", "--regulators", "tf", "--permutations", "20"]
     assert main(["score", str(network), *options]) == 0
     printed = json.loads(capsys.readouterr().out)
-    scores = bengrn.score(edges, bengrn.load_truth("omnipath"), regulators="tf")
+    scores = bengrn.score(edges, bengrn.load_truth("omnipath-demo"), regulators="tf")
     assert (printed["ap"], printed["n_regulators"]) == (scores.ap, scores.n_regulators)
     assert printed["degree_preserving"]["p_value"] == scores.degree_preserving(n_permutations=20).p_value
     factors = set(grnndata.transcription_factors("human"))
     assert set(scores.universe.regulators) <= factors
-    everybody = set(bengrn.score(edges, bengrn.load_truth("omnipath")).universe.regulators)
+    everybody = set(bengrn.score(edges, bengrn.load_truth("omnipath-demo")).universe.regulators)
     assert set(scores.universe.regulators) == everybody & factors
 
 
@@ -82,15 +88,15 @@ def _offline(*_, **__):
 
 
 def test_publications_are_followed(network, edges, capsys):
-    assert main(["score", str(network), "--truth", "omnipath", "--compat", "beeline", "--no-baselines"]) == 0
+    assert main(["score", str(network), "--truth", "omnipath-demo", "--compat", "beeline", "--no-baselines"]) == 0
     out = capsys.readouterr().out
-    scores = bengrn.score(edges, bengrn.load_truth("omnipath"), compat="beeline")
+    scores = bengrn.score(edges, bengrn.load_truth("omnipath-demo"), compat="beeline")
     assert f"beeline: early_precision = {scores.published['early_precision']:.6g}" in out
     assert scores.epr == scores.published["epr"]
 
 
 def test_a_file_of_true_edges_is_a_truth(network, tmp_path, capsys):
-    bengrn.load_truth("omnipath").edges[["source", "target"]].head(500).to_csv(tmp_path / "mine.csv", index=False)
+    bengrn.load_truth("omnipath-demo").edges[["source", "target"]].head(500).to_csv(tmp_path / "mine.csv", index=False)
     assert main(["score", str(network), "--truth", str(tmp_path / "mine.csv"), "--json", "--no-baselines"]) == 0
     assert json.loads(capsys.readouterr().out)["n_true_edges"] == 500
 
@@ -98,20 +104,25 @@ def test_a_file_of_true_edges_is_a_truth(network, tmp_path, capsys):
 def test_networks_are_compared(network, tmp_path, capsys):
     other = tmp_path / "other.csv"
     pd.read_csv(network, sep="\t").iloc[::-1].assign(weight=1.0).to_csv(other, index=False)
-    assert main(["compare", str(network), str(other), "--truth", "omnipath", "--json"]) == 0
+    assert main(["compare", str(network), str(other), "--truth", "omnipath-demo", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert [row["network"] for row in printed["scores"]] == [str(network), str(other)]
     (pair,) = printed["pairs"]
     assert pair["difference"] == pytest.approx(printed["scores"][0]["ap"] - printed["scores"][1]["ap"])
-    assert main(["compare", str(network), str(other), "--truth", "omnipath"]) == 0
-    assert "p_holm" in capsys.readouterr().out
+    assert main(["compare", str(network), str(other), "--truth", "omnipath-demo"]) == 0
+    out = capsys.readouterr().out
+    assert "p_holm" in out
+    assert "true edges, of omnipath-demo (snapshot sha256:b47f3cd4120b)" in out
+    assert "note: the truth holds a part: the interactions of OmniPath between the 2,990 genes" in out
+    assert (printed["truth"], printed["truth_version"]) == ("omnipath-demo", "snapshot sha256:b47f3cd4120b")
+    assert printed["truth_part"] == bengrn.load_truth("omnipath-demo").part
 
 
 def test_options_reach_the_library(network, edges, capsys):
-    options = ["--truth", "omnipath", "--json", "--transpose", "--regulators", "all", "--direct-only"]
+    options = ["--truth", "omnipath-demo", "--json", "--transpose", "--regulators", "all", "--direct-only"]
     assert main(["score", str(network), *options]) == 0
     printed = json.loads(capsys.readouterr().out)
-    truth = bengrn.load_truth("omnipath", complexes=False)
+    truth = bengrn.load_truth("omnipath-demo", complexes=False)
     scores = bengrn.score(edges, truth, transpose=True, regulators="all")
     assert (printed["ap"], printed["n_pairs"]) == (scores.ap, scores.n_pairs)
 
@@ -119,14 +130,19 @@ def test_options_reach_the_library(network, edges, capsys):
 def test_an_h5ad_prints_a_table(tmp_path, edges, capsys):
     path = tmp_path / "network.h5ad"
     grnndata.from_edges(edges, method="made up").write_h5ad(path)
-    assert main(["score", str(path), "--truth", "omnipath"]) == 0
+    assert main(["score", str(path), "--truth", "omnipath-demo"]) == 0
     out = capsys.readouterr().out
-    scores = bengrn.score(edges, bengrn.load_truth("omnipath"))
-    assert out.startswith("made up against omnipath (as stored: rows are regulators)")
+    scores = bengrn.score(edges, bengrn.load_truth("omnipath-demo"))
+    assert out.startswith(
+        "made up against omnipath-demo (as stored: rows are regulators)\ntruth: snapshot sha256:b47f3cd4120b\n"
+    )
+    assert "\nnote: the truth holds a part: the interactions of OmniPath between the 2,990 genes" in out
     assert f"{scores.n_positives:,} of {scores.n_true_edges:,} true edges" in out
     line = next(line for line in out.splitlines() if line.startswith("AP (average precision)"))
     expected = (
-        bengrn.score_table(edges, bengrn.load_truth("omnipath")).set_index("method").loc["random expectation", "ap"]
+        bengrn.score_table(edges, bengrn.load_truth("omnipath-demo"))
+        .set_index("method")
+        .loc["random expectation", "ap"]
     )
     assert line.split()[-2:] == [f"{scores.ap:.4g}", f"{expected:.4g}"]
 
@@ -134,7 +150,8 @@ def test_an_h5ad_prints_a_table(tmp_path, edges, capsys):
 def test_truths_and_methods(capsys):
     assert main(["truths"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.split()[:2] == ["omnipath", "human"] and "bundled" in line for line in lines)
+    assert any(line.split()[:2] == ["omnipath-demo", "human"] and "bundled" in line for line in lines)
+    assert any(line.split()[:2] == ["omnipath", "human"] and "bundled" not in line for line in lines)
     assert main(["truths", "trrust"]) == 0
     assert "8,427 edges" in capsys.readouterr().out
     assert main(["methods"]) == 0
@@ -144,12 +161,12 @@ def test_truths_and_methods(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["score", "nowhere.h5ad", "--truth", "omnipath"], "no file"),
-        (["score", "nowhere.csv", "--truth", "omnipath"], "no file"),
-        (["score", "network.png", "--truth", "omnipath"], "cannot tell what network.png is"),
+        (["score", "nowhere.h5ad", "--truth", "omnipath-demo"], "no file"),
+        (["score", "nowhere.csv", "--truth", "omnipath-demo"], "no file"),
+        (["score", "network.png", "--truth", "omnipath-demo"], "cannot tell what network.png is"),
         (["score", "nowhere.csv", "--truth", "omni"], "no ground truth 'omni' for 'human'"),
         (["score", "nowhere.csv"], "truth"),
-        (["score", "nowhere.csv", "--truth", "omnipath", "--regulators", "some"], "regulators"),
+        (["score", "nowhere.csv", "--truth", "omnipath-demo", "--regulators", "some"], "regulators"),
         (["rate"], "rate"),
     ],
 )
@@ -166,7 +183,7 @@ def test_bad_input_is_one_line_on_stderr(arguments, message, capsys):
 def test_no_traceback_from_a_process_either(tmp_path):
     path = tmp_path / "strangers.csv"
     path.write_text("source,target,weight\nfoo,bar,1\n")
-    command = [sys.executable, "-m", "bengrn.cli", "score", str(path), "--truth", "omnipath"]
+    command = [sys.executable, "-m", "bengrn.cli", "score", str(path), "--truth", "omnipath-demo"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 2
     assert "share no gene" in run.stderr

@@ -35,7 +35,7 @@ def test_each_row_is_what_score_says(network, truth):
     table = bengrn.score_against_omnipath(network, truth=truth, seed=3)
     assert list(table.columns) == [
         *("method", "orientation", "universe", "ap", "auprc_paper", "auroc", "epr", "odds_ratio"),
-        *("prevalence", "n_positives", "n_regulators", "n_targets"),
+        *("prevalence", "n_positives", "n_regulators", "n_targets", "truth", "truth_version"),
     ]
     rows = table.set_index(["universe", "method", "orientation"])
     assert len(rows) == 10
@@ -121,7 +121,7 @@ def test_factors_are_found_when_only_the_truth_knows_their_symbols(network, trut
 
 @pytest.mark.slow
 def test_against_the_bundled_omnipath_by_default_and_by_entry_point():
-    truth = bengrn.load_truth("omnipath")
+    truth = bengrn.load_truth("omnipath-demo")
     network = grnndata.from_edges(
         truth.edges[["source_id", "target_id"]].set_axis(["source", "target"], axis=1).assign(weight=1.0)
     )
@@ -130,4 +130,6 @@ def test_against_the_bundled_omnipath_by_default_and_by_entry_point():
     assert table.loc[0, "ap"] == pytest.approx(1.0)
     assert table.loc[0, "n_positives"] == len(truth)
     assert table.loc[1, "orientation"] == "transposed"
+    assert table["truth"].unique().tolist() == ["omnipath-demo"]
+    assert table["truth_version"].unique().tolist() == [truth.version]
     assert table.loc[1, "ap"] < 0.5

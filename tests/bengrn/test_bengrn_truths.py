@@ -50,8 +50,10 @@ def test_unknown_truths_organisms_and_options():
         bengrn.load_truth("omnipath", organism="mouse")
     with pytest.raises(TypeError, match="complex"):
         bengrn.load_truth("omnipath", complex=True)
-    with pytest.raises(ValueError, match="via='client' fetches everything"):
-        bengrn.load_truth("omnipath", via="client")
+    with pytest.raises(ValueError, match="path= reads a file and via='client' fetches"):
+        bengrn.load_truth("omnipath", via="client", path="omnipath.parquet")
+    with pytest.raises(TypeError, match="path"):
+        bengrn.load_truth("omnipath-demo", path="omnipath.parquet")
     with pytest.raises(ValueError, match=r"merge='both' does not exist; choose from 'union', 'intersection', None"):
         bengrn.load_truth("encode", merge="both")
     with pytest.raises(ValueError, match=r"no ground truth for 'fly'"):
@@ -59,11 +61,11 @@ def test_unknown_truths_organisms_and_options():
 
 
 def test_names_forgive_capitals_and_underscores():
-    assert bengrn.load_truth("OmniPath_TF_target").name == "omnipath-tf-target"
+    assert bengrn.load_truth("OmniPath_demo_TF_target").name == "omnipath-demo-tf-target"
 
 
 def test_the_bundled_omnipath_is_clean():
-    truth = bengrn.load_truth("omnipath")
+    truth = bengrn.load_truth("omnipath-demo")
     edges = truth.edges
     assert len(edges) > 500
     assert not edges.duplicated(["source_id", "target_id"]).any()
@@ -89,15 +91,17 @@ def test_the_bundled_omnipath_is_clean():
 
 
 def test_complexes_can_be_left_out():
-    every, direct = bengrn.load_truth("omnipath"), bengrn.load_truth("omnipath", complexes=False)
+    every, direct = bengrn.load_truth("omnipath-demo"), bengrn.load_truth("omnipath-demo", complexes=False)
+    assert direct.part == f"{every.part}; without edges known only for protein complexes"
     assert len(direct) == (~every.edges["from_complex"]).sum() < len(every)
     assert direct.genes <= every.genes
 
 
 def test_the_kinds_of_omnipath():
-    every = bengrn.load_truth("omnipath").edges
-    for name, kind in [("omnipath-tf-target", "transcriptional"), ("omnipath-ppi", "post_translational")]:
+    every = bengrn.load_truth("omnipath-demo").edges
+    for name, kind in [("omnipath-demo-tf-target", "transcriptional"), ("omnipath-demo-ppi", "post_translational")]:
         truth = bengrn.load_truth(name)
+        assert truth.part.startswith(f"the {kind.replace('_', '-')} interactions of OmniPath between the 2,990 genes")
         kinds = truth.edges["kind"].str.split(";")
         assert kinds.map(lambda found, kind=kind: kind in found).all()
         assert len(truth) == every["kind"].str.split(";").map(lambda found, kind=kind: kind in found).sum()
@@ -105,9 +109,9 @@ def test_the_kinds_of_omnipath():
 
 def test_the_list_of_truths_carries_terms():
     table = bengrn.list_truths().set_index("name")
-    row = table.loc["omnipath"]
-    assert row["edges"] == len(bengrn.load_truth("omnipath"))
-    assert row["genes"] == len(bengrn.load_truth("omnipath").genes)
+    row = table.loc["omnipath-demo"]
+    assert row["edges"] == len(bengrn.load_truth("omnipath-demo"))
+    assert row["genes"] == len(bengrn.load_truth("omnipath-demo").genes)
     assert "13:966" in row["citation"]
     assert "licences of their own" in row["licence"]
     assert row["version"].startswith("snapshot sha256:")
@@ -122,13 +126,16 @@ def test_the_list_of_truths_carries_terms():
 
 def test_what_is_bundled_is_of_the_size_its_record_states():
     bundled = [record for record in truth_records() if record.bundled]
-    assert {record.name for record in bundled} == {"omnipath", "omnipath-tf-target", "omnipath-ppi", "encode"}
+    parts = {f"omnipath-demo{kind}" for kind in ("", "-tf-target", "-ppi")}
+    assert {record.name for record in bundled} == parts | {"encode"}
     for record in bundled:
         truth = bengrn.load_truth(record.name, record.organism)
         found = (len(truth), truth.edges["source"].nunique(), truth.edges["target"].nunique())
         assert found == (record.edges, record.regulators, record.targets), record.name
         assert truth.version == record.version
         assert truth.orientation == record.orientation
+        assert truth.part == record.part
+        assert record.genes is None or truth.genes is None or len(truth.genes) == record.genes
 
 
 def test_listing_reads_no_data_and_loads_nothing_heavy(tmp_path):
@@ -159,7 +166,15 @@ def test_a_truth_in_words(tmp_path, monkeypatch):
     assert "6,490 edges, 827 regulators, 2,092 targets" in said
     assert "to fetch from https://www.grnpedia.org/trrust/data/trrust_rawdata.mouse.tsv" in said
     assert "not pinned" in said
-    assert "full=True takes all of it" in describe_truth("omnipath", cache=tmp_path)
+    part = describe_truth("omnipath-demo", cache=tmp_path)
+    assert "part: the interactions of OmniPath between the 2,990 genes of the bundled example" in part
+    assert "'omnipath' has all" in part
+    assert "comes with the package" in part
+    whole = describe_truth("omnipath", cache=tmp_path)
+    assert "212,944 edges, 7,485 regulators, 16,227 targets" in whole
+    assert "to fetch from https://omnipathdb.org" in whole
+    assert "part:" not in whole
+    assert "UniProt: CC BY 4.0" in whole
     assert describe_truth("mccalla", cache=tmp_path).count("load_truth(") == 11
 
 
@@ -198,7 +213,7 @@ def test_encode_union_and_intersection():
 def test_every_antibody_name_is_in_the_data_and_a_gene():
     published = bengrn.load_truth("encode", merge=None, names="published").edges
     assert set(ANTIBODIES) <= set(published["source"])
-    known = bengrn.load_truth("omnipath").genes.union(transcription_factors("human"))
+    known = bengrn.load_truth("omnipath-demo").genes.union(transcription_factors("human"))
     # Factors that are not transcription factors themselves.
     others = {"SMARCC1", "SMARCC2", "SMARCA4", "RCOR1", "KAT2A", "TRIM28", "KMT2E", "ILF3", "EP300", "PPARGC1A",
               "POLR2A", "POLR3G", "POLR3A", "SIN3A", "SUPT20H", "GTF3C2"}  # fmt: skip

@@ -13,7 +13,7 @@ from bengrn.fetch import content_hash
 from bengrn.truths import fetch_truths, list_truths, load_truth, truth_records
 from bengrn.truths.collectri import MEMBERS
 
-FULL = ("omnipath", "collectri", "dorothea", "trrust", "mccalla", "dream5")
+FULL = ("collectri", "dorothea", "trrust", "mccalla", "dream5")
 
 
 @pytest.fixture(autouse=True)
@@ -27,10 +27,13 @@ def pairs(truth) -> set[tuple[str, str]]:
     return set(zip(truth.edges["source"], truth.edges["target"], strict=True))
 
 
-def test_the_sizes_that_records_state_are_those_of_the_files():
-    for record in truth_records():
-        if record.name not in FULL or record.bundled:
-            continue
+@pytest.mark.parametrize(
+    "names", [FULL, pytest.param(("omnipath", "omnipath-tf-target", "omnipath-ppi"), marks=pytest.mark.slow)]
+)
+def test_the_sizes_that_records_state_are_those_of_the_files(names):
+    records = [record for record in truth_records() if record.name in names]
+    assert {record.name for record in records} == set(names)
+    for record in records:
         truth = load_truth(record.name, record.organism, **record.options)
         genes = None if truth.genes is None else len(truth.genes)
         found = (len(truth), truth.edges["source"].nunique(), truth.edges["target"].nunique(), genes)
@@ -75,7 +78,7 @@ def test_mccalla_says_what_it_has():
 
 @pytest.mark.slow
 def test_all_of_omnipath_has_tp53(shared):
-    truth = load_truth("omnipath", full=True)
+    truth = load_truth("omnipath")
     direct = truth.edges[~truth.edges["from_complex"]]
     found = set(zip(direct["source"], direct["target"], strict=True))
     assert {("TP53", "CDKN1A"), ("TP53", "MDM2"), ("MDM2", "TP53"), ("GSK3B", "TP53"), ("MYC", "TERT")} <= found
@@ -93,7 +96,7 @@ def test_all_of_omnipath_has_tp53(shared):
     assert truth.version == "snapshot sha256:b47f3cd4120b"
     assert 180_000 < len(direct) < len(truth)
     # The bundled part is a cut of this one.
-    bundled = load_truth("omnipath").edges
+    bundled = load_truth("omnipath-demo").edges
     whole = set(zip(truth.edges["source"], truth.edges["target"], strict=True))
     there = [pair in whole for pair in zip(bundled["source"], bundled["target"], strict=True)]
     assert sum(there) / len(there) > 0.995
@@ -103,13 +106,13 @@ def test_all_of_omnipath_has_tp53(shared):
 def test_kinds_of_all_of_omnipath(shared):
     table = pd.read_parquet(shared / "data/networks/omnipath.parquet", columns=["type"])
     assert table["type"].value_counts()[["transcriptional", "post_translational"]].tolist() == [128_218, 134_282]
-    transcriptional = load_truth("omnipath-tf-target", full=True)
+    transcriptional = load_truth("omnipath-tf-target")
     assert set(transcriptional.edges["kind"]) == {"transcriptional"}
     assert ("TP53", "CDKN1A") in pairs(transcriptional)
     edge = transcriptional.edges.set_index(["source", "target"]).loc[("TP53", "CDKN1A")]
     assert edge["sign"] == 1
     assert {"CollecTRI", "DoRothEA"} <= set(edge["resources"].split(";"))
-    direct = load_truth("omnipath-tf-target", full=True, complexes=False)
+    direct = load_truth("omnipath-tf-target", complexes=False)
     assert not direct.edges["from_complex"].any()
     assert len(direct) == (~transcriptional.edges["from_complex"]).sum()
     assert direct.genes <= transcriptional.genes
@@ -239,7 +242,7 @@ SERVICE = "".join("\t".join(line.split()) + "\n" for line in COLUMNS)
 def test_omnipath_as_the_web_service_sends_it(tmp_path, monkeypatch):
     (tmp_path / "omnipath_interactions_human.tsv").write_text(SERVICE)
     monkeypatch.setenv("BENGRN_DATA", str(tmp_path))
-    truth = load_truth("omnipath", full=True)
+    truth = load_truth("omnipath")
     found = {
         (row.source, row.target): (row.sign, row.from_complex) for row in truth.edges.itertuples()
     }  # fmt: skip
@@ -253,8 +256,8 @@ def test_omnipath_as_the_web_service_sends_it(tmp_path, monkeypatch):
     assert truth.genes == {"TP53", "CDKN1A", "FOS", "JUN"}
     assert truth.version.startswith("web service, 20")
     (tmp_path / "omnipath_interactions_human.tsv").write_text("source\ttarget\nP04637\tP38936\n")
-    with pytest.raises(ValueError, match="needs source_genesymbol and type"):
-        load_truth("omnipath", full=True)
+    with pytest.raises(ValueError, match=r"has is_stimulation, is_inhibition, type, sources too\. Delete it"):
+        load_truth("omnipath")
 
 
 def test_omnipath_by_its_client(tmp_path, monkeypatch):
@@ -269,14 +272,14 @@ def test_omnipath_by_its_client(tmp_path, monkeypatch):
     client.__version__ = "9.9"
     client.interactions = types.SimpleNamespace(AllInteractions=types.SimpleNamespace(get=get))
     monkeypatch.setitem(sys.modules, "omnipath", client)
-    truth = load_truth("omnipath-ppi", full=True, via="client")
+    truth = load_truth("omnipath-ppi", via="client")
     assert pairs(truth) == {("FOS", "JUN"), ("JUN", "FOS")}
     assert truth.version.startswith("omnipath client 9.9")
     assert asked["genesymbols"]
     assert "type" in asked["fields"]
     monkeypatch.setitem(sys.modules, "omnipath", None)
     with pytest.raises(ImportError, match=r"pip install 'bengrn\[omnipath\]'"):
-        load_truth("omnipath", full=True, via="client")
+        load_truth("omnipath", via="client")
 
 
 def test_dorothea_as_the_web_service_sends_it(tmp_path, monkeypatch):

@@ -126,7 +126,7 @@ def test_scores_are_those_of_the_written_network(demo):
     assert table["method"].str.contains("pearson", case=False).any()
     assert table["method"].str.startswith("random (mean").any()
     ours = table[(table["method"] == "scPRINT") & (table["universe"] == "all")].set_index("orientation")
-    truth = bengrn.load_truth("omnipath")
+    truth = bengrn.load_truth("omnipath-demo")
     network = grnndata.read_h5ad(demo / "network.h5ad")
     for orientation, transpose in (("as stored", False), ("transposed", True)):
         again = bengrn.score(network, truth, transpose=transpose).to_dict()

@@ -15,11 +15,11 @@ import pandas as pd
 import bengrn
 from bengrn.cli import main
 
-truth = bengrn.load_truth("omnipath")
+truth = bengrn.load_truth("omnipath-demo")
 perfect = truth.edges.assign(weight=1.0)
 assert bengrn.score(perfect, truth).ap == 1.0
 perfect[["source", "target", "weight"]].to_csv("network.csv", index=False)
-assert main(["score", "network.csv", "--truth", "omnipath"]) == 0
+assert main(["score", "network.csv", "--truth", "omnipath-demo"]) == 0
 assert "pearson" in set(bengrn.list_methods())
 
 counts = np.random.default_rng(0).poisson(2.0, size=(60, 30)).astype(np.float32)

@@ -1,7 +1,7 @@
 """Score any gene network against real ground truths.
 
 >>> import bengrn
->>> truth = bengrn.load_truth("omnipath")
+>>> truth = bengrn.load_truth("omnipath-demo")
 >>> scores = bengrn.score(network, truth)  # doctest: +SKIP
 """
 

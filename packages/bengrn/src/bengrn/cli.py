@@ -143,11 +143,14 @@ def _compare(args: Namespace) -> str:
     networks = {name: _read(path, args) for name, path in zip(names, args.networks, strict=True)}
     result = compare(networks, truth, metric=args.metric, seed=args.seed, **options)
     if args.json:
+        said = {key: getattr(result, key) for key in ("truth", "truth_version", "truth_part")}
         tables = {"scores": result.scores.to_dict("records"), "pairs": result.pairs.to_dict("records")}
-        return json.dumps({**tables, "notes": "; ".join(result.notes)}, indent=2)
+        return json.dumps({**said, **tables, "notes": "; ".join(result.notes)}, indent=2)
     form: dict[str, Any] = {"index": False, "float_format": "{:.4g}".format}
     universe = f"{result.n_regulators:,} regulators × {result.n_targets:,} targets, {result.n_positives:,} true edges"
-    return "\n\n".join([universe, *result.notes, result.scores.to_string(**form), result.pairs.to_string(**form)])
+    against = f"{universe}, of {result.truth}" + (f" ({result.truth_version})" if result.truth_version else "")
+    head = "\n".join([against, *[f"note: {note}" for note in result.notes]])
+    return "\n\n".join([head, result.scores.to_string(**form), result.pairs.to_string(**form)])
 
 
 def _enrich(args: Namespace) -> str:
@@ -213,6 +216,7 @@ def _table(scores: Scores) -> str:
     return "\n".join(
         [
             f"{scores.method} against {scores.truth} ({orientation})",
+            *([f"truth: {scores.truth_version}"] if scores.truth_version else []),
             f"{scores.n_matched:,} of {scores.n_genes:,} genes matched by {scores.matched_by}; scored "
             f"{scores.n_regulators:,} regulators × {scores.n_targets:,} targets = {scores.n_pairs:,} pairs",
             f"{scores.n_positives:,} of {scores.n_true_edges:,} true edges among them (lost: {lost or 'none'})",
@@ -255,13 +259,13 @@ main = Program(
     {
         "score": Command(
             "Score a network against a ground truth, beside baselines.",
-            ("score network.h5ad --truth omnipath", "score edges.csv --truth my_edges.csv --bootstrap 200 --json"),
+            ("score network.h5ad --truth omnipath-demo", "score edges.csv --truth my_edges.csv --bootstrap 200 --json"),
             _score_options,
             _score,
         ),
         "compare": Command(
             "Score several networks on the same pairs, with paired intervals.",
-            ("compare mine.csv theirs.csv --truth omnipath",),
+            ("compare mine.csv theirs.csv --truth omnipath-demo",),
             _compare_options,
             _compare,
         ),
@@ -272,7 +276,7 @@ main = Program(
             _enrich,
         ),
         "truths": Command(
-            "List the ground truths, or describe one.", ("truths", "truths omnipath"), _truths_options, _truths
+            "List the ground truths, or describe one.", ("truths", "truths omnipath-demo"), _truths_options, _truths
         ),
         "fetch": Command(
             "Fetch ground truths into the cache.",

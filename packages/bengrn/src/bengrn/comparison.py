@@ -36,6 +36,8 @@ class Comparison:
         Size of the universe.
     notes
         What a reader of these numbers should know, one sentence each.
+    truth, truth_version, truth_part
+        Name of the truth, its release or hash, and which part of its source it holds.
     """
 
     scores: pd.DataFrame
@@ -44,6 +46,9 @@ class Comparison:
     n_targets: int
     n_positives: int
     notes: tuple[str, ...] = ()
+    truth: str = ""
+    truth_version: str = ""
+    truth_part: str = ""
 
 
 def compare(
@@ -118,7 +123,7 @@ def compare(
     table = pd.DataFrame(pairs)
     table["p_holm"] = holm(table["p_value"].to_numpy())
     sizes = len(first.regulators), len(first.targets), len(first.positives[0])
-    return Comparison(pd.DataFrame(rows), table, *sizes, notes)
+    return Comparison(pd.DataFrame(rows), table, *sizes, notes + truth.notes, truth.name, truth.version, truth.part)
 
 
 def _on_shared_genes(own: Mapping[str, Universe]) -> dict[str, Universe]:

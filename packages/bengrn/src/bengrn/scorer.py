@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 RANDOM_DRAWS = 10
 _MEASURED = ("ap", "auprc_paper", "auroc", "epr", "odds_ratio")
 _SIZES = ("prevalence", "n_positives", "n_regulators", "n_targets")
-COLUMNS = ("method", "orientation", "universe", *_MEASURED, *_SIZES)
+_AGAINST = ("truth", "truth_version")
+COLUMNS = ("method", "orientation", "universe", *_MEASURED, *_SIZES, *_AGAINST)
 
 
 def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None, seed: int = 0) -> pd.DataFrame:
@@ -31,16 +32,17 @@ def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None,
     grn
         The network, with the raw counts it came from in X.
     truth
-        Another ground truth than the bundled OmniPath.
+        Ground truth to score against. Default: "omnipath-demo", the part of OmniPath that comes with the package,
+        which knows the genes of the bundled example only. ``load_truth("omnipath")`` is the whole.
     seed
-        Of the random baseline.
+        Seed for the random baseline.
 
     Returns
     -------
     DataFrame
         Columns ``method, orientation, universe, ap, auprc_paper, auroc, epr, odds_ratio, prevalence,
-        n_positives, n_regulators, n_targets``. Per universe ("all": every regulator with a true edge; "TF":
-        the transcription factors among them, left out where there are none) one row each for
+        n_positives, n_regulators, n_targets, truth, truth_version``. Per universe ("all": every regulator with a
+        true edge; "TF": the transcription factors among them, left out where there are none) one row each for
 
         - the network "as stored" (row = regulator) and "transposed", which is how the paper scores networks
           against OmniPath (Kalfon et al. 2025, "Normalization and network interpretation");
@@ -54,7 +56,7 @@ def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None,
     ValueError
         As :func:`bengrn.score`, and if X holds no raw counts.
     """
-    truth = load_truth("omnipath") if truth is None else truth
+    truth = load_truth("omnipath-demo") if truth is None else truth
     universes: dict[str, Any] = {"all": "truth"}
     if _has_factors(grn, truth):
         universes["TF"] = "tf"
@@ -105,11 +107,11 @@ def _row(method: str, orientation: str, universe: str, scores: list[Scores]) -> 
         "orientation": orientation,
         "universe": universe,
         **{key: float(np.mean([getattr(one, key) for one in scores])) for key in _MEASURED},
-        **{key: getattr(scores[0], key) for key in _SIZES},
+        **{key: getattr(scores[0], key) for key in (*_SIZES, *_AGAINST)},
     }
 
 
 def _expectation(universe: str, one: Scores) -> dict[str, Any]:
     chance = {key: one.random_expectation[key] for key in _MEASURED}
-    sizes = {key: getattr(one, key) for key in _SIZES}
+    sizes = {key: getattr(one, key) for key in (*_SIZES, *_AGAINST)}
     return {"method": "random expectation", "orientation": "any", "universe": universe} | chance | sizes

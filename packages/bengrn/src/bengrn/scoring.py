@@ -81,6 +81,8 @@ class Scores:
         How genes matched and where true edges were lost: :class:`bengrn.align.Universe`.
     matched_by, method, truth, transposed, absolute
         Naming that matched, network and truth, and whether the network was transposed and taken without signs.
+    truth_version, truth_part
+        Release or hash of the truth, and which part of its source it holds; empty where the truth does not say.
     notes
         What a reader of these numbers should know, one sentence each.
     compat, published
@@ -120,6 +122,8 @@ class Scores:
     notes: tuple[str, ...]
     ranking: Ranking
     universe: Universe
+    truth_version: str = ""
+    truth_part: str = ""
     compat: str | None = None
     published: dict[str, float] = field(default_factory=dict)
 
@@ -291,6 +295,7 @@ def score_universe(
     notes = _notes(universe, ranking, network, truth)
     for note in notes:
         logger.warning("%s against %s: %s", network.method, truth.name, note)
+    notes += truth.notes
     return Scores(
         ap=ap,
         ap_expected=expected_average_precision(ranking),
@@ -322,6 +327,8 @@ def score_universe(
         notes=notes,
         ranking=ranking,
         universe=universe,
+        truth_version=truth.version,
+        truth_part=truth.part,
     )
 
 

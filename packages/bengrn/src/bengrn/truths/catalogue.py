@@ -18,6 +18,9 @@ _HOME: dict[str, tuple[str, str, dict[str, object]]] = {
     "omnipath": ("omnipath", "load_omnipath", {"name": "omnipath"}),
     "omnipath-tf-target": ("omnipath", "load_omnipath", {"name": "omnipath-tf-target"}),
     "omnipath-ppi": ("omnipath", "load_omnipath", {"name": "omnipath-ppi"}),
+    "omnipath-demo": ("omnipath_demo", "load_omnipath_demo", {"name": "omnipath-demo"}),
+    "omnipath-demo-tf-target": ("omnipath_demo", "load_omnipath_demo", {"name": "omnipath-demo-tf-target"}),
+    "omnipath-demo-ppi": ("omnipath_demo", "load_omnipath_demo", {"name": "omnipath-demo-ppi"}),
     "collectri": ("collectri", "load_collectri", {}),
     "dorothea": ("dorothea", "load_dorothea", {}),
     "trrust": ("trrust", "load_trrust", {}),
@@ -48,7 +51,7 @@ def load_truth(
     cache
         Another cache folder than the platform's.
     **options
-        Options of that truth, as its row of :func:`list_truths` or its loader says: ``full=True`` and
+        Options of that truth, as its row of :func:`list_truths` or its loader says: ``path`` and
         ``complexes=False`` of omnipath, ``levels="A"`` of dorothea, ``cell`` and ``kind`` of mccalla, ``merge``
         of encode, ``min_score`` of string, ``path`` of perturb-seq, ...
 
@@ -95,8 +98,8 @@ def list_truths(*, cache: str | Path | None = None) -> pd.DataFrame:
     DataFrame
         One row a truth, organism and choice of options: ``name, organism, options, edges, regulators, targets,
         genes, directed, signed, available, may_ship, paper_transpose, orientation, title, citation, licence,
-        version``. ``available`` is "bundled" (works offline; of omnipath the part between the bundled example's
-        genes), "cached" (all its files lie in the cache or an offline folder) or "to fetch". Sizes are missing
+        version``. ``available`` is "bundled" (works offline), "cached" (all its files lie in the cache
+        or an offline folder) or "to fetch". Sizes are missing
         where they are not known before fetching, ``genes`` also where the truth states no gene set.
     """
     folder = None if cache is None else Path(cache)
@@ -239,8 +242,10 @@ def _describe(record: TruthRecord, cache: Path | None) -> str:
         f"  cite: {record.citation}",
         f"  licence: {record.licence}",
     ]
+    if record.part:
+        lines.append(f"  part: {record.part}")
     if record.bundled:
-        lines.append("  comes with the package" + (", in part: full=True takes all of it" if record.sources else ""))
+        lines.append("  comes with the package")
     for source in record.sources:
         found = locate(source, cache=cache)
         checked = f"checked against {source.known_hash}" if source.known_hash else "not pinned: may change"

@@ -83,7 +83,9 @@ def load_dorothea(*, levels: Iterable[str] = "ABC", organism: str = "human", cac
             f"no edge of level {', '.join(absent)} in this copy of DoRothEA: take levels A to D, or put "
             f"dorothea_{organism}.csv.gz of the R package into an offline folder (BENGRN_DATA)"
         )
-    return record.truth(edges[edges["level"].isin(wanted)])
+    return record.truth(
+        edges[edges["level"].isin(wanted)], part=f"confidence levels {', '.join(sorted(set(wanted)))} of A to E"
+    )
 
 
 def _read(path: Path) -> pd.DataFrame:

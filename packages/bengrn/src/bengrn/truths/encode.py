@@ -73,13 +73,15 @@ def load_encode(
     if cell is not None:
         only(cell, sorted(table["cell"].unique()), "cell")
         table = table[table["cell"] == cell]
+    part = "" if cell is None else f"the experiments in {cell}"
     if merge is None:
-        return RECORD.truth(table.reset_index(drop=True))
+        return RECORD.truth(table.reset_index(drop=True), part=part)
     cells = table.groupby("source")["cell"].nunique()
     pairs = table.groupby(["source", "target"], sort=True)["cell"].nunique().rename("n_cells").reset_index()
     if merge == "intersection":
         pairs = pairs[pairs["n_cells"] == pairs["source"].map(cells)].reset_index(drop=True)
-    return RECORD.truth(pairs, name="encode" if cell is None else f"encode {cell}")
+        part = part or "the targets that a factor has in every cell line"
+    return RECORD.truth(pairs, name="encode" if cell is None else f"encode {cell}", part=part)
 
 
 def experiments(*, names: Literal["genes", "published"] = "genes") -> pd.DataFrame:

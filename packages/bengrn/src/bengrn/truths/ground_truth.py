@@ -37,6 +37,8 @@ class GroundTruth:
         Where it comes from, on which terms, and which release.
     orientation
         Which orientation of a network to score against it, in words.
+    part
+        Part of its source that it holds, in words; empty where it holds all of it, or does not say.
     """
 
     name: str
@@ -49,6 +51,7 @@ class GroundTruth:
     licence: str = ""
     version: str = ""
     orientation: str = ""
+    part: str = ""
 
     @classmethod
     def from_edges(
@@ -64,6 +67,7 @@ class GroundTruth:
         licence: str = "",
         version: str = "",
         orientation: str = "",
+        part: str = "",
     ) -> GroundTruth:
         """Make a ground truth of a table of edges.
 
@@ -75,7 +79,7 @@ class GroundTruth:
             counts them.
         genes, gene_ids
             Every gene the truth knows, also those without a true edge; see the class.
-        name, organism, directed, citation, licence, version, orientation
+        name, organism, directed, citation, licence, version, orientation, part
             See the class.
 
         Raises
@@ -122,6 +126,7 @@ class GroundTruth:
             licence=licence,
             version=version,
             orientation=orientation,
+            part=part,
         )
 
     @classmethod
@@ -139,6 +144,7 @@ class GroundTruth:
         licence: str = "",
         version: str = "",
         orientation: str = "",
+        part: str = "",
     ) -> GroundTruth:
         """Read a ground truth from an edge table on disk.
 
@@ -151,8 +157,10 @@ class GroundTruth:
             See :func:`bengrn.truths.edge_file.read_edge_file`.
         name
             Default: the file's name.
-        genes, organism, directed, citation, licence, version, orientation
+        genes, organism, directed, citation, licence, orientation, part
             See the class.
+        version
+            Release of the truth. Default: the first digits of the hash (sha256) of what the file holds.
 
         Raises
         ------
@@ -161,6 +169,7 @@ class GroundTruth:
         ValueError
             If it holds no table of edges; see :meth:`from_edges`.
         """
+        from bengrn.fetch import content_hash
         from bengrn.truths.edge_file import read_edge_file
 
         return cls.from_edges(
@@ -171,8 +180,9 @@ class GroundTruth:
             directed=directed,
             citation=citation,
             licence=licence,
-            version=version,
+            version=version or f"sha256:{content_hash(Path(path))[:12]}",
             orientation=orientation,
+            part=part,
         )
 
     def __len__(self) -> int:
@@ -183,6 +193,11 @@ class GroundTruth:
         """Say what it is in one line."""
         known = "all" if self.genes is None else f"{len(self.genes):,}"
         return f"GroundTruth({self.name!r}, {self.organism}, {len(self):,} edges, {known} genes known)"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a score against it should know, one sentence each."""
+        return (f"the truth holds a part: {self.part}",) if self.part else ()
 
     @property
     def namings(self) -> list[tuple[str, str]]:

@@ -1,17 +1,17 @@
-"""OmniPath, literature-curated interactions: the part between the genes of the bundled example, or all of it."""
+"""OmniPath, literature-curated interactions: all of it, fetched or from a file that the user has."""
 
 from __future__ import annotations
 
 import logging
 import time
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
 from bengrn._content import open_content
-from bengrn.fetch import Source, fetch
+from bengrn.fetch import Source, content_hash, fetch
+from bengrn.truths import uniprot
 from bengrn.truths.ground_truth import GroundTruth
 from bengrn.truths.record import TruthRecord, only
 
@@ -21,8 +21,12 @@ CITATION = (
     "Türei D, Korcsmáros T, Saez-Rodriguez J. OmniPath. Nat Methods 13:966 (2016); "
     "Türei D et al. Mol Syst Biol 17:e9923 (2021)"
 )
-LICENCE = "the resources OmniPath joins keep licences of their own: cite them; academic use"
+LICENCE = (
+    "the resources OmniPath joins keep licences of their own: cite them; academic use. Accessions are mapped to genes "
+    f"by {uniprot.LICENCE}: {uniprot.CITATION}"
+)
 SNAPSHOT = "b47f3cd4120b92f567e1195ce9f67047dca5fa098c1c8b10343d76739bd9ccb9"
+SNAPSHOT_VERSION = f"snapshot sha256:{SNAPSHOT[:12]}"
 ORIENTATION = (
     "biology: row = source, as stored. The paper scores the transpose (its networks have few columns that regulate "
     "many rows, OmniPath has many sources with few targets each): transpose=True gives its numbers; report both"
@@ -37,27 +41,19 @@ INTERACTIONS = Source(
     copies=(("omnipath.parquet", SNAPSHOT),),
     page="https://omnipathdb.org",
 )
-ACCESSIONS = Source(
-    name="uniprot_human.tsv",
-    url=(
-        "https://rest.uniprot.org/uniprotkb/stream?query=(reviewed:true)+AND+(organism_id:9606)"
-        "&format=tsv&fields=accession,gene_primary"
-    ),
-    copies=(("human_gene_to_swissprot.tsv.gz", None),),
-    page="https://www.uniprot.org/proteomes/UP000005640",
-)
-_KINDS = {"omnipath": None, "omnipath-tf-target": "transcriptional", "omnipath-ppi": "post_translational"}
+#: The kind of interaction that each name takes; None takes every kind.
+KINDS = {"omnipath": None, "omnipath-tf-target": "transcriptional", "omnipath-ppi": "post_translational"}
+_COLUMNS = ("source", "target", "is_stimulation", "is_inhibition", "type", "sources")
 
 
-def _record(name: str, title: str, sizes: tuple[int, int, int, int]) -> TruthRecord:
+def _record(name: str, title: str, part: str, sizes: tuple[int, int, int, int]) -> TruthRecord:
     edges, regulators, targets, genes = sizes
     return TruthRecord(
         name=name,
         title=title,
         citation=CITATION,
         licence=LICENCE,
-        version=f"snapshot sha256:{SNAPSHOT[:12]}",
-        may_ship=True,
+        version=f"as the web service sends it; sizes are those of the {SNAPSHOT_VERSION}",
         edges=edges,
         regulators=regulators,
         targets=targets,
@@ -65,42 +61,53 @@ def _record(name: str, title: str, sizes: tuple[int, int, int, int]) -> TruthRec
         signed=True,
         orientation=ORIENTATION,
         paper_transpose=True,
-        knows="the genes its rows mention; bundled: of the bundled example's genes only",
-        sources=(INTERACTIONS, ACCESSIONS),
-        bundled=True,
+        knows="the genes its rows mention",
+        part=part,
+        sources=(INTERACTIONS,),
     )
 
 
 RECORDS = (
-    _record("omnipath", "literature-curated interactions of every kind", (14088, 1103, 2211, 2990)),
-    _record("omnipath-tf-target", "its transcriptional interactions", (4997, 191, 1703, 2990)),
-    _record("omnipath-ppi", "its post-translational interactions", (9268, 1012, 1455, 2990)),
+    _record("omnipath", "literature-curated interactions of every kind", "", (212944, 7485, 16227, 16505)),
+    _record(
+        "omnipath-tf-target",
+        "its transcriptional interactions",
+        "the transcriptional interactions of OmniPath",
+        (110481, 1274, 15408, 15463),
+    ),
+    _record(
+        "omnipath-ppi",
+        "its post-translational interactions",
+        "the post-translational interactions of OmniPath",
+        (106407, 6997, 9009, 10381),
+    ),
 )
 
 
 def load_omnipath(
     *,
     name: str = "omnipath",
-    full: bool = False,
+    path: str | Path | None = None,
     complexes: bool = True,
     via: Literal["service", "client"] = "service",
     cache: Path | None = None,
 ) -> GroundTruth:
-    """Load OmniPath: directed, UniProt accessions mapped to genes (TP53!), duplicates joined.
+    """Load all of OmniPath: directed, UniProt accessions mapped to genes (TP53!), duplicates joined.
 
     Parameters
     ----------
     name
-        "omnipath": transcriptional, post-translational and post-transcriptional interactions.
-        "omnipath-tf-target", "omnipath-ppi": the transcriptional or the post-translational ones.
-    full
-        False: the bundled part, edges between the genes of the bundled example, with symbols and Ensembl ids.
-        True: everything, named by symbols; fetched, or read from ``omnipath.parquet`` in an offline folder.
+        Name of the truth. "omnipath" has transcriptional, post-translational and post-transcriptional
+        interactions, "omnipath-tf-target" the transcriptional and "omnipath-ppi" the post-translational ones.
+    path
+        File of OmniPath's interactions (tsv, csv, each also compressed, or parquet), as its web service or its
+        Python client gives them, or a folder that holds one as ``omnipath_interactions_human.tsv`` or
+        ``omnipath.parquet``. Default: a folder that ``BENGRN_DATA`` names, the cache, then the web service.
     complexes
         Whether to include edges known only for a protein complex, given to each of its members. Without them
         a gene that OmniPath knows only as a member of complexes is unknown to the truth.
     via
-        With `full`: "service" reads OmniPath's web service through this package's cache; "client" asks the
+        Way to fetch. "service" reads OmniPath's web service through this package's cache. "client" asks the
         Python package omnipath (``pip install 'bengrn[omnipath]'``), which keeps a cache of its own and
         contacts its servers as soon as it is imported.
     cache
@@ -108,74 +115,103 @@ def load_omnipath(
 
     Notes
     -----
-    The truth states its genes, those that the chosen rows mention at all (bundled: of the example's genes), so
-    a network's other genes are not scored against it. In the bundled part a pair of several kinds has one
-    sign, of all its rows.
+    The truth states its genes, those that the chosen rows mention at all, so a network's other genes are not
+    scored against it. Accessions that the table itself does not name are mapped to genes by a table of UniProt
+    (CC BY 4.0) that comes with the package. "omnipath-demo" is the part between the genes of the bundled example:
+    :func:`bengrn.truths.omnipath_demo.load_omnipath_demo`.
 
     Raises
     ------
     ValueError
-        If an option has no such value.
+        If an option has no such value, or the file is not a table of OmniPath.
+    FileNotFoundError
+        If `path` does not exist, or is a folder without the table.
+    ConnectionError
+        If it has to be fetched and cannot be.
     """
-    only(name, _KINDS, "name")
+    only(name, KINDS, "name")
     only(via, ("service", "client"), "via")
-    record = next(record for record in RECORDS if record.name == name)
-    if not full:
-        if via == "client":
-            raise ValueError("via='client' fetches everything: give full=True with it")
-        return _bundled(record, _KINDS[name], complexes=complexes)
+    if path is not None and via == "client":
+        raise ValueError("path= reads a file and via='client' fetches: give one of them")
     from bengrn.truths.omnipath_table import all_genes
 
-    table, accessions, version = _from_client() if via == "client" else _from_service(cache)
-    kind = _KINDS[name]
+    if via == "client":
+        table, version = _from_client()
+    elif path is not None:
+        table, version = _from_file(Path(path))
+    else:
+        table, version = _from_service(cache)
+    kind = KINDS[name]
     if kind is not None:
         table = table[table["type"] == kind]
-    edges, known, report = all_genes(table, accessions)
+    edges, known, report = all_genes(table, uniprot.human_accessions())
     logger.info("OmniPath:\n%s", report)
+    record = next(record for record in RECORDS if record.name == name)
     if not complexes:
         edges, known = edges[~edges["from_complex"]], known[~known["only_in_complexes"]]
-    return record.truth(edges, genes=known["symbol"], version=version)
+    return record.truth(edges, genes=known["symbol"], version=version, part=part_of(record.part, complexes=complexes))
 
 
-def _bundled(record: TruthRecord, kind: str | None, *, complexes: bool) -> GroundTruth:
-    import pyarrow.parquet as pq
-
-    data = files("bengrn.truths") / "data"
-    with as_file(data / "omnipath_demo.parquet") as path:
-        table = pq.read_table(path)
-    with as_file(data / "omnipath_demo_genes.tsv") as path:
-        genes = pd.read_csv(path, sep="\t", keep_default_na=False)
-    edges = table.to_pandas()
-    if not complexes:
-        edges = edges[~edges["from_complex"]]
-        genes = genes[~genes["only_in_complexes"]]
-    if kind is not None:
-        edges = edges[edges["kind"].str.split(";").map(lambda kinds: kind in kinds)]
-    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    return record.truth(edges, genes=genes["symbol"], gene_ids=genes["gene_id"], version=metadata["version"])
+def part_of(part: str, *, complexes: bool) -> str:
+    """Say which part of OmniPath it is, edges of complexes left out or not."""
+    return part if complexes else "; ".join(filter(None, [part, "without edges known only for protein complexes"]))
 
 
-def _from_service(cache: Path | None) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    path = fetch(INTERACTIONS, cache=cache)
+def _from_file(path: Path) -> tuple[pd.DataFrame, str]:
+    if path.is_dir():
+        names = [INTERACTIONS.name, *(name for name, _ in INTERACTIONS.copies), f"{INTERACTIONS.name}.gz"]
+        found = [path / name for name in names if (path / name).is_file()]
+        if not found:
+            raise FileNotFoundError(f"the folder {path} holds none of {', '.join(names)}: name the file itself")
+        path = found[0]
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    return _read(path), _version(path)
+
+
+def _from_service(cache: Path | None) -> tuple[pd.DataFrame, str]:
+    try:
+        path = fetch(INTERACTIONS, cache=cache)
+    except ConnectionError as error:
+        raise ConnectionError(
+            f"{error}. A file of OmniPath's interactions that you have is read with path=…. The truth 'omnipath-demo', "
+            "the part between the genes of the bundled example, needs no connection"
+        ) from error
     if path.suffix == ".parquet":
-        # This snapshot has one name column, in which the renaming to symbols missed many accessions.
-        return (
-            pd.read_parquet(path),
-            read_accessions(fetch(ACCESSIONS, cache=cache)),
-            f"snapshot sha256:{SNAPSHOT[:12]}",
-        )
-    with open_content(path) as file:
-        table = pd.read_csv(file, sep="\t", keep_default_na=False, na_values=[""], low_memory=False)
-    if "source_genesymbol" not in table.columns or "type" not in table.columns:
-        raise ValueError(
-            f"{path} has the columns {list(table.columns)}: OmniPath's table needs source_genesymbol and type too. "
-            f"Delete it, to be fetched anew from {INTERACTIONS.url}"
-        )
+        return _read(path), _version(path)
+    try:
+        table = _read(path)
+    except ValueError as error:
+        raise ValueError(f"{error}. Delete it, to be fetched anew from {INTERACTIONS.url}") from error
     date = time.strftime("%Y-%m-%d", time.gmtime(path.stat().st_mtime))
-    return _as_flags(table), _no_accessions(), f"web service, {date}"
+    return table, f"web service, {date}, sha256:{content_hash(path)[:12]}"
 
 
-def _from_client() -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def _version(path: Path) -> str:
+    digest = content_hash(path)
+    return SNAPSHOT_VERSION if digest == SNAPSHOT else f"{path.name}, sha256:{digest[:12]}"
+
+
+def _read(path: Path) -> pd.DataFrame:
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == b"PAR1"
+    if is_parquet:
+        table = pd.read_parquet(path)
+    else:
+        with open_content(path) as file:
+            separator = "\t" if b"\t" in file.readline() else ","
+        with open_content(path) as file:
+            table = pd.read_csv(file, sep=separator, keep_default_na=False, na_values=[""], low_memory=False)
+    missing = [column for column in _COLUMNS if column not in table.columns]
+    if missing:
+        raise ValueError(
+            f"{path} has the columns {', '.join(map(str, table.columns[:30]))}: OmniPath's table of interactions has "
+            f"{', '.join(missing)} too"
+        )
+    return _as_flags(table)
+
+
+def _from_client() -> tuple[pd.DataFrame, str]:
     try:
         import omnipath  # type: ignore[import-not-found]  # an extra
     except ImportError as error:
@@ -186,7 +222,7 @@ def _from_client() -> tuple[pd.DataFrame, pd.DataFrame, str]:
         organisms="human", genesymbols=True, fields=["sources", "type"], dorothea_levels=["A", "B", "C", "D"]
     )
     version = f"omnipath client {getattr(omnipath, '__version__', '')}, {time.strftime('%Y-%m-%d', time.gmtime())}"
-    return _as_flags(table), _no_accessions(), version
+    return _as_flags(table), version
 
 
 def _as_flags(table: pd.DataFrame) -> pd.DataFrame:
@@ -196,25 +232,3 @@ def _as_flags(table: pd.DataFrame) -> pd.DataFrame:
         for name in ("is_stimulation", "is_inhibition")
     }
     return table.assign(**flags)
-
-
-def read_accessions(path: Path) -> pd.DataFrame:
-    """Read which UniProt accession is which gene: ``uniprot, symbol, name_match``.
-
-    Takes UniProt's own table (Entry, Gene Names (primary)) or one with the columns themselves.
-    """
-    with open_content(path) as file:
-        table = pd.read_csv(file, sep="\t", keep_default_na=False, na_values=[""])
-    if "Entry" in table.columns:
-        table = table.rename(columns={"Entry": "uniprot", "Gene Names (primary)": "symbol"}).dropna(subset=["symbol"])
-        table["symbol"] = table["symbol"].str.split(r";\s*", regex=True)
-        # A protein that several genes encode is no name of any one of them.
-        table["name_match"] = table["symbol"].map(len) == 1
-        table = table.explode("symbol")
-    return table[["uniprot", "symbol", "name_match"]].reset_index(drop=True)
-
-
-def _no_accessions() -> pd.DataFrame:
-    return pd.DataFrame({"uniprot": pd.Series(dtype=str), "symbol": pd.Series(dtype=str), "name_match": []}).astype(
-        {"name_match": bool}
-    )

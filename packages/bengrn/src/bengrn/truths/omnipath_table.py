@@ -174,7 +174,10 @@ def all_genes(omnipath: pd.DataFrame, accessions: pd.DataFrame) -> tuple[pd.Data
         ``uniprot, symbol, name_match``; accessions that the table itself explains need not be in it.
     """
     if "source_genesymbol" in omnipath.columns:
-        accessions = pd.concat([_explained(omnipath), accessions], ignore_index=True)
+        # What the table says of itself comes first: a gene's name may have changed since.
+        explained = _explained(omnipath)
+        others = accessions[~accessions["uniprot"].isin(explained["uniprot"])]
+        accessions = pd.concat([explained, others], ignore_index=True)
     accessions = accessions.dropna(subset=["uniprot", "symbol"])
     accessions = accessions.groupby(["uniprot", "symbol"])[["name_match"]].max().reset_index()
     # A symbol stands for itself, so symbols are the ids of this list.

@@ -83,7 +83,7 @@ def load_openproblems(
             raise ValueError(f"top={top:,} needs weights, and {file.name} has the columns {list(edges.columns)}")
         strength = pd.to_numeric(edges["weight"]).abs()
         edges = edges.loc[strength.sort_values(ascending=False, kind="stable").index[:top]]
-    return record.truth(edges, name=name, version=version)
+    return record.truth(edges, name=name, version=version, part="" if top is None else f"its {top:,} strongest edges")
 
 
 def _prediction(path: Path) -> pd.DataFrame:

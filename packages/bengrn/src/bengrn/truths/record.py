@@ -40,6 +40,8 @@ class TruthRecord:
         and network interpretation"); None where the paper does not use this truth.
     knows
         Which genes it can speak about: those alone are scored.
+    part
+        Part of the source that it holds, in words; empty where it holds all of it.
     sources
         The files it is read from.
     bundled
@@ -63,6 +65,7 @@ class TruthRecord:
     orientation: str = ""
     paper_transpose: bool | None = None
     knows: str = "it does not say: every gene of the network counts"
+    part: str = ""
     sources: tuple[Source, ...] = ()
     bundled: bool = False
 
@@ -74,6 +77,7 @@ class TruthRecord:
         genes: Iterable[str] | None = None,
         gene_ids: Iterable[str] | None = None,
         version: str | None = None,
+        part: str | None = None,
     ) -> GroundTruth:
         """Make the ground truth of its edges, with this record's terms."""
         return GroundTruth.from_edges(
@@ -86,6 +90,7 @@ class TruthRecord:
             citation=self.citation,
             licence=self.licence,
             version=version or self.version,
+            part=self.part if part is None else part,
             orientation=self.orientation,
         )
 

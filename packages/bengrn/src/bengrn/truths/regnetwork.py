@@ -86,7 +86,9 @@ def load_regnetwork(
         is_mirna = edges["source"].str.contains(_MIRNA) | edges["target"].str.contains(_MIRNA)
         edges = edges[~is_mirna]
     return record.truth(
-        edges.drop_duplicates(["source", "target"]), name="regnetwork" if kind == "all" else "regnetwork signed"
+        edges.drop_duplicates(["source", "target"]),
+        name="regnetwork" if kind == "all" else "regnetwork signed",
+        part="" if mirna else "without the edges of microRNA",
     )
 
 

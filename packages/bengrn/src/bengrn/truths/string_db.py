@@ -92,4 +92,4 @@ def load_string(*, min_score: int = 700, organism: str = "human", cache: Path | 
     symbols = proteins["symbol"].to_numpy(dtype=object)
     edges = pd.DataFrame({"source": symbols[ends[:, 0]], "target": symbols[ends[:, 1]], "score": pairs["score"]})
     edges = edges.drop_duplicates(["source", "target"]).reset_index(drop=True)
-    return record.truth(edges, genes=set(symbols))
+    return record.truth(edges, genes=set(symbols), part=f"pairs of a combined score of {min_score} or more")

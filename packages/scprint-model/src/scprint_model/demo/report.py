@@ -131,13 +131,21 @@ def _score_frame(scores: dict[str, Any]) -> pd.DataFrame:
     return frame[columns].rename(columns=names)
 
 
+def _truth(scores: dict[str, Any]) -> str:
+    """Say which truth the scorer took; one from another package may not tell."""
+    first = scores["network_scores"][0]
+    named, version = first.get("truth"), first.get("truth_version")
+    return escape(f"{named} ({version})" if named and version else named or "OmniPath")
+
+
 def _scores_section(scores: dict[str, Any]) -> str:
     text = (
-        "<p>Truth: the OmniPath edges between these genes. <b>AP</b> is average precision, whose random expectation "
-        "is a little over the share of true edges among the scored pairs. <b>AUPRC*</b> is the paper's: the area "
-        "between the precision-recall curve and that share, so random is about 0. <b>EPR</b> is the precision among "
-        "the top K edges over random, with K the number of true edges; <b>odds ratio</b> is the diagnostic odds ratio "
-        "at K, which the paper calls EPR. Random is about 1 for both. OmniPath is not specific to a cell type and "
-        "knows a small part of all interactions: all values are low, compare the rows.</p>"
+        f"<p>Truth: {_truth(scores)}, the edges between these genes. <b>AP</b> is average precision, whose random "
+        "expectation is a little over the share of true edges among the scored pairs. <b>AUPRC*</b> is the "
+        "paper's: the area between the precision-recall curve and that share, so random is about 0. <b>EPR</b> is "
+        "the precision among the top K edges over random, with K the number of true edges; <b>odds ratio</b> is "
+        "the diagnostic odds ratio at K, which the paper calls EPR. Random is about 1 for both. OmniPath is not "
+        "specific to a cell type and knows a small part of all interactions: all values are low, compare the "
+        "rows.</p>"
     )
     return text + table(_score_frame(scores), digits=4)

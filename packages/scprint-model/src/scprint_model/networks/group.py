@@ -32,9 +32,11 @@ class GroupNetwork:
     n_seen
         int64, shape (all genes,): the cells that showed each gene.
     standard_error
-        float32, as a dense network; None where it was not asked for. NaN for genes that some part did not show.
+        float32, as a dense network: of the weight after the plan's steps; None where it was not asked for. NaN for
+        genes that some part did not show, and where no edge was tested.
     p_value
-        float32, as a dense network: of the weight, among networks of shuffled counts; None where it was not asked for.
+        float32, as a dense network: of the weight after the plan's steps, among networks of shuffled counts that went
+        through the same steps; None where it was not asked for. NaN where no edge was tested.
     """
 
     network: Any
@@ -77,21 +79,37 @@ def infer_group(
         sums = _accumulate(model, cells, part, plan, advance)
         if plan.stability:
             seen = _seen(sums, model, n_genes)
-            moments.add(_build(sums, model, plan, seen > 0, regulators), seen > 0)
+            moments.add(plan.finish_weights(_build(sums, model, plan, seen > 0, regulators))[0], seen > 0)
         if total is None:
             total = sums
         else:
             total.merge(sums)
     seen = _seen(total, model, n_genes)
-    error = moments.standard_error(seen > 0) if plan.stability else None
     network = _build(total, model, plan, seen > 0, regulators)
-    if not plan.permutations:
-        return GroupNetwork(network, seen, error, None)
-    found, rng = Exceedances(network), np.random.default_rng([seed, 1])
-    for _ in range(plan.permutations):
-        shuffled = _accumulate(model, shuffled_counts(cells, rng), order, plan, advance)
-        found.add(_build(shuffled, model, plan, seen > 0, regulators))
-    return GroupNetwork(network, seen, error, found.p_values())
+    if not (plan.stability or plan.permutations):
+        return GroupNetwork(network, seen, None, None)
+    finished, directed = plan.finish_weights(network)
+    untested = ~_tested(None if regulators is None else regulators[seen > 0], len(finished), directed=directed)
+    error, p_value = None, None
+    if plan.stability:
+        error = moments.standard_error(seen > 0)
+        error[untested] = np.nan
+    if plan.permutations:
+        found, rng = Exceedances(finished), np.random.default_rng([seed, 1])
+        for _ in range(plan.permutations):
+            shuffled = _accumulate(model, shuffled_counts(cells, rng), order, plan, advance)
+            found.add(plan.finish_weights(_build(shuffled, model, plan, seen > 0, regulators))[0])
+        p_value = found.p_values()
+        p_value[untested] = np.nan
+    return GroupNetwork(network, seen, error, p_value)
+
+
+def _tested(regulators: np.ndarray | None, n_genes: int, *, directed: bool) -> np.ndarray:
+    """Say which edges could have a weight at all: no self edge, and none of a gene that may not be a regulator."""
+    tested = ~np.eye(n_genes, dtype=bool)
+    if regulators is not None:
+        tested &= regulators[:, None]
+    return tested if directed else tested | tested.T
 
 
 def _accumulate(

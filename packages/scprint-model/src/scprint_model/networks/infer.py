@@ -124,11 +124,12 @@ def infer(
         ``"tmfg"``.
     stability
         Number of parts to deal the cells into, to store the standard error of each edge from the networks of the parts,
-        in ``varp["GRN_standard_error"]``; 0: not.
+        after `steps`, in ``varp["GRN_standard_error"]``; 0: not. NaN where no edge is tested, as for `permutations`.
     permutations
         Number of networks to infer from cells in which each gene's counts were shuffled among the group's cells, to
         store, in ``varp["GRN_p_value"]``, the share of networks in which an edge's weight was at least as large, the
-        observed one included; 0: not. It takes as many times longer, and all genes must fit one context.
+        observed one included and all after `steps`; 0: not. NaN where no edge is tested: self edges, and genes that are
+        not among `regulators`. It takes as many times longer, and all genes must fit one context.
     folder
         Folder that keeps each finished network: the same call after an interruption does the others only.
     max_memory
@@ -295,11 +296,12 @@ def _as_grnndata(
         parameters=told,
         normalisation=plan.normalisation,
     )
+    network = plan.finish(network)
     if found.standard_error is not None:
         network.varp[ERROR_KEY] = found.standard_error
     if found.p_value is not None:
         network.varp[P_VALUE_KEY] = found.p_value
-    return plan.finish(network)
+    return network
 
 
 def _together(adata: AnnData, shared: SharedGenes, networks: dict[str, GRNAnnData]) -> GRNAnnData:

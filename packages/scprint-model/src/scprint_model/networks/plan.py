@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+from scipy import sparse
+
 import grnndata
 from grnndata import GRNAnnData
 from scprint_model.model import ScPrint
@@ -18,6 +21,12 @@ from scprint_model.networks.to_network import BLOCK_VALUES, Normalize
 Attention = Literal["mean_qk", "mean_attention"]
 #: Changes to a finished network, by grnndata's tools.
 Step = Literal["apc", "symmetrise", "maximum_spanning_tree", "tmfg"]
+
+#: What a network remembers of its standard errors and p-values.
+EDGE_NUMBERS = (
+    "of the weights as the network holds them: every network that they compare went through the same steps; NaN where "
+    "no edge was tested (self edges, genes that were not to be regulators)"
+)
 
 #: Tokens of a batch: a core's work fits its cache with few, a GPU is busy with many.
 BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536}
@@ -118,7 +127,7 @@ class NetworkPlan:
         """Return the options for ``uns["grn"]["parameters"]``."""
         n_layers, n_heads = len(self_attentions(model)), model.config.n_heads
         every = len(self.heads) == n_layers * n_heads
-        return {
+        told: dict[str, Any] = {
             "attention": {
                 "mean_qk": "of the mean query and the mean key of each gene",
                 "mean_attention": "mean of each cell's attention",
@@ -131,6 +140,9 @@ class NetworkPlan:
             "model_layers": n_layers,
             "model_heads": n_heads,
         }
+        if self.stability or self.permutations:
+            told["edge_numbers"] = EDGE_NUMBERS
+        return told
 
     def cells_a_batch(self, n_tokens: int, device: str) -> int:
         """Return how many cells of so many tokens pass through the model at a time."""
@@ -161,6 +173,15 @@ class NetworkPlan:
         for step in self.steps:
             network = getattr(grnndata.tl, step)(network)
         return network
+
+    def finish_weights(self, weights: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Apply the steps to a dense matrix of weights; also say whether the result is directed."""
+        if not self.steps:
+            return weights, True
+        finished = self.finish(grnndata.from_matrix(weights, [str(i) for i in range(len(weights))]))
+        values = finished.grn
+        dense = values.toarray() if sparse.issparse(values) else np.asarray(values)
+        return dense.astype(np.float32, copy=False), finished.directed
 
 
 @dataclass(frozen=True)

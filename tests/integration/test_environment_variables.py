@@ -14,7 +14,7 @@ READERS = {
     *(f"{package}/_cache.py" for package in SOURCES),
     "bengrn/fetch.py",
     "scprint_model/kernels/choice.py",
-    "scdataloader/workers.py",
+    "scdataloader/preprocess/workers.py",
 }
 
 

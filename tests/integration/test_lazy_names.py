@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-LAZY = ["bengrn", "scdataloader", "scdataloader.collate", "scdataloader.store", "scprint_model"]
+LAZY = [
+    "bengrn",
+    "scdataloader",
+    "scdataloader.collate",
+    "scdataloader.preprocess",
+    "scdataloader.store",
+    "scprint_model",
+]
 PACKAGES = ["bengrn", "grnndata", "scdataloader", "scprint_model"]
 
 

@@ -14,7 +14,8 @@ from scdataloader import (
     WeightedSampler,
     datasets,
 )
-from scdataloader.collate import Collator, ScGPT, keep_batch, most_expressed, random_expressed
+from scdataloader.collate import Collator, ScGPT, most_expressed, random_expressed
+from scdataloader.collate.cells import keep_batch
 from scdataloader.fingerprint import cell_fingerprints
 from scdataloader.sampling import group_weights
 

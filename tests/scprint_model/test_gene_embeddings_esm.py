@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from scdataloader import GeneVocabulary
+from scprint_model._cache import cache_folder
 from scprint_model.cli import main
 from scprint_model.gene_embeddings import build, build_table, load_table
 from scprint_model.gene_embeddings.esm import load_protein_model
@@ -321,9 +322,10 @@ def test_from_a_species_to_the_rows_of_a_model(esm, fasta, tmp_path, monkeypatch
     canonical.write_text("\n".join(f"G\tENST{i:011d}.1" for i in range(5)))
     asked = []
 
-    def fetch(species, release, *, division, base_url):
+    def fetch(species, release, *, division, base_url, cache):
+        assert cache == cache_folder() / "proteins"
         asked.append((species, release, division, base_url))
-        from scprint_model.gene_embeddings.ensembl_proteins import EnsemblProteins
+        from scdataloader.genes import EnsemblProteins
 
         return EnsemblProteins(fasta, canonical, "NCBITaxon:9606", 112)
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from scdataloader._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from scdataloader import datasets
+    from scdataloader import collate, counts, datasets, genes, labels, sampling, sources, store
     from scdataloader.batch import CellBatch
     from scdataloader.collate import CellDataset, Collator, Extras, StoreLoader
     from scdataloader.datamodule import CellDataModule
     from scdataloader.genes import GeneVocabulary, gene_table
+    from scdataloader.hdf5_writing import hdf5_for_writing
     from scdataloader.labels import LabelSpace
     from scdataloader.options import Corpus, Drawing, GeneChoice, Holdout
     from scdataloader.preprocess import CorpusReport, Preprocessor, RefusedError, Report, preprocess_files
@@ -42,14 +43,22 @@ __all__ = [
     "StoreLoader",
     "WeightedSampler",
     "__version__",
+    "collate",
+    "counts",
     "datasets",
     "find_sources",
     "gene_table",
+    "genes",
+    "hdf5_for_writing",
+    "labels",
     "make_split",
     "open_source",
     "open_store",
     "preprocess_files",
+    "sampling",
     "scvi_ready",
+    "sources",
+    "store",
 ]
 
 _HOME = {
@@ -72,14 +81,22 @@ _HOME = {
     "Split": "splits",
     "StoreLoader": "collate",
     "WeightedSampler": "sampling",
+    "collate": "collate",
+    "counts": "counts",
     "datasets": "datasets",
     "find_sources": "sources",
     "gene_table": "genes",
+    "genes": "genes",
+    "hdf5_for_writing": "hdf5_writing",
+    "labels": "labels",
     "make_split": "splits",
     "open_source": "sources",
     "open_store": "store",
     "preprocess_files": "preprocess",
+    "sampling": "sampling",
     "scvi_ready": "scvi",
+    "sources": "sources",
+    "store": "store",
 }
 
 # loaded on first use: torch, lightning and anndata take seconds to import

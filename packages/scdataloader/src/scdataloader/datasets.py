@@ -9,6 +9,8 @@ from scdataloader.resources import packaged_file
 if TYPE_CHECKING:
     from anndata import AnnData
 
+__all__ = ["retina_1k"]
+
 
 def retina_1k() -> AnnData:
     """Return 1,000 human retina nuclei: raw counts (CSR, uint16) of 27,019 genes, with all CELLxGENE labels.

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scdataloader.counts import csr_counts, obs_table
-from scdataloader.preprocess.checks import check_raw_counts
+from scdataloader.counts import check_raw_counts, csr_counts, obs_table
 
 #: The category of cells without a label: pass it as scvi-tools' ``unlabeled_category``.
 UNKNOWN_CATEGORY = "unknown"

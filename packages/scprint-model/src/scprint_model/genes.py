@@ -14,10 +14,8 @@ from anndata import AnnData
 from scipy import sparse
 
 from scdataloader import GeneVocabulary
-from scdataloader.counts import csr_counts, obs_table, total_counts
-from scdataloader.genes import gene_table
-from scdataloader.genes.columns import gene_columns
-from scdataloader.preprocess.checks import check_raw_counts, check_shape, find_organism
+from scdataloader.counts import check_raw_counts, check_shape, csr_counts, obs_table, total_counts
+from scdataloader.genes import find_organism, gene_columns, gene_table
 from scprint_model.parts import parts
 
 logger = logging.getLogger(__name__)
@@ -122,7 +120,7 @@ def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:
 
     Names may be Ensembl ids, with versions or without, of any organism of the vocabulary and of several, in any order.
     Otherwise they are looked up as symbols, former symbols, aliases or NCBI Gene ids of the data's organism, also in
-    columns of ``var`` such as ``gene_ids``; see `scdataloader.genes.identifiers.map_identifiers`. The organism is
+    columns of ``var`` such as ``gene_ids``; see `scdataloader.genes.map_identifiers`. The organism is
     that of ``obs["organism_ontology_term_id"]`` or ``obs["organism"]``, else the only one of the vocabulary, else the
     one most of whose symbols are written so.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scdataloader._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from scdataloader.collate.cells import CellDataset, keep_batch
+    from scdataloader.collate.cells import CellDataset
     from scdataloader.collate.collator import CHOICES, Collator, Format
     from scdataloader.collate.contexts import NO_GENE, Contexts, Panel
     from scdataloader.collate.expressed import most_expressed, random_expressed
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from scdataloader.collate.geneformer import Geneformer, gene_medians, rank_value
     from scdataloader.collate.listed import all_measured, given_genes
     from scdataloader.collate.loader import Draws, StoreLoader
-    from scdataloader.collate.named import FormatName, named_format
+    from scdataloader.collate.named import named_format
     from scdataloader.collate.neighbours import nearest_cells
     from scdataloader.collate.scgpt import ScGPT, bin_values
     from scdataloader.collate.scprint import ScPrint
@@ -30,7 +30,6 @@ __all__ = [
     "Draws",
     "Extras",
     "Format",
-    "FormatName",
     "Geneformer",
     "Panel",
     "ScGPT",
@@ -40,7 +39,6 @@ __all__ = [
     "bin_values",
     "gene_medians",
     "given_genes",
-    "keep_batch",
     "most_expressed",
     "most_variable",
     "named_format",
@@ -59,7 +57,6 @@ _HOME = {
     "Draws": "loader",
     "Extras": "extras",
     "Format": "collator",
-    "FormatName": "named",
     "Geneformer": "geneformer",
     "Panel": "contexts",
     "ScGPT": "scgpt",
@@ -69,7 +66,6 @@ _HOME = {
     "bin_values": "scgpt",
     "gene_medians": "geneformer",
     "given_genes": "listed",
-    "keep_batch": "cells",
     "most_expressed": "expressed",
     "most_variable": "variable",
     "named_format": "named",

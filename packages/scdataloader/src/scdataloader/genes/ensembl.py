@@ -8,15 +8,14 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache as once
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from scdataloader.genes.ensembl_server import GENOMES, VERTEBRATES, fetch_checked, listing
 from scdataloader.genes.organisms import RELEASES, Division, find, plain_name
 from scdataloader.genes.tables import (
     gene_table,
@@ -26,14 +25,10 @@ from scdataloader.genes.tables import (
     with_names,
     write_gene_table,
 )
-from scdataloader.sources.download import download, read_url
 
 logger = logging.getLogger(__name__)
 
-VERTEBRATES = "https://ftp.ensembl.org/pub"
-GENOMES = "https://ftp.ensemblgenomes.ebi.ac.uk/pub"
 
-_HREF = re.compile(r'href="([^"?#]+)"')
 _FIELDS = {
     "gene_id": re.compile(r'gene_id "([^"]+)"'),
     "symbol": re.compile(r'gene_name "([^"]+)"'),
@@ -120,7 +115,7 @@ def fetch_gene_table(
 def _genes(root: str, species: str, release: int, work: Path) -> pd.DataFrame:
     url = f"{root}/gtf/{species}"
     try:
-        files = _listing(url)
+        files = listing(url)
     except FileNotFoundError as error:
         raise ValueError(
             f"Ensembl has no genes of {species!r} in release {release}: there is nothing at {url}/. Species are named "
@@ -130,20 +125,20 @@ def _genes(root: str, species: str, release: int, work: Path) -> pd.DataFrame:
     chosen = [file for file in files if file.endswith(f".{release}.gtf.gz")]
     if len(chosen) != 1:
         raise ValueError(f"one file NAME.{release}.gtf.gz was expected at {url}/, there are {chosen} among {files[:5]}")
-    return read_gtf(_fetch(url, chosen[0], work))
+    return read_gtf(fetch_checked(url, chosen[0], work))
 
 
 def _entrez(root: str, species: str, release: int, work: Path) -> pd.DataFrame:
     """Return NCBI Gene ids as names of genes; none where Ensembl has none."""
     url = f"{root}/tsv/{species}"
     try:
-        chosen = next((file for file in _listing(url) if file.endswith(f".{release}.entrez.tsv.gz")), None)
+        chosen = next((file for file in listing(url) if file.endswith(f".{release}.entrez.tsv.gz")), None)
     except FileNotFoundError:
         chosen = None
     if chosen is None:
         logger.warning("there are no NCBI Gene ids at %s/", url)
         return _named([], "entrez")
-    with _unpacked(_fetch(url, chosen, work)) as file:
+    with _unpacked(fetch_checked(url, chosen, work)) as file:
         table = pd.read_csv(file, sep="\t", dtype=str, keep_default_na=False)
     if missing := {"gene_stable_id", "xref", "db_name"} - set(table.columns):
         raise ValueError(f"{url}/{chosen} has no columns {sorted(missing)}: it has {list(table.columns)}")
@@ -168,7 +163,7 @@ class _Dump:
         # homo_sapiens_core_112_38; outside the vertebrates drosophila_melanogaster_core_59_112_10
         pattern = re.compile(rf"{re.escape(species)}_core_{release}(_\d+)+[a-z]?")
         try:
-            found = next((name for name in _listing(f"{root}/mysql") if pattern.fullmatch(name)), None)
+            found = next((name for name in listing(f"{root}/mysql") if pattern.fullmatch(name)), None)
         except FileNotFoundError:
             found = None
         if found is None:
@@ -195,7 +190,7 @@ class _Dump:
     @cached_property
     def _columns(self) -> Mapping[str, list[str]]:
         database = self.url.rpartition("/")[2]
-        with _unpacked(_fetch(self.url, f"{database}.sql.gz", self._work)) as file:
+        with _unpacked(fetch_checked(self.url, f"{database}.sql.gz", self._work)) as file:
             text = file.read().decode()
         pattern = re.compile(r"CREATE TABLE `(\w+)` \((.*?)\n\)", re.DOTALL)
         return {match[1]: _COLUMN.findall(match[2]) for match in pattern.finditer(text)}
@@ -204,7 +199,7 @@ class _Dump:
         columns = self._columns.get(name, [])
         if missing := [column for column in wanted if column not in columns]:
             raise ValueError(f"the table {name} of {self.url} has no columns {missing}: it has {columns}")
-        with _unpacked(_fetch(self.url, f"{name}.txt.gz", self._work)) as file:
+        with _unpacked(fetch_checked(self.url, f"{name}.txt.gz", self._work)) as file:
             return pd.read_csv(
                 file, sep="\t", header=None, names=columns, usecols=wanted, dtype=str, quoting=3, escapechar="\\",
                 na_filter=False, encoding_errors="replace",
@@ -248,62 +243,6 @@ def _gtf_genes(path: Path, feature: bytes) -> Iterator[dict[str, Any]]:
                 "chromosome": columns[0],
                 "start": int(columns[3]),
             }
-
-
-def _listing(url: str) -> list[str]:
-    """Return the names in a folder of the server, folders without the slash behind."""
-    page = read_url(f"{url}/").decode(errors="replace")
-    names = [href.rstrip("/").rpartition("/")[2] for href in _HREF.findall(page)]
-    return sorted({name for name in names if name not in ("", "..", ".")})
-
-
-def _fetch(url: str, name: str, work: Path) -> Path:
-    """Return a checked copy of a file of the tree."""
-    path = work / name
-    if path.exists():
-        return path
-
-    def check(file: Path, _: Mapping[str, str]) -> None:
-        expected = _checksums(url).get(name)
-        if expected is None:
-            logger.warning("there is no checksum of %s/%s", url, name)
-        elif expected != (found := bsd_sum(file)):
-            raise ValueError(f"has the checksum {found[0]} {found[1]}, {expected[0]} {expected[1]} was expected")
-
-    return download(f"{url}/{name}", path, check=check)
-
-
-def _checksums(url: str) -> dict[str, tuple[int, int]]:
-    try:
-        text = read_url(f"{url}/CHECKSUMS").decode(errors="replace")
-    except FileNotFoundError:
-        return {}
-    lines = [line.split() for line in text.splitlines()]
-    return {line[2]: (int(line[0]), int(line[1])) for line in lines if len(line) == 3}
-
-
-def bsd_sum(path: Path) -> tuple[int, int]:
-    """Return the 16-bit checksum and the number of 1024-byte blocks of a file, as the command ``sum`` prints them."""
-    rotate_and_add = _compiled()
-    state, size = 0, 0
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 24):
-            state = int(rotate_and_add(np.frombuffer(chunk, dtype=np.uint8), state))
-            size += len(chunk)
-    return state, -(-size // 1024)
-
-
-@once
-def _compiled() -> Any:
-    from numba import njit
-
-    @njit
-    def rotate_and_add(values: np.ndarray, state: int) -> int:
-        for value in values:
-            state = (((state >> 1) | ((state & 1) << 15)) + value) & 0xFFFF
-        return state
-
-    return rotate_and_add
 
 
 @contextmanager

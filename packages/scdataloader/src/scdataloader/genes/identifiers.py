@@ -13,6 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader.genes.tables import ORGANISMS, organism_id
+
+#: Ensembl ids of each organism, also behind a genome's name as aligners to two genomes write it (``GRCh38_ENSG...``).
+_ID_OF = {
+    "NCBITaxon:9606": re.compile(r"^([A-Za-z0-9.]+_+)?ENSG\d{11}"),
+    "NCBITaxon:10090": re.compile(r"^([A-Za-z0-9.]+_+)?ENSMUSG\d{11}"),
+}
 _VERSION = re.compile(r"(\.\d+)?(_PAR_Y)?\Z")
 _PAR_Y = re.compile(r"^ENSGR(\d{10})")
 _REPEAT = re.compile(r"^(.+)[-.]\d+$")
@@ -283,3 +290,51 @@ def merge_columns(matrix: sparse.csr_matrix, ids: Sequence[str | None]) -> tuple
     # float64: the sum of two counts may not fit their narrow integer type
     gather = sparse.csr_matrix((np.ones(len(source)), (source, target[source])), shape=(len(ids), len(order)))
     return sparse.csr_matrix(matrix @ gather), list(order)
+
+
+def find_organism(obs: pd.DataFrame, names: pd.Index, organism: str | None = None) -> str:
+    """Return the NCBI taxon id of the data's organism.
+
+    Taken from `organism` if given, else from ``obs["organism_ontology_term_id"]`` or ``obs["organism"]``, else
+    from the prefix of Ensembl ids among the gene names.
+
+    Parameters
+    ----------
+    obs
+        One row a cell.
+    names
+        Names of the genes.
+    organism
+        Overrides what the data say; see `organism_id`.
+
+    Raises
+    ------
+    ValueError
+        When the organism is unknown, mixed, or cannot be told.
+    """
+    if organism is not None:
+        return organism_id(organism)
+    for column in ("organism_ontology_term_id", "organism"):
+        if column in obs:
+            found = [str(x) for x in pd.unique(obs[column].dropna()) if str(x) not in {"unknown", "na", ""}]
+            if len(found) > 1:
+                raise ValueError(f"obs[{column!r}] mixes organisms {found[:5]}: split the data by organism")
+            if found:
+                return organism_id(found[0])
+    return _organism_of_names([str(name) for name in names.tolist()])
+
+
+def _organism_of_names(names: list[str]) -> str:
+    """Tell the organism by Ensembl ids; those of a mixture carry the genome's name in front of them."""
+    counts = {taxon: sum(bool(pattern.match(name)) for name in names) for taxon, pattern in _ID_OF.items()}
+    found = [taxon for taxon, n in counts.items() if n > 0.01 * len(names)]
+    if len(found) > 1:
+        numbers = ", ".join(f"{counts[taxon]:,} of {ORGANISMS[taxon]}" for taxon in found)
+        raise ValueError(f"the genes are of several organisms ({numbers}): split the data by organism")
+    if found:
+        return found[0]
+    choices = " or ".join(repr(name) for name in ORGANISMS.values())
+    raise ValueError(
+        f"cannot tell the organism: obs has no 'organism_ontology_term_id' and the gene names "
+        f"({names[:3]}) are no Ensembl ids: pass organism={choices}"
+    )

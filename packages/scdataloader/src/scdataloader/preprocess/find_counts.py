@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from scdataloader.preprocess.checks import check_raw_counts
+from scdataloader.counts import check_raw_counts
 from scdataloader.preprocess.undo import Undo, how_to_undo, recover
 from scdataloader.sources import Matrix, Source
 

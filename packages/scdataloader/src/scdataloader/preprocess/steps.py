@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader.counts import check_cell_names, check_size
 from scdataloader.genes.columns import GeneColumns, all_names, gene_columns
+from scdataloader.genes.identifiers import find_organism
 from scdataloader.genes.tables import gene_table
 from scdataloader.labels.space import class_scope
 from scdataloader.labels.terms import with_terms
-from scdataloader.preprocess import checks, filters, quality
+from scdataloader.preprocess import filters, quality
 from scdataloader.preprocess.find_counts import Counts, find_counts
 from scdataloader.preprocess.report import Report
 from scdataloader.preprocess.sinks import Sink
@@ -74,12 +76,12 @@ def run_steps(settings: Preprocessor, source: Source, open_sink: Callable[[int],
 def _run(settings: Preprocessor, source: Source, open_sink: Callable[[int], Sink], report: Report) -> None:
     n_cells = len(source.obs)
     widest = max((matrix.shape[1] for matrix in source.matrices.values()), default=0)
-    checks.check_size(n_cells, widest, min_cells=settings.min_cells)
-    checks.check_cell_names(source.obs.index)
+    check_size(n_cells, widest, min_cells=settings.min_cells)
+    check_cell_names(source.obs.index)
     for name in settings.labels:
         class_scope([source.obs], name)  # a wrong label column is told before the slow part
     counts = find_counts(source, settings.counts, undo_log=settings.undo_log)
-    organism = checks.find_organism(source.obs, all_names(counts.matrix.var), settings.organism)
+    organism = find_organism(source.obs, all_names(counts.matrix.var), settings.organism)
     shape = (n_cells, counts.matrix.shape[1])
     report.add("raw counts", shape, shape, f"{counts}; {organism}")
     genes = _map_genes(settings, counts, organism, report)

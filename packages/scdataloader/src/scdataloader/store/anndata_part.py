@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from scdataloader.sources import Matrix, Source, local_copy, open_source
+from scdataloader.sources import Matrix, Source, open_source
 from scdataloader.sources.formats import format_of
+from scdataloader.sources.open import local_copy
 from scdataloader.store.convert import whole_counts
 from scdataloader.store.stored_arrays import StoredMatrix, in_file, in_memory
 

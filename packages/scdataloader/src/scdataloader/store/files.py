@@ -12,9 +12,10 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from scdataloader._cache import cache_folder
+from scdataloader.counts import check_raw_counts
 from scdataloader.preprocess import Preprocessor
-from scdataloader.preprocess.checks import check_raw_counts
-from scdataloader.sources import Source, local_copy, open_source
+from scdataloader.sources import Source, open_source
+from scdataloader.sources.open import local_copy
 from scdataloader.store.anndata_part import in_place_or_why
 from scdataloader.store.anndata_store import AnnDataStore
 from scdataloader.store.held import HeldStore, hold

@@ -11,9 +11,8 @@ import numpy as np
 from scipy import sparse
 
 from scdataloader import GeneVocabulary, LabelSpace
-from scdataloader.genes.tables import gene_table, organism_id
-from scdataloader.labels import SUFFIX, LabelClass
-from scdataloader.labels.ontology import CLASS_SCOPES, is_joined, term_name
+from scdataloader.genes import gene_table, organism_id
+from scdataloader.labels import CLASS_SCOPES, SUFFIX, LabelClass, is_joined, term_name
 
 _DIGITS = "0123456789"
 _PREFIXES = {"ENSG": "NCBITaxon:9606", "ENSMUSG": "NCBITaxon:10090"}

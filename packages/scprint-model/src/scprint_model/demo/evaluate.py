@@ -8,7 +8,7 @@ from anndata import AnnData
 
 from scdataloader import LabelSpace
 from scdataloader.counts import log_normalise
-from scdataloader.labels.ontology import UNKNOWN, ancestors, roll_up
+from scdataloader.labels import UNKNOWN, ancestors, roll_up
 
 #: Broad cell classes, first match counts: neuron, glial cell, leukocyte, endothelial, epithelial, muscle, connective.
 BROAD = ("CL:0000540", "CL:0000125", "CL:0000738", "CL:0000115", "CL:0000066", "CL:0000187", "CL:0002320")

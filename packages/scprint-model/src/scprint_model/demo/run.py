@@ -20,7 +20,7 @@ from anndata import AnnData
 from grnndata import GRNAnnData, tl
 from scdataloader import Preprocessor, datasets
 from scdataloader.counts import csr_counts, obs_table
-from scdataloader.labels.ontology import UNKNOWN
+from scdataloader.labels import UNKNOWN
 from scprint_model.demo import evaluate, report
 from scprint_model.demo.figures import draw_hubs, draw_umap
 from scprint_model.genes import shared_genes

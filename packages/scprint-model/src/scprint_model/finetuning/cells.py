@@ -13,8 +13,7 @@ from anndata import AnnData
 
 from scdataloader import CellDataset, GeneVocabulary, LabelSpace
 from scdataloader.counts import obs_table
-from scdataloader.sources import find_sources, open_source, unique_names
-from scdataloader.sources.anndata_memory import to_anndata
+from scdataloader.sources import find_sources, open_source, to_anndata, unique_names
 from scprint_model.genes import match_genes
 
 #: Data to fine-tune on: raw counts in memory, files of them, or several under names.

@@ -13,8 +13,17 @@ from scipy import sparse
 from torch import nn
 
 from scdataloader import LabelSpace
-from scdataloader.labels import SUFFIX, LabelClass, class_scope, corpus_labels, label_column
-from scdataloader.labels.ontology import ancestors, is_joined, is_unknown, term_name
+from scdataloader.labels import (
+    SUFFIX,
+    LabelClass,
+    ancestors,
+    class_scope,
+    corpus_labels,
+    is_joined,
+    is_unknown,
+    label_column,
+    term_name,
+)
 from scprint_model.config import SPECIAL_TOKENS
 
 logger = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from grnndata import atomic_path
-from scdataloader.genes.organisms import Division
+from scdataloader.genes import Division, fetch_proteins
+from scprint_model._cache import cache_folder
 from scprint_model.gene_embeddings.batches import Long, Piece, batches, pieces
-from scprint_model.gene_embeddings.ensembl_proteins import fetch_proteins
 from scprint_model.gene_embeddings.esm import DType, ProteinModel, load_protein_model
 from scprint_model.gene_embeddings.fasta import Protein, read_fasta
 from scprint_model.gene_embeddings.finished_vectors import FinishedVectors
@@ -127,7 +127,9 @@ def build_table(
         raise ValueError(f"tokens={tokens}: a batch needs 3 for a single residue")
     taxon = ""
     if species is not None:
-        fetched = fetch_proteins(species, release, division=division, base_url=base_url)
+        fetched = fetch_proteins(
+            species, release, division=division, base_url=base_url, cache=cache_folder() / "proteins"
+        )
         fasta, taxon, release = fetched.fasta, fetched.taxon, fetched.release
         if isoform == "canonical":
             canonical = canonical or fetched.canonical

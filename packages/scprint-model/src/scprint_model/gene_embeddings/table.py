@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool1d
 
 from scdataloader import GeneVocabulary
-from scdataloader.genes import gene_table, organism_id
-from scdataloader.genes.identifiers import map_identifiers
+from scdataloader.genes import gene_table, map_identifiers, organism_id
 from scprint_model.genes import without_version
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from scipy import sparse
 from torch import Tensor
 
 from grnndata import tl
-from scdataloader.collate.expressed import random_expressed
+from scdataloader.collate import random_expressed
 from scdataloader.counts import csr_counts, obs_table, total_counts
 from scprint_model.genes import SharedGenes, find_names
 from scprint_model.parts import batches

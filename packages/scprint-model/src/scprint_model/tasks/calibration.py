@@ -13,8 +13,7 @@ from anndata import AnnData
 
 from scdataloader import LabelSpace
 from scdataloader.counts import obs_table
-from scdataloader.labels import SUFFIX, label_column
-from scdataloader.labels.ontology import CLASS_SCOPES, ancestors, current_term, is_unknown, standard_label
+from scdataloader.labels import CLASS_SCOPES, SUFFIX, ancestors, current_term, is_unknown, label_column, standard_label
 from scprint_model.tasks.annotate import UNKNOWN
 from scprint_model.tasks.coarsen import OTHER
 
@@ -95,7 +94,7 @@ def calibration(
         or names. None: ``obs`` of the data. Cells whose label is missing, unknown or not understood are left out.
     labels
         The model's label space: says in which ontologies labels are looked up, and which classes are free text. None:
-        those of `scdataloader.labels.ontology.CLASS_SCOPES`.
+        those of `scdataloader.labels.CLASS_SCOPES`.
     bins
         Of the confidence, equally wide.
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import logsumexp
 
-from scdataloader.labels import SUFFIX, LabelClass
-from scdataloader.labels.ontology import (
+from scdataloader.labels import (
     CLASS_SCOPES,
+    SUFFIX,
+    LabelClass,
     ancestors,
     current_term,
     describe,

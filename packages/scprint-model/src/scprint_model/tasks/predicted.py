@@ -17,7 +17,7 @@ from scipy import sparse
 from scipy.special import expit
 
 from grnndata import atomic_path
-from scdataloader.hdf5_writing import hdf5_for_writing
+from scdataloader import hdf5_for_writing
 from scprint_model.losses.counts import MIN_DISPERSION
 from scprint_model.outputs import ScPrintOutput
 from scprint_model.tasks.files import open_cells

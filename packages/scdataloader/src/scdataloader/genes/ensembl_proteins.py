@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from scdataloader.genes.ensembl import GENOMES, VERTEBRATES, bsd_sum
+from scdataloader._cache import cache_folder
+from scdataloader.genes.ensembl_server import GENOMES, VERTEBRATES, fetch_checked, listing
 from scdataloader.genes.organisms import RELEASES, Division, find, plain_name
-from scdataloader.sources.download import download, read_url
-from scprint_model._cache import cache_folder
 
 logger = logging.getLogger(__name__)
-
-_HREF = re.compile(r'href="([^"?#]+)"')
 
 
 class EnsemblProteins(NamedTuple):
@@ -28,7 +23,7 @@ class EnsemblProteins(NamedTuple):
     canonical
         Ensembl's list of canonical transcripts, None where there is none (before release 104 or so).
     taxon
-        NCBI taxon id, ``""`` for organisms that are not in `scdataloader.genes.organisms.KNOWN`.
+        NCBI taxon id, ``""`` for organisms that are not in `organisms.KNOWN`.
     release
         Of Ensembl, or of Ensembl Genomes.
     """
@@ -52,14 +47,13 @@ def fetch_proteins(
     Parameters
     ----------
     species
-        Ensembl's name such as ``"danio_rerio"``, or any name that `scdataloader.genes.organisms.find` knows.
+        Ensembl's name such as ``"danio_rerio"``, or any name that `organisms.find` knows.
     release
-        Of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of
-        `scdataloader.genes.organisms.RELEASES`.
+        Of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of `organisms.RELEASES`.
     division
         Part of Ensembl; by default that of the organism, and vertebrates for those that are not known.
     cache
-        Folder; by default ``proteins`` in the package's cache (``$SCPRINT_MODEL_CACHE``).
+        Folder; by default ``proteins`` in the cache (``$SCDATALOADER_CACHE``).
     base_url
         Root of a mirror.
 
@@ -87,56 +81,29 @@ def fetch_proteins(
         return EnsemblProteins(folder / there, folder / listed if listed else None, taxon, release)
     url = f"{root}/fasta/{name}/pep"
     try:
-        fasta = _one(_listing(url), ".pep.all.fa.gz")
+        fasta = _one(listing(url), ".pep.all.fa.gz")
     except FileNotFoundError as error:
         raise ValueError(
             f"Ensembl has no proteins of {species!r} in release {release}: there is nothing at {url}/. Species are "
             "named as in danio_rerio, releases are numbered on their own outside the vertebrates (112 is 59 there)"
         ) from error
     if fasta is None:
-        raise ValueError(f"a file NAME.pep.all.fa.gz was expected at {url}/, there are {_listing(url)[:5]}")
+        raise ValueError(f"a file NAME.pep.all.fa.gz was expected at {url}/, there are {listing(url)[:5]}")
     # the proteins come last: where they are, the list has been looked for
     canonical = _canonical(f"{root}/tsv/{name}", folder)
-    return EnsemblProteins(_fetch(url, fasta, folder), canonical, taxon, release)
+    return EnsemblProteins(fetch_checked(url, fasta, folder), canonical, taxon, release)
 
 
 def _canonical(url: str, folder: Path) -> Path | None:
     try:
-        name = _one(_listing(url), ".canonical.tsv.gz")
+        name = _one(listing(url), ".canonical.tsv.gz")
     except FileNotFoundError:
         name = None
     if name is None:
         logger.warning("there is no list of canonical transcripts at %s/", url)
         return None
-    return _fetch(url, name, folder)
+    return fetch_checked(url, name, folder)
 
 
 def _one(names: list[str], ending: str) -> str | None:
     return next((name for name in names if name.endswith(ending)), None)
-
-
-def _listing(url: str) -> list[str]:
-    """Return the names in a folder of the server."""
-    page = read_url(f"{url}/").decode(errors="replace")
-    return sorted({href.rstrip("/").rpartition("/")[2] for href in _HREF.findall(page)} - {"", ".", ".."})
-
-
-def _fetch(url: str, name: str, folder: Path) -> Path:
-    def check(file: Path, _: Mapping[str, str]) -> None:
-        expected = _checksum(url, name)
-        if expected is None:
-            logger.warning("there is no checksum of %s/%s", url, name)
-        elif expected != (found := bsd_sum(file)):
-            raise ValueError(f"has the checksum {found[0]} {found[1]}, {expected[0]} {expected[1]} was expected")
-
-    return download(f"{url}/{name}", folder / name, check=check)
-
-
-def _checksum(url: str, name: str) -> tuple[int, int] | None:
-    """Return what Ensembl's CHECKSUMS say of a file: ``sum blocks name``."""
-    try:
-        text = read_url(f"{url}/CHECKSUMS").decode(errors="replace")
-    except FileNotFoundError:
-        return None
-    lines = [line.split() for line in text.splitlines()]
-    return next(((int(line[0]), int(line[1])) for line in lines if len(line) == 3 and line[2] == name), None)

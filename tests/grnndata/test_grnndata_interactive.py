@@ -86,6 +86,31 @@ def test_genes_neighbours_and_top_edges_choose_what_is_drawn(tmp_path):
     assert ([node["label"] for node in lonely["nodes"]], lonely["edges"]) == (["lone", "<b>bold</b>"], [])
 
 
+def from_pairs(pairs, n=4):
+    matrix = np.zeros((n, n), dtype=np.float32)
+    for i, j, weight in pairs:
+        matrix[i, j] = weight
+    return grnndata.from_matrix(matrix, [f"g{i}" for i in range(n)])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
+def test_opposite_edges_of_one_weight_are_one_edge(tmp_path, kind):
+    # 0 ⇄ 1 of one weight, 1 ⇄ 2 of two, 3 → 0, and 3 on itself, which is not drawn.
+    grn = from_pairs([(0, 1, 2.0), (1, 0, 2.0), (1, 2, 3.0), (2, 1, 1.0), (3, 0, 0.5), (3, 3, 9.0)])
+    grn.grn = kind(grn.grn)
+    data = data_of(pl.network_html(grn, tmp_path / "n.html"))
+    assert sorted(data["edges"]) == [[0, 1, 2.0, 1], [1, 2, 3.0], [2, 1, 1.0], [3, 0, 0.5]]
+    assert (data["directed"], data["total"]) == (True, {"genes": 4, "edges": 5})
+    # Also where its opposite is not among the edges that are drawn.
+    assert data_of(pl.network_html(grn, tmp_path / "n.html", top_edges=2))["edges"] == [[1, 2, 3.0], [0, 1, 2.0, 1]]
+    # A symmetric network is undirected, whatever its file said: a pair is one edge.
+    both = from_pairs([(0, 1, 2.0), (1, 0, 2.0 + 1e-6), (1, 2, -3.0), (2, 1, -3.0)])
+    both.grn = kind(both.grn)
+    data = data_of(pl.network_html(both, tmp_path / "n.html"))
+    assert sorted(data["edges"]) == [[0, 1, 2.0], [1, 2, -3.0]]
+    assert (data["directed"], data["total"]) == (False, {"genes": 4, "edges": 2})
+
+
 def test_communities_have_colours_and_a_legend(tmp_path):
     communities = pd.Series([0, 0, 1, 1, 1, 2], index=NAMES)
     data = data_of(pl.network_html(network(), tmp_path / "n.html", communities=communities))
@@ -468,11 +493,49 @@ def test_an_undirected_network_has_neighbours_and_no_heads(browser, tmp_path):
     page.close()
 
 
+def test_the_page_says_how_many_edges_it_leaves_out(browser, tmp_path):
+    weights = np.random.default_rng(0).random((201, 201))
+    names = [f"g{i}" for i in range(201)]
+    page, _, problems = watched(browser, pl.network_html(grnndata.from_matrix(weights, names), tmp_path / "n.html"))
+    assert words(page, "#count") == "500 of 40,200 edges"
+    drawn = page.locator(".node").count()
+    assert drawn < 201
+    assert words(page, "#summary") == f"{drawn} of 201 genes · 500 of 40,200 edges · directed"
+    assert page.locator("#edges .head").count() == 500
+    # As many pairs of a symmetric one, which was not said to be undirected: each is one line.
+    symmetric = grnndata.from_matrix(weights + weights.T, names)
+    page.goto(pl.network_html(symmetric, tmp_path / "m.html").as_uri())
+    assert words(page, "#count") == "500 of 20,100 edges"
+    assert words(page, "#summary").endswith("500 of 20,100 edges · undirected")
+    assert (page.locator(".edge").count(), page.locator("#edges .head").count()) == (500, 0)
+    ends = {frozenset(map(edge.get_attribute, ("data-source", "data-target"))) for edge in page.locator(".edge").all()}
+    assert len(ends) == 500
+    assert problems == []
+    page.close()
+
+
+def test_an_edge_that_runs_both_ways_is_a_line_among_arrows(browser, tmp_path):
+    grn = from_pairs([(0, 1, 2.0), (1, 0, 2.0), (1, 2, 3.0), (3, 0, 0.5)])
+    page, _, problems = watched(browser, pl.network_html(grn, tmp_path / "n.html"))
+    assert (page.locator(".edge").count(), page.locator("#edges .head").count()) == (3, 2)
+    assert page.locator('.edge[data-source="g0"][data-target="g1"] .head').count() == 0
+    assert words(page, "#count") == "4 of 4 edges"
+    assert "the same weight both ways" in words(page, "#legend")
+    search(page, "g1")
+    assert (
+        words(page, "#panel")
+        .split(" ", 1)[1]
+        .endswith("3 edges Targets (2) weight g2 3.00 g0 2.00 Regulators (1) weight g0 2.00")
+    )
+    assert problems == []
+    page.close()
+
+
 def test_one_gene_and_equal_weights_make_a_page(browser, tmp_path):
     path = pl.network_html(network(), tmp_path / "n.html", genes=["ENSG6"], neighbours=0)
     page, _, problems = watched(browser, path)
     assert np.abs(middle(page, "ENSG6") - centre_of(page)).max() <= 2
-    assert words(page, "#count") == "0 of 0 edges"
+    assert words(page, "#count") == "0 of 5 edges"  # of the network
     assert page.locator("#weight").is_disabled()
     assert problems == []
     page.goto(pl.network_html(grnndata.from_matrix(np.eye(3, k=1), list("abc")), tmp_path / "m.html").as_uri())

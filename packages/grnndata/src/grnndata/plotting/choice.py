@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ..blocks import row_blocks
 from ..edges import check_unique, matrix_to_edges, some
 from ..ranking import check_count, top_k_matrix
-from ..schema import Network
+from ..schema import Network, is_sparse
+from ..stored import edges_per_row
+
+#: Largest relative difference of weights that agree up to rounding of float32.
+_ROUNDING = 1e-5
 
 
 def check_genes(genes: Sequence[str], names: pd.Index) -> pd.Index:
@@ -134,6 +140,59 @@ def strongest_edges(
         )
     drawn = names[names.isin(edges["source"]) | names.isin(edges["target"])]
     return drawn, edges
+
+
+def is_directed(network: Network, *, directed: bool) -> bool:
+    """Say whether a drawing needs arrows: not if the network is undirected, or every weight is the same both ways."""
+    if not directed or not network.shape[0]:
+        return directed
+    if is_sparse(network):
+        one: Any = network
+        other = one.T.tocsr()
+        return bool((abs(one - other) > abs(one).maximum(abs(other)) * _ROUNDING).nnz)
+    dense = np.asarray(network)
+    return not all(_agree(dense[rows], dense.T[rows]).all() for rows in row_blocks(dense))
+
+
+def count_edges(network: Network, *, directed: bool) -> int:
+    """Count the edges between different genes, an undirected pair once."""
+    count = int(edges_per_row(network).sum()) - int(np.count_nonzero(network.diagonal()))
+    return count if directed else count // 2
+
+
+def merge_equal_ways(
+    network: Network, names: pd.Index, edges: pd.DataFrame, *, directed: bool
+) -> tuple[pd.DataFrame, NDArray[np.bool_]]:
+    """Keep one of two opposite edges of the same weight.
+
+    Parameters
+    ----------
+    network, names
+        Network, shape (genes, genes), and the names of its rows and columns.
+    edges
+        Some of its edges.
+    directed
+        Whether edges have a direction; without one nothing is merged.
+
+    Returns
+    -------
+    edges
+        Of opposite edges of the same weight, the first that is listed.
+    mutual
+        bool, one an edge: whether the network holds the opposite edge with the same weight.
+    """
+    if edges.empty or not directed:
+        return edges, np.zeros(len(edges), dtype=bool)
+    ends = [names.get_indexer(pd.Index(edges[column])) for column in ("source", "target")]
+    opposite = np.asarray(network[ends[1], ends[0]], dtype=np.float32).ravel()
+    mutual = _agree(edges["weight"].to_numpy(dtype=np.float32), opposite)
+    pair = pd.Series(np.minimum(*ends).astype(np.int64) * len(names) + np.maximum(*ends))
+    kept = ~(mutual & pair.duplicated().to_numpy())
+    return edges[kept].reset_index(drop=True), mutual[kept]
+
+
+def _agree(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(one - other) <= _ROUNDING * np.maximum(np.abs(one), np.abs(other)))
 
 
 def both_ways(edges: pd.DataFrame) -> NDArray[np.bool_]:

@@ -76,7 +76,7 @@ def draw_edges(
     positions: pd.DataFrame,
     colours: NDArray[Any],
     *,
-    directed: bool,
+    directed: bool | NDArray[np.bool_],
     scale: float,
     bowed: NDArray[np.bool_] | None = None,
 ) -> None:
@@ -89,7 +89,7 @@ def draw_edges(
     colours
         Of every edge.
     directed
-        Whether to draw heads.
+        Whether to draw heads, of all edges or of each.
     scale
         Absolute weight of the widest edge.
     bowed
@@ -98,6 +98,7 @@ def draw_edges(
     from matplotlib.patches import FancyArrowPatch
 
     bowed = both_ways(edges) if bowed is None else bowed
+    has_head = np.broadcast_to(directed, len(edges))
     # Weakest first, so that strong edges lie on top.
     for i in range(len(edges) - 1, -1, -1):
         source, target, weight = edges.iloc[i][["source", "target", "weight"]]
@@ -107,11 +108,11 @@ def draw_edges(
             FancyArrowPatch(
                 tuple(positions.loc[source]),
                 tuple(positions.loc[target]),
-                arrowstyle="-|>" if directed else "-",
+                arrowstyle="-|>" if has_head[i] else "-",
                 mutation_scale=7 + 4 * share,
-                connectionstyle=f"arc3,rad={bow if directed else 0}",
+                connectionstyle=f"arc3,rad={bow if has_head[i] else 0}",
                 shrinkA=5,
-                shrinkB=7 if directed else 5,
+                shrinkB=7 if has_head[i] else 5,
                 linewidth=edge_width(share),
                 linestyle="-" if weight > 0 else DASHES,
                 color=colours[i],

@@ -23,7 +23,7 @@ from ..gene_labels import gene_labels
 from ..ranking import check_count
 from ..stored import single_network
 from .axes import community_colours, is_regulator
-from .choice import choose_edges, strongest_edges
+from .choice import choose_edges, count_edges, is_directed, merge_equal_ways, strongest_edges
 from .stress import packed_positions
 
 # In this order they are one script.
@@ -44,9 +44,9 @@ def network_html(
 ) -> Path:
     """Write a part of a network as one page for a browser: zoom, search, filter by weight, click for neighbours.
 
-    The page holds all it needs and makes no request. Arrows point from regulator to target (plain lines in an
-    undirected network), wider for larger absolute weights; negative weights are red and dashed; nodes with more
-    edges are larger.
+    The page holds all it needs and makes no request. Arrows point from regulator to target, wider for larger
+    absolute weights; negative weights are red and dashed; nodes with more edges are larger. A line without a head is
+    an undirected edge, or two opposite edges of the same weight. The page says how many edges the network has.
 
     Parameters
     ----------
@@ -86,25 +86,31 @@ def network_html(
     """
     check_count(top_edges, "top_edges")
     network, names = single_network(grn), check_unique(grn.var_names)
+    directed = is_directed(network, directed=grn.directed)
     if genes is None:
-        drawn, edges = strongest_edges(network, names, top_edges=top_edges, directed=grn.directed)
+        drawn, edges = strongest_edges(network, names, top_edges=top_edges, directed=directed)
     else:
         drawn, edges = choose_edges(
-            network, names, genes, neighbours=neighbours, top_edges=top_edges, directed=grn.directed
+            network, names, genes, neighbours=neighbours, top_edges=top_edges, directed=directed
         )
+    edges, mutual = merge_equal_ways(network, names, edges, directed=directed)
     labels = gene_labels(grn, label).loc[drawn]
     colours, named_colours = community_colours(drawn, communities)
     groups = [None] * len(drawn) if communities is None else [str(name) for name in communities.loc[drawn]]
     ends = np.column_stack([drawn.get_indexer(pd.Index(edges[column])) for column in ("source", "target")])
     columns = (drawn, labels, packed_positions(len(drawn), ends).round(1).tolist(), colours, groups)
     data = {
-        "directed": grn.directed,
+        "directed": directed,
+        "total": {"genes": len(names), "edges": count_edges(network, directed=directed)},
         "nodes": [
             {"id": name, "label": text, "x": x, "y": y, "colour": colour, "community": group, "regulator": bool(mark)}
             for name, text, (x, y), colour, group, mark in zip(*columns, is_regulator(labels, regulators), strict=True)
         ],
-        # The shortest decimals that give the same float32 again.
-        "edges": [[*pair, float(str(w))] for pair, w in zip(ends.tolist(), np.asarray(edges["weight"]), strict=True)],
+        # The shortest decimals that give the same float32 again; a fourth value marks an edge that runs both ways.
+        "edges": [
+            [*pair, float(str(weight)), *([1] if both else [])]
+            for pair, weight, both in zip(ends.tolist(), np.asarray(edges["weight"]), mutual, strict=True)
+        ],
         "legend": named_colours,
     }
     heading = f"Gene network: {grn.uns['grn']['method']}" if title is None else title

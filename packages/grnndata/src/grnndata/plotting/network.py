@@ -14,7 +14,7 @@ from ..gene_labels import gene_labels
 from ..ranking import check_count
 from ..stored import single_network
 from .axes import NEGATIVE, community_colours, get_axes, is_regulator
-from .choice import choose_edges
+from .choice import choose_edges, is_directed, merge_equal_ways
 from .drawing import (
     DASHES,
     EDGE_COLOUR,
@@ -45,8 +45,8 @@ def subnetwork(
 ) -> Axes:
     """Draw some genes and the strongest edges between them.
 
-    Arrows point from regulator to target (plain lines in an undirected network), wider for larger absolute
-    weights; negative weights are red and dashed. Self-edges are not drawn.
+    Arrows point from regulator to target, wider for larger absolute weights; negative weights are red and dashed.
+    A line without a head is an undirected edge, or two opposite edges of the same weight. Self-edges are not drawn.
 
     Parameters
     ----------
@@ -83,14 +83,10 @@ def subnetwork(
         When genes are unknown, repeated or none, or a gene has no community.
     """
     check_count(top_edges, "top_edges")
-    drawn, edges = choose_edges(
-        single_network(grn),
-        check_unique(grn.var_names),
-        genes,
-        neighbours=neighbours,
-        top_edges=top_edges,
-        directed=grn.directed,
-    )
+    network, names = single_network(grn), check_unique(grn.var_names)
+    directed = is_directed(network, directed=grn.directed)
+    drawn, edges = choose_edges(network, names, genes, neighbours=neighbours, top_edges=top_edges, directed=directed)
+    edges, mutual = merge_equal_ways(network, names, edges, directed=directed)
     labels = gene_labels(grn, label).loc[drawn]
     marked = is_regulator(labels, regulators)
     colours, named_colours = community_colours(drawn, communities)
@@ -99,10 +95,10 @@ def subnetwork(
     positions, is_above = place(ax, edges, labels)
     scale = float(edges["weight"].abs().max()) if len(edges) else 1.0
     edge_colours = np.where(edges["weight"] > 0, EDGE_COLOUR, NEGATIVE)
-    draw_edges(ax, edges, positions, edge_colours, directed=grn.directed, scale=scale)
+    draw_edges(ax, edges, positions, edge_colours, directed=~mutual & directed, scale=scale)
     draw_nodes(ax, positions, colours, marked)
     write_labels(ax, positions, labels, bold=marked, is_above=is_above)
-    _add_legend(ax, edges, named_colours, has_regulators=bool(marked.any()), scale=scale, directed=grn.directed)
+    _add_legend(ax, edges, named_colours, has_regulators=bool(marked.any()), scale=scale, directed=directed)
     return ax
 
 

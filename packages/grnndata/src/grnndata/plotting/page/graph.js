@@ -17,12 +17,17 @@ const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 // Three digits, so that columns of numbers line up; whole numbers as they are.
 const isWhole = data.edges.every(([, , weight]) => Number.isInteger(weight) && Math.abs(weight) < 1e6);
 const format = (weight) => (isWhole ? String(weight) : weight.toPrecision(3)).replaceAll("-", "−");
-const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+const number = (count) => count.toLocaleString("en");
+const plural = (count, word) => `${number(count)} ${word}${count === 1 ? "" : "s"}`;
 
 // ---- what is drawn -------------------------------------------------------------------------------------------
 
 const nodes = data.nodes.map((node) => ({ ...node, edges: [] }));
-const edges = data.edges.map(([i, j, weight]) => ({ source: nodes[i], target: nodes[j], weight, size: Math.abs(weight) }));
+// A mutual edge is two opposite ones of the same weight, drawn as one line without a head.
+const edges = data.edges.map(([i, j, weight, mutual]) => ({
+  source: nodes[i], target: nodes[j], weight, size: Math.abs(weight), mutual: Boolean(mutual),
+}));
+const countOf = (some) => some.reduce((sum, edge) => sum + (edge.mutual ? 2 : 1), 0);
 const largest = Math.max(...edges.map((edge) => edge.size));
 // A step of the slider is a weight that occurs, so that steps go by edges, however skewed the weights.
 const levels = [...new Set(edges.map((edge) => edge.size))].sort((a, b) => a - b);
@@ -52,7 +57,7 @@ for (const edge of [...edges].sort((a, b) => a.size - b.size)) {
     "data-source": edge.source.id, "data-target": edge.target.id, "data-weight": edge.weight,
   });
   edge.line = add(edge.group, "path", { class: "line", "stroke-width": edge.width });
-  edge.head = data.directed ? add(edge.group, "path", { class: "head" }) : null;
+  edge.head = data.directed && !edge.mutual ? add(edge.group, "path", { class: "head" }) : null;
   edge.source.edges.push(edge);
   edge.target.edges.push(edge);
 }
@@ -153,7 +158,7 @@ function update() {
     edge.group.classList.toggle("near", edge.source === selected || edge.target === selected);
   }
   for (const node of nodes) {
-    node.shown = shownEdges(node).length;
+    node.shown = countOf(shownEdges(node));
     node.isGone = node.edges.length > 0 && !node.shown && node !== selected;
     node.group.classList.toggle("gone", node.isGone);
     node.group.classList.toggle("selected", node === selected);
@@ -166,7 +171,7 @@ function update() {
   svg.classList.toggle("chosen", selected !== null);
   svg.dataset.selected = selected ? selected.id : "";
   byId("cut").textContent = edges.length ? format(cut) : "–";
-  byId("count").textContent = `${edges.filter(isShown).length} of ${plural(edges.length, "edge")}`;
+  byId("count").textContent = `${number(countOf(edges.filter(isShown)))} of ${plural(data.total.edges, "edge")}`;
   byId("weight").setAttribute("aria-valuetext", `from ${format(cut)}: ${byId("count").textContent}`);
   describe();
   draw();

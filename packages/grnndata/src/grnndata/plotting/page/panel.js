@@ -28,7 +28,7 @@ function describe() {
     add(panel, "p", {}, "Click a gene, or search for one, to see its neighbours. Drag to move, scroll or pinch to zoom.");
     const hubs = nodes.filter((node) => node.shown).sort((a, b) => b.shown - a.shown || a.label.localeCompare(b.label));
     list("Most connected", "edges", hubs.slice(0, 15).map((node) => (
-      { node, share: node.shown / hubs[0].shown, value: String(node.shown), negative: false })), false);
+      { node, share: node.shown / hubs[0].shown, value: number(node.shown), negative: false })), false);
     return;
   }
   panel.parentElement.scrollTop = panel.scrollTop = 0;
@@ -43,8 +43,8 @@ function describe() {
   const found = shownEdges(selected);
   if (!found.length) add(panel, "p", {}, selected.edges.length ? "No edge is this strong: move the slider to the left." : "No edges here.");
   if (!data.directed) return list("Neighbours", "weight", rowsOf(found));
-  list("Targets", "weight", rowsOf(found.filter((edge) => edge.source === selected)));
-  list("Regulators", "weight", rowsOf(found.filter((edge) => edge.target === selected)));
+  list("Targets", "weight", rowsOf(found.filter((edge) => edge.mutual || edge.source === selected)));
+  list("Regulators", "weight", rowsOf(found.filter((edge) => edge.mutual || edge.target === selected)));
 }
 
 // ---- search and filter ---------------------------------------------------------------------------------------
@@ -107,11 +107,11 @@ function explain(text, fill) {
   fill(icon);
   item.append(text);
 }
-function explainEdge(text, isNegative) {
+function explainEdge(text, isNegative, hasHead = data.directed) {
   explain(text, (icon) => {
     const group = add(icon, "g", { class: isNegative ? "negative" : "" });
-    add(group, "path", { class: "line", d: `M-13 0H${data.directed ? 6 : 13}`, "stroke-width": 1.8 });
-    if (data.directed) add(group, "path", { class: "head", d: "M13 0L5 4V-4Z" });
+    add(group, "path", { class: "line", d: `M-13 0H${hasHead ? 6 : 13}`, "stroke-width": 1.8 });
+    if (hasHead) add(group, "path", { class: "head", d: "M13 0L5 4V-4Z" });
   });
 }
 const plain = nodes[0]?.colour, grouped = Object.keys(data.legend).length > 0;
@@ -120,8 +120,10 @@ if (nodes.some((node) => node.regulator)) {
   explain("regulator", (icon) => addShape(icon, true, grouped ? "var(--soft)" : plain, 4.5));
   if (nodes.some((node) => !node.regulator)) explain("other gene", (icon) => addShape(icon, false, grouped ? "var(--soft)" : plain, 5));
 }
-if (edges.some((edge) => edge.weight > 0)) explainEdge(data.directed ? "regulator to target" : "edge", false);
+if (edges.some((edge) => edge.weight > 0 && !edge.mutual)) explainEdge(data.directed ? "regulator to target" : "edge", false);
+if (edges.some((edge) => edge.mutual)) explainEdge("the same weight both ways", false, false);
 if (edges.some((edge) => edge.weight < 0)) explainEdge("negative weight", true);
 add(byId("legend"), "small", {}, "Wider: larger |weight|. Larger: more edges.");
 byId("legend").open = !phone.matches;
-byId("summary").textContent = [plural(nodes.length, "gene"), plural(edges.length, "edge"), data.directed ? "directed" : "undirected"].join(" · ");
+const share = (part, whole, word) => (part < whole ? `${number(part)} of ` : "") + plural(whole, word);
+byId("summary").textContent = [share(nodes.length, data.total.genes, "gene"), share(countOf(edges), data.total.edges, "edge"), data.directed ? "directed" : "undirected"].join(" · ");

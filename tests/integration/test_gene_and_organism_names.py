@@ -24,6 +24,7 @@ IDS = {
 
 def test_versions_come_off_alike():
     assert [without_version(name) for name in IDS] == list(IDS.values())
+    assert [grnndata.plain_gene_name(name) for name in IDS] == list(IDS.values())
     assert bengrn.gene_names.without_version(pd.Index(IDS)).tolist() == list(IDS.values())
 
 
@@ -40,6 +41,7 @@ def test_versions_come_off_alike():
 def test_the_preprocessor_and_the_model_see_the_same_gene(name):
     table = pd.DataFrame({"symbol": ["PLCXD1"], "biotype": "protein_coding"}, index=pd.Index(["ENSG00000182378"]))
     assert list(map_identifiers([name], table).ids) == ["ENSG00000182378"] == [without_version(name)]
+    assert grnndata.plain_gene_name(name) == "ENSG00000182378"
 
 
 def test_organisms_have_the_same_names():

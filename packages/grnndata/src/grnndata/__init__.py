@@ -14,6 +14,7 @@ from .core import GRNAnnData
 from .edge_files import read_edges, recognise_edges, write_edges
 from .gene_sets import cell_type_markers, read_gmt
 from .loom import read_loom
+from .named_genes import NamedGenes, find_genes, plain_gene_name
 from .networks import Networks
 from .open_problems import read_open_problems, write_open_problems
 from .pairs import read_pairs
@@ -27,18 +28,21 @@ __all__ = [
     "GRNAccessor",
     "GRNAnnData",
     "GRNMethod",
+    "NamedGenes",
     "Networks",
     "atomic_path",
     "cell_type_markers",
     "concat",
     "concat_networks",
     "describe",
+    "find_genes",
     "from_edges",
     "from_matrix",
     "from_networkx",
     "network_key",
     "organism_name",
     "pl",
+    "plain_gene_name",
     "read_edges",
     "read_gmt",
     "read_h5ad",

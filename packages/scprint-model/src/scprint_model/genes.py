@@ -202,6 +202,15 @@ def shared_genes(vocabulary: GeneVocabulary, adata: AnnData) -> np.ndarray:
     return match_genes(vocabulary, adata).columns
 
 
+def check_names(names: pd.Index) -> None:
+    """Raise ValueError where names of the data's genes repeat, so that they name no gene."""
+    if not names.is_unique:
+        raise ValueError(
+            f"names of genes repeat in the data, such as {names[names.duplicated()][:3].tolist()}: put their ids in "
+            "var_names, or call adata.var_names_make_unique() where var has a column of ids"
+        )
+
+
 def find_names(names: pd.Index, genes: Sequence[str]) -> np.ndarray:
     """Return the positions of genes, int64, in their order, among the names of the data's genes that the model knows.
 
@@ -210,11 +219,7 @@ def find_names(names: pd.Index, genes: Sequence[str]) -> np.ndarray:
     ValueError
         When one is not there, or names of the data repeat, so that they name no gene.
     """
-    if not names.is_unique:
-        raise ValueError(
-            f"names of genes repeat in the data, such as {names[names.duplicated()][:3].tolist()}: put their ids in "
-            "var_names, or call adata.var_names_make_unique() where var has a column of ids"
-        )
+    check_names(names)
     wanted = [str(gene) for gene in genes]
     at = names.get_indexer(pd.Index(wanted))
     bad = [gene for gene, i in zip(wanted, at, strict=True) if i < 0]

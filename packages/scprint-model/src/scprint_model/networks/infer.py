@@ -17,6 +17,7 @@ from grnndata import GRNAnnData, network_key
 from scdataloader.counts import total_counts
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
+from scprint_model.named_genes import names_in_data
 from scprint_model.networks.choose import (
     Genes,
     NetworkCells,
@@ -30,6 +31,7 @@ from scprint_model.networks.finished import FinishedNetworks, data_hash, model_h
 from scprint_model.networks.group import GroupNetwork, infer_group
 from scprint_model.networks.heads import Heads, choose_heads, head_names
 from scprint_model.networks.plan import Attention, NetworkPlan, Step
+from scprint_model.networks.regulators import Regulators, find_regulators
 from scprint_model.networks.to_network import TURNED, Normalize
 from scprint_model.parts import parts
 from scprint_model.tables import DEFAULT_CONTEXT, tables
@@ -59,6 +61,7 @@ def infer(
     layers: Sequence[int] | None = None,
     normalize: Normalize = "softmax",
     regulators: Iterable[str] | None = None,
+    keep_regulators: bool = False,
     top_k: int | None = None,
     steps: Sequence[Step] = (),
     stability: int = 0,
@@ -87,7 +90,8 @@ def infer(
         `group`.
     genes
         ``"variable"``: the most variable ones; ``"expressed"``: those with the largest mean share of a cell's counts;
-        ``"all"`` that the model knows; or a list of names.
+        ``"all"`` that the model knows; or a list of names: ids, symbols or aliases, as
+        `scprint_model.named_genes.genes_of_data` takes them.
     n_genes
         Number of variable or expressed genes.
     across
@@ -115,7 +119,11 @@ def infer(
         edges, dropped then, count), in every head, or for ``"mean_attention"`` in their mean. ``"none"``: scaled
         products, without softmax.
     regulators
-        Genes that may have outgoing edges, for example transcription factors; None: all.
+        Names of the genes that may have outgoing edges, for example transcription factors, named as `genes`; None: all.
+        Those that are not among the genes of the network are told in the log and, with the ones used, in the parameters
+        of ``uns["grn"]``.
+    keep_regulators
+        Whether to add all `regulators` that the model and the data know to the chosen genes.
     top_k
         Number of regulators to keep of each target, those with the largest weights, as a sparse network that is never
         held densely; None: all.
@@ -149,8 +157,8 @@ def infer(
     Raises
     ------
     ValueError
-        For a group that is not there, too few cells, genes that the model does not know, options that contradict each
-        other, or more memory than there is; all before the model begins.
+        For a group that is not there, too few cells, genes that the model does not know, no regulator among the genes,
+        options that contradict each other, or more memory than there is; all before the model begins.
 
     Notes
     -----
@@ -178,6 +186,9 @@ def infer(
     shared = match_genes(vocabulary, adata)
     per_cell = np.concatenate([np.asarray(shared.counts(part).sum(axis=1)).ravel() for _, part in parts(adata)])
     groups = drop_empty_cells(groups, per_cell, n_cells, seed, least=1 if single_cells(adata, groupby) else 2)
+    if not isinstance(genes, str):
+        genes = names_in_data(vocabulary, adata, shared, genes)
+    allowed = find_regulators(vocabulary, adata, shared, regulators, keep=keep_regulators)
     adata, numbers, groups = used_cells(adata, groups)
     counts = shared.counts(adata)
     known = _plain(adata, shared, counts)
@@ -191,10 +202,12 @@ def infer(
     else:
         at = {name: choose_genes(known[cells], genes, n_genes) for name, cells in groups.items()}
     del known
+    if allowed is not None:
+        at = {name: allowed.add(places) for name, places in at.items()}
+        allowed.check(at)
     n_most = max(map(len, at.values()))
     plan.check({name: len(cells) for name, cells in groups.items()}, n_most, context)
     plan.memory(model, n_most, min(context or n_most, n_most), n_networks=len(groups)).check(max_memory)
-    allowed = _allowed(adata, shared, regulators)
 
     options = plan.describe(model) | {"genes": genes if isinstance(genes, str) else "given", "seed": seed}
     told: dict[str, Any] = {"groupby": groupby or "", "normalize": normalize, "steps": list(steps), "context": context}
@@ -214,11 +227,13 @@ def infer(
                     model,
                     inputs,
                     plan,
-                    regulators=None if allowed is None else allowed[at[name]],
+                    regulators=None if allowed is None else allowed.among(at[name]),
                     seed=seed,
                     advance=bar.update,
                 )
                 about = options | {"group": name, "groupby": groupby or "", "n_cells": len(cells)}
+                if allowed is not None:
+                    about |= allowed.record(at[name][found.n_seen > 0])
                 network = _as_grnndata(adata, shared, at[name], cells, found, plan, about, inputs)
                 if finished:
                     finished.write(name, network)
@@ -236,26 +251,13 @@ def _plain(adata: AnnData, shared: SharedGenes, counts: Any) -> AnnData:
     return AnnData(X=counts, obs=obs, var=pd.DataFrame(index=adata.var_names[shared.columns]))
 
 
-def _allowed(adata: AnnData, shared: SharedGenes, regulators: Iterable[str] | None) -> np.ndarray | None:
-    if regulators is None:
-        return None
-    wanted = list(map(str, regulators))
-    allowed = np.asarray(adata.var_names[shared.columns].isin(wanted))
-    if not allowed.any():
-        raise ValueError(
-            f"none of the {len(wanted):,} regulators, such as {wanted[:3]}, is among the genes of the data that the "
-            f"model knows, such as {adata.var_names[shared.columns][:3].tolist()}"
-        )
-    return allowed
-
-
 def _description(
     adata: AnnData,
     shared: SharedGenes,
     counts: Any,
     model: ScPrint,
     at: dict[str, np.ndarray],
-    allowed: np.ndarray | None,
+    allowed: Regulators | None,
 ) -> dict[str, Any]:
     """Return what networks depend on beside the options, short enough for a file."""
     names = adata.var_names[shared.columns]
@@ -264,7 +266,7 @@ def _description(
         "data": data_hash(adata, counts),
         "model": model_hash(model),
         "genes_of_groups": pd.util.hash_pandas_object(pd.Series(chosen)).astype(str).to_dict(),
-        "regulators": [] if allowed is None else np.flatnonzero(allowed).tolist(),
+        "regulators": [] if allowed is None else list(allowed.named.asked),
     }
 
 

@@ -14,8 +14,9 @@ from anndata import AnnData
 from scipy import sparse
 
 from scdataloader.counts import obs_table
-from scprint_model.genes import SharedGenes, find_names, match_genes
+from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
+from scprint_model.named_genes import NOT_IN_DATA, genes_of_data
 from scprint_model.parts import batches, parts
 from scprint_model.tables import tables
 from scprint_model.tasks.encode import walk
@@ -49,8 +50,8 @@ def denoise(
     adata
         Cells with raw counts, in memory or left in their file, as for `scprint_model.tasks.encode`; not changed.
     genes
-        Names of the genes to look at and to predict; None: all that the model knows, which is slow beyond a few
-        thousand.
+        Names of the genes to look at and to predict, as `scprint_model.named_genes.genes_of_data` takes them: ids,
+        symbols or aliases; None: all that the model knows, which is slow beyond a few thousand.
     depth_multiplier
         Factor by which the sequencing is deeper: 2, the default, asks for twice the counts.
     target_depth
@@ -97,7 +98,9 @@ def denoise(
         )
     vocabulary, _ = tables(model)
     known = match_genes(vocabulary, adata)
-    at = _positions(known, adata, genes)
+    at = np.arange(len(known))
+    if genes is not None:
+        at = np.unique(genes_of_data(vocabulary, adata, known, genes).all_found(NOT_IN_DATA))
     if model.context is not None and len(at) > model.context:
         logger.warning("the model saw at most %d genes of a cell in training, here it sees %d", model.context, len(at))
     columns = np.asarray(known.columns[at])
@@ -136,10 +139,3 @@ def _counts(adata: AnnData, known: SharedGenes, at: np.ndarray, batch_size: int)
         counts = known.counts(part, at)
         for rows in batches(part.n_obs, batch_size):
             yield counts[rows.start : rows.stop]
-
-
-def _positions(known: SharedGenes, adata: AnnData, genes: Sequence[str] | None) -> np.ndarray:
-    """Return where in the known columns the named genes are, in the order of the data."""
-    if genes is None:
-        return np.arange(len(known))
-    return np.unique(find_names(adata.var_names[known.columns], genes))

@@ -21,7 +21,7 @@ def gene_embeddings(model: ScPrint, genes: Sequence[str] | None = None) -> pd.Da
     model
         See `ScPrint.from_pretrained`.
     genes
-        Ids or symbols; None: all of its vocabulary.
+        Ids, symbols or aliases, as `scprint_model.named_genes.genes_of_model` takes them; None: all of its vocabulary.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from scdataloader import GeneVocabulary
 from scdataloader.labels import SUFFIX
 from scprint_model.model import ScPrint
+from scprint_model.named_genes import NOT_IN_MODEL, genes_of_model
 from scprint_model.parts import batches
 from scprint_model.tables import tables
 from scprint_model.tasks.encode import EncodedCells
@@ -43,7 +44,8 @@ def generate(
     cells
         Embedded cells, from `scprint_model.tasks.encode` or `mix`.
     genes
-        Ids or symbols of the model's vocabulary; any, not only those that the cells were embedded with.
+        Ids, symbols or aliases of genes that the model knows, as `scprint_model.named_genes.genes_of_model` takes them;
+        any, not only those that the cells were embedded with.
     total_counts
         Sum of the expected counts of a cell over these genes, extra zeros aside: one number, or one a cell. A
         model with depth at the decoder is told it as the cell's depth.
@@ -152,34 +154,21 @@ def mix(cells: EncodedCells, facets: Mapping[str, EncodedCells | np.ndarray]) ->
     return replace(cells, embeddings=embeddings, class_logits={})
 
 
-def find_genes(vocabulary: GeneVocabulary, genes: Sequence[str]) -> np.ndarray:
-    """Return the vocabulary index of genes by id or symbol, int64, in their order.
+def find_genes(vocabulary: GeneVocabulary, genes: Sequence[str], *, organisms: Collection[str] = ()) -> np.ndarray:
+    """Return the vocabulary index of genes, int64, in their order; see `scprint_model.named_genes.genes_of_model`.
 
     Raises
     ------
     ValueError
         When there is none, one is unknown or named twice, or a symbol is of several genes.
     """
-    names = [str(gene) for gene in genes]
-    if not names:
-        raise ValueError("genes names no gene")
-    index = vocabulary.index(names)
-    symbols: dict[str, list[int]] = {}
-    for i, symbol in enumerate(vocabulary.symbols):
-        symbols.setdefault(symbol, []).append(i)
-    for place in np.flatnonzero(index < 0):
-        of = symbols.get(names[place], [])
-        if len(of) > 1:
-            raise ValueError(
-                f"the symbol {names[place]!r} is of {[vocabulary.ids[i] for i in of[:3]]}: name the gene by its id"
-            )
-        index[place] = of[0] if of else -1
-    unknown = [name for name, i in zip(names, index, strict=True) if i < 0]
-    if unknown:
+    found = genes_of_model(vocabulary, genes, organisms=organisms)
+    if len(found) and len(found.missing) == len(found):
         raise ValueError(
-            f"{len(unknown)} of {len(names)} genes are not known to the model, such as {unknown[:3]}; its genes are "
-            f"named like {vocabulary.ids[0]!r} or {vocabulary.symbols[0]!r}"
+            f"{len(found)} of {len(found)} genes are not {NOT_IN_MODEL}, {found.examples()}; its genes are named like "
+            f"{vocabulary.ids[0]!r} or {vocabulary.symbols[0]!r}"
         )
+    index = found.all_found(NOT_IN_MODEL)
     if len(np.unique(index)) < len(index):
         raise ValueError(f"{len(index) - len(np.unique(index))} of the {len(index)} genes are named twice")
     return index

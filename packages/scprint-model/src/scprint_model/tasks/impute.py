@@ -43,7 +43,8 @@ def impute(
     adata
         Cells with raw counts, as for `scprint_model.tasks.encode`; not changed.
     genes
-        Ids or symbols of the model's vocabulary that are not among the genes of the data.
+        Ids, symbols or aliases of genes that the model knows and the data do not have, as
+        `scprint_model.named_genes.genes_of_model` takes them, of the data's organism.
     method
         Way to ask for them. ``"masked"``: the model sees them beside a cell's measured genes, their counts hidden;
         ``"embeddings"``: it is asked for them when it knows the cell's embeddings alone.
@@ -76,8 +77,9 @@ def impute(
     if context is not None and context < 1:
         raise ValueError(f"context={context} must be positive")
     vocabulary, _ = tables(model)
-    wanted = find_genes(vocabulary, genes)
     known = match_genes(vocabulary, adata)
+    organisms = {vocabulary.organisms[i] for i in known.index[known.columns]}
+    wanted = find_genes(vocabulary, genes, organisms=organisms)
     measured = np.isin(wanted, known.index[known.columns])
     if measured.any():
         names = [str(name) for name, there in zip(genes, measured, strict=True) if there]

@@ -14,8 +14,9 @@ from scipy import sparse
 
 from grnndata import tl
 from scdataloader.counts import csr_counts, obs_table, total_counts
-from scprint_model.genes import find_names, match_genes
+from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
+from scprint_model.named_genes import NOT_IN_DATA, genes_of_data
 from scprint_model.networks import infer
 from scprint_model.outputs import ScPrintOutput
 from scprint_model.parts import batches, parts
@@ -65,7 +66,7 @@ def perturb(
     adata
         Cells of one kind, as for `scprint_model.tasks.encode`; not changed.
     genes
-        Names of the genes to change, as in the data.
+        Names of the genes to change: ids, symbols or aliases, as `scprint_model.named_genes.genes_of_data` takes them.
     to
         Count of these genes in every cell; 0, the default, is a knock-out.
     fold
@@ -73,7 +74,7 @@ def perturb(
     n_genes
         Number of most variable genes that the model sees beside the changed ones.
     panel
-        Names of genes in place of the most variable ones.
+        Names of genes in place of the most variable ones, named alike.
     n_edges
         Number of edges that changed most, those of the changed genes among them, between two networks (`infer`, its
         defaults) over the same genes; 0: no network.
@@ -106,7 +107,7 @@ def perturb(
             raise ValueError(f"{name}={number} must be a number that is not negative")
     if adata.n_obs < 2:
         raise ValueError(f"a difference has an error from 2 cells on, here are {adata.n_obs}")
-    before, changed = _panel(model, adata, list(genes), n_genes, panel)
+    before, changed = _panel(model, adata, genes, n_genes, panel)
     after = _changed(before, changed, value, fold)
     others = ~changed
     means = [_expected(model, data, others, before, batch_size) for data in (before, after)]
@@ -131,7 +132,7 @@ def perturb(
 
 
 def _panel(
-    model: ScPrint, adata: AnnData, genes: list[str], n_genes: int, panel: Sequence[str] | None
+    model: ScPrint, adata: AnnData, genes: Sequence[str], n_genes: int, panel: Sequence[str] | None
 ) -> tuple[AnnData, np.ndarray]:
     """Return counts of the genes that the model will see, with the cells' totals, and which of them change.
 
@@ -140,17 +141,21 @@ def _panel(
     vocabulary, _ = tables(model)
     known = match_genes(vocabulary, adata)
     names = adata.var_names[known.columns]
-    if not genes:
+    if not len(genes):
         raise ValueError("genes names no gene to change")
-    find_names(names, [*genes, *(panel or ())])  # all are there
+    changed = np.zeros(len(names), dtype=bool)
+    changed[genes_of_data(vocabulary, adata, known, genes).all_found(NOT_IN_DATA)] = True
     blocks = [(known.counts(part), total_counts(part)) for _, part in parts(adata)]
     counts = sparse.vstack([block for block, _ in blocks], format="csr")
     obs = obs_table(adata).assign(total_counts=np.concatenate([totals for _, totals in blocks]))
     ids = pd.Index([vocabulary.ids[i] for i in known.index[known.columns]])
     data = AnnData(counts, obs=obs, var=pd.DataFrame({"name": names.array}, index=ids))
-    chosen = ids.isin(tl.most_variable_genes(data, n_genes)) if panel is None else names.isin(list(map(str, panel)))
-    data = data[:, chosen | names.isin(genes)].copy()
-    return data, data.var["name"].isin(genes).to_numpy()
+    if panel is None:
+        chosen = np.asarray(ids.isin(tl.most_variable_genes(data, n_genes)))
+    else:
+        chosen = np.zeros(len(names), dtype=bool)
+        chosen[genes_of_data(vocabulary, adata, known, panel, what="genes of the panel").all_found(NOT_IN_DATA)] = True
+    return data[:, chosen | changed].copy(), changed[chosen | changed]
 
 
 def _changed(data: AnnData, changed: np.ndarray, to: float | None, fold: float | None) -> AnnData:

@@ -67,6 +67,16 @@ def test_info(path, grn, several, capsys):
     assert "strongest regulators" not in out
 
 
+def test_info_shows_the_beginning_of_long_lists(grn, tmp_path, capsys):
+    told = {"regulators": GENES, "few": GENES[:2]}
+    long = grnndata.GRNAnnData(grn, weights(), method="by hand", parameters=told)
+    long.write_h5ad(tmp_path / "long.h5ad")
+    out = run(capsys, "info", tmp_path / "long.h5ad")
+    assert "regulators=[G0, G1, G2, ... 30 in all]" in out
+    assert "G5," not in out.split("strongest")[0]
+    assert "G1" in out.split("few=")[1]
+
+
 @pytest.mark.parametrize("name", ["out.h5ad", "out.zarr", "out.csv", "out.tsv.gz", "out.txt", "out.parquet"])
 def test_convert_and_back(name, path, grn, capsys, tmp_path):
     out = run(capsys, "convert", path, tmp_path / name)

@@ -107,7 +107,7 @@ def _info(args: Namespace) -> str:
     if _has_one(grn):
         told = check_description(grn.uns.get(UNS_KEY))
         form = "directed" if told["directed"] else "undirected"
-        parameters = ", ".join(f"{key}={value}" for key, value in told["parameters"].items())
+        parameters = ", ".join(f"{key}={_brief(value)}" for key, value in told["parameters"].items())
         lines += [
             f"network: {grn.n_edges:,} edges (density {grn.density:.3g}), {form}, {len(grn.regulators):,} regulators, "
             f"{len(grn.targets):,} targets",
@@ -120,6 +120,16 @@ def _info(args: Namespace) -> str:
     if _has_one(grn):
         lines += ["", "strongest regulators", _text(hubs(grn, 10))]
     return "\n".join(lines)
+
+
+def _brief(value: Any) -> str:
+    """Return a value, or of a long list, such as that of the regulators, its beginning and length."""
+    import numpy as np
+
+    listed = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(listed, list) or len(listed) <= 5:
+        return str(value)
+    return f"[{', '.join(map(str, listed[:3]))}, ... {len(listed):,} in all]"
 
 
 def _convert(args: Namespace) -> str:

@@ -21,7 +21,7 @@ assert network.shape == (120, 50)
 assert network.n_edges > 2000
 assert np.isfinite(tasks.embed(model, cells, context=100)).all()
 cells.write_h5ad("cells.h5ad")
-assert main(["network", "cells.h5ad", "network.h5ad", "--n_genes", "20"]) == 0
+assert main(["network", "cells.h5ad", "network.h5ad", "--n-genes", "20"]) == 0
 assert Path("network.h5ad").exists()
 
 data = CellDataModule(["cells.h5ad"], classes=["cell_type"], context=100, batch_size=32)

@@ -99,7 +99,7 @@ def test_files_of_one_name_get_names_of_their_own(file, tmp_path):
 
 def test_labels_are_printed_drawn_and_saved(file, tmp_path, capsys):
     command = ["labels", str(file), "--classes", "cell_type", "sex"]
-    assert main([*command, "--json", str(tmp_path / "labels.json"), "--plot", str(tmp_path / "tree.png")]) == 0
+    assert main([*command, "--out", str(tmp_path / "labels.json"), "--plot", str(tmp_path / "tree.png")]) == 0
     out = capsys.readouterr().out
     rods = (datasets.retina_1k()[:120].obs["cell_type"] == "retinal rod cell").sum()
     (line,) = [line for line in out.splitlines() if line.startswith("retinal rod cell")]

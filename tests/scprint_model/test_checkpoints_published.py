@@ -441,9 +441,9 @@ def test_convert_and_inspect(write, tmp_path, capsys):
     assert "- dropped: grad_reverse_discriminator_loss 119, mvc_decoder 272" in shown
     assert "2 layers, 4 heads, width 16" in shown
     with pytest.raises(ValueError, match="in the format of this package already"):
-        models.run("convert", [str(tmp_path / "ours"), str(tmp_path / "twice")])
+        models.convert(str(tmp_path / "ours"), tmp_path / "twice")
     with pytest.raises(ValueError, match=r"lists no training data sets.*'GSE1'"):
-        models.run("inspect", [str(path), "--find", "GSE1"])
+        models.inspect(str(path), find="GSE1")
 
 
 def test_find_a_data_set(capsys):

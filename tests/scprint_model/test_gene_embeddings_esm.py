@@ -122,7 +122,7 @@ def test_half_precision(esm, alone, dtype):
 
 
 def test_a_table(esm, alone, fasta, tmp_path):
-    out = build_table(tmp_path / "new" / "out.parquet", fasta=fasta, model=str(esm), device="cpu")
+    out = build_table(tmp_path / "new" / "out.parquet", fasta=fasta, protein_model=str(esm), device="cpu")
     table = pd.read_parquet(out)
     assert table.index.tolist() == sorted(PROTEINS)
     assert table.index.name == "gene_id"
@@ -145,18 +145,18 @@ def test_a_table(esm, alone, fasta, tmp_path):
 
 
 def test_long_proteins_can_be_cut(esm, alone, fasta, tmp_path):
-    out = build_table(tmp_path / "out.parquet", fasta=fasta, model=str(esm), long="cut", device="cpu")
+    out = build_table(tmp_path / "out.parquet", fasta=fasta, protein_model=str(esm), long="cut", device="cpu")
     for gene, text in PROTEINS.items():
         np.testing.assert_allclose(values(out).loc[gene], alone(text[:MOST]), atol=1e-5)
 
 
 def test_the_batch_size_and_the_order_of_the_file_change_nothing(esm, fasta, tmp_path):
-    first = build_table(tmp_path / "a.parquet", fasta=fasta, model=str(esm), device="cpu")
-    small = build_table(tmp_path / "b.parquet", fasta=fasta, model=str(esm), tokens=70, device="cpu")
+    first = build_table(tmp_path / "a.parquet", fasta=fasta, protein_model=str(esm), device="cpu")
+    small = build_table(tmp_path / "b.parquet", fasta=fasta, protein_model=str(esm), tokens=70, device="cpu")
     text = fasta.read_text().split(">")[1:]
     turned = tmp_path / "turned.fa"
     turned.write_text("".join(f">{record}" for record in reversed(text)))
-    other = build_table(tmp_path / "c.parquet", fasta=turned, model=str(esm), device="cpu")
+    other = build_table(tmp_path / "c.parquet", fasta=turned, protein_model=str(esm), device="cpu")
     for path in (small, other):
         np.testing.assert_allclose(values(path), values(first), atol=1e-5)
         assert values(path).index.equals(values(first).index)
@@ -209,28 +209,28 @@ def test_what_is_computed_is_kept_when_a_run_breaks_off(esm, fasta, tmp_path, mo
     monkeypatch.setattr(build.ProteinModel, "means", fails)
     out = tmp_path / "out.parquet"
     with pytest.raises(MemoryError):
-        build_table(out, fasta=fasta, model=str(esm), tokens=70, device="cpu")
+        build_table(out, fasta=fasta, protein_model=str(esm), tokens=70, device="cpu")
     (part,) = (tmp_path / "out.parquet.parts").glob("part-*.npz")
     assert len(np.load(part)["index"]) == 2
     monkeypatch.undo()
-    build_table(out, fasta=fasta, model=str(esm), tokens=300, device="cpu")  # with another batch size, too
+    build_table(out, fasta=fasta, protein_model=str(esm), tokens=300, device="cpu")  # with another batch size, too
 
 
 def test_another_run_does_not_continue_this_one(esm, fasta, tmp_path):
     out = tmp_path / "out.parquet"
     FinishedVectors(tmp_path / "out.parquet.parts", {"model": "other", "layer": 3})
     with pytest.raises(ValueError, match=r"beginning of another run \(.*model: 'other', now "):
-        build_table(out, fasta=fasta, model=str(esm), device="cpu")
+        build_table(out, fasta=fasta, protein_model=str(esm), device="cpu")
     (tmp_path / "b.parquet.parts").mkdir()
     (tmp_path / "b.parquet.parts" / "mine.txt").write_text("x")
     with pytest.raises(ValueError, match="in use for something else"):
-        build_table(tmp_path / "b.parquet", fasta=fasta, model=str(esm), device="cpu")
+        build_table(tmp_path / "b.parquet", fasta=fasta, protein_model=str(esm), device="cpu")
 
 
 def test_a_table_made_in_another_way_is_made_anew(esm, fasta, tmp_path):
-    out = build_table(tmp_path / "out.parquet", fasta=fasta, model=str(esm), layer=1, device="cpu")
+    out = build_table(tmp_path / "out.parquet", fasta=fasta, protein_model=str(esm), layer=1, device="cpu")
     before = values(out)
-    build_table(out, fasta=fasta, model=str(esm), layer=2, device="cpu")
+    build_table(out, fasta=fasta, protein_model=str(esm), layer=2, device="cpu")
     assert np.abs(values(out) - before).to_numpy().max() > 0.1
 
 
@@ -243,7 +243,7 @@ def test_vectors_that_are_not_finite(esm, fasta, tmp_path):
     with pytest.raises(
         ValueError, match=r"protein piece MCAARLAAAAAAAQSVYAFS... \(50 residues\) is not finite in float32"
     ):
-        build_table(tmp_path / "out.parquet", fasta=fasta, model=str(broken), device="cpu")
+        build_table(tmp_path / "out.parquet", fasta=fasta, protein_model=str(broken), device="cpu")
 
 
 def test_models_that_cannot_be_used(esm, tmp_path):
@@ -288,8 +288,8 @@ def test_files_as_they_are_on_the_hub(esm, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "give either a FASTA file or a species"),
-        ({"fasta": "x.fa", "species": "human"}, "give either a FASTA file or a species"),
+        ({}, "give either a FASTA file or an organism"),
+        ({"fasta": "x.fa", "organism": "human"}, "give either a FASTA file or an organism"),
         ({"fasta": "x.fa", "release": 112}, "mean nothing with fasta="),
         ({"fasta": "x.fa", "canonical": "c.tsv", "isoform": "first"}, "leave canonical= away"),
         ({"fasta": "x.fa", "tokens": 2}, "tokens=2: a batch needs 3"),
@@ -304,7 +304,7 @@ def test_the_command(esm, fasta, tmp_path, capsys):
     out = tmp_path / "out.parquet"
     canonical = tmp_path / "canonical.tsv"
     canonical.write_text("G\tENST00000000003.1\tEnsembl Canonical\n")
-    options = ["--fasta", str(fasta), "--model", str(esm), "--canonical", str(canonical), "--device", "cpu"]
+    options = ["--fasta", str(fasta), "--protein-model", str(esm), "--canonical", str(canonical), "--device", "cpu"]
     assert main(["gene-embeddings", str(out), *options]) == 0
     assert capsys.readouterr().out == f"{out}\n"
     attrs = pd.read_parquet(out).attrs
@@ -330,7 +330,7 @@ def test_from_a_species_to_the_rows_of_a_model(esm, fasta, tmp_path, monkeypatch
         return EnsemblProteins(fasta, canonical, "NCBITaxon:9606", 112)
 
     monkeypatch.setattr(build, "fetch_proteins", fetch)
-    out = build_table(tmp_path / "out.parquet", species="human", release=112, model=str(esm), device="cpu")
+    out = build_table(tmp_path / "out.parquet", organism="human", release=112, protein_model=str(esm), device="cpu")
     assert asked == [("human", 112, None, None)]
     table = pd.read_parquet(out)
     assert set(table["organism"]) == {"NCBITaxon:9606"}
@@ -351,7 +351,8 @@ def test_real_proteins(esm, alone, shared, tmp_path):
     wanted = pd.concat([mapping, titin])
     wanted.to_csv(genes, sep="\t", index=False)
     fasta = shared / "data/protein/human_swissprot.fasta.gz"
-    out = build_table(tmp_path / "out.parquet", fasta=fasta, genes=genes, model=str(esm), long="cut", device="cpu")
+    options = {"protein_model": str(esm), "long": "cut", "device": "cpu"}
+    out = build_table(tmp_path / "out.parquet", fasta=fasta, genes=genes, **options)
     table = pd.read_parquet(out)
     assert sorted(table.index) == sorted(wanted["ensembl_id"])
     assert table.loc["ENSG00000155657", "n_residues"] == 34_350

@@ -125,9 +125,9 @@ def test_without_truth_there_is_no_report(run, cells, file, tmp_path):
 def test_bad_files_end_with_a_message(run, file, tmp_path, command):
     status, _, error = run(command, file)
     assert (status, error) == (2, f"scprint: {file} is the input, which is not overwritten: choose another output\n")
-    status, _, error = run(command, tmp_path / "none" / "out.h5ad")
+    status, _, error = run(command, file / "out.h5ad")
     assert status == 2
-    assert "there is no folder" in error
+    assert "in.h5ad is no folder" in error
     file.write_text("no h5ad")
     status, _, error = run(command, tmp_path / "out.h5ad")
     assert status == 2
@@ -142,7 +142,7 @@ def test_bad_options_end_with_a_message(run, tmp_path):
         (("embed", out, "--logits", "age"), "classes ['age'] are not of the model, which has ['cell_type']"),
         (("annotate", out, "--classes", "cell_type,age"), "classes ['age'] are not of the model"),
         (("annotate", out, "--vote", "leiden"), "vote='leiden': obs has no such column"),
-        (("annotate", out, "--report", str(tmp_path / "no" / "r.json")), "there is no folder"),
+        (("annotate", out, "--report", str(tmp_path / "in.h5ad" / "r.json")), "in.h5ad is no folder"),
     ):
         status, _, error = run(*options)
         assert status == 2

@@ -24,7 +24,7 @@ def test_rows_are_those_of_the_gene_table(small_model):
 def test_another_training_starts_from_them(small_model, tmp_path, capsys):
     small_model.save_pretrained(tmp_path / "model")
     out = tmp_path / "genes.parquet"
-    assert main(["gene-embeddings", str(out), "--from_model", str(tmp_path / "model")]) == 0
+    assert main(["gene-embeddings", str(out), "--model", str(tmp_path / "model")]) == 0
     assert capsys.readouterr().out == f"{out}\n"
     rows, found = load_table(out, small_model.vocabulary, 16)
     assert found.all()

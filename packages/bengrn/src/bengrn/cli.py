@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from bengrn._command_line import Command, Parser, Program, check_output, with_folder
+from bengrn._command_line import Command, Program, check_output, with_folder
+from bengrn._command_options import Parser
 
 if TYPE_CHECKING:
     from bengrn.scoring import Scores

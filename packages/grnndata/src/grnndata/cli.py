@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from ._command_line import Command, Parser, Program, check_output, with_folder
+from ._command_line import Command, Program, check_output, with_folder
+from ._command_options import Parser
 
 # The help has to come at once: what reads files is imported where it is used.
 if TYPE_CHECKING:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from scdataloader._command_line import check_output, with_folder
 from scdataloader.preprocess import Preprocessor
 
 
-def check(file: str, preprocessor: Preprocessor, lost: Path | None = None) -> int:
+def check(file: str, *, preprocessor: Preprocessor, lost: Path | None = None) -> int:
     """Say whether a file can be used, and what cleaning would remove.
 
     Parameters
     ----------
     file
-        A file or address; see `scdataloader.sources.open_source`.
+        File or address to look at.
     preprocessor
-        The settings.
+        Settings of the cleaning.
     lost
-        Table to write, of the gene names that would be lost and why (csv).
+        Table to write (csv), with the gene names that would be lost and why.
     """
+    if lost is not None:
+        check_output(lost, file)
     clean, report = preprocessor(file)
     sys.stdout.write(f"{report}\n")
     if lost is not None:
@@ -50,6 +52,7 @@ def _write_lost(file: str, preprocessor: Preprocessor, organism: str, path: Path
 
 def preprocess(
     files: list[str],
+    *,
     out: Path,
     preprocessor: Preprocessor,
     workers: int = 1,
@@ -58,7 +61,9 @@ def preprocess(
     overwrite: bool = False,
     register: str | None = None,
 ) -> int:
-    """Write a clean copy of each file, tables and a page of what was removed. A run that was stopped goes on.
+    """Write clean copies of files, with tables and a page of what was removed.
+
+    A run that was stopped goes on.
 
     Parameters
     ----------
@@ -67,21 +72,22 @@ def preprocess(
     out
         Folder for the clean copies, report.csv, summary.csv and report.html.
     preprocessor
-        The settings.
+        Settings of the cleaning.
     workers
-        Processes.
+        Number of files that are cleaned at a time, each by a process of its own.
     dask
         Address of a Dask scheduler to work on instead.
     keep_going
-        Go on after a file that fails; the exit status is then 1.
+        Whether to go on after a file that fails; the exit status is then 1.
     overwrite
-        Make every file anew, also those that a former run has made.
+        Whether to make every file anew, also those that a former run has made.
     register
-        Register the outputs in the connected lamindb instance, as a version of the collection of this name.
+        Name of a collection in the connected lamindb instance, of which the outputs become a version.
     """
     from scdataloader.preprocess import preprocess_files
     from scdataloader.sources import find_sources, unique_names
 
+    check_output(out, is_folder=True)
     uris = find_sources(files)
     corpus = preprocess_files(
         uris,
@@ -108,8 +114,9 @@ def preprocess(
 
 def labels(
     files: list[str],
+    *,
     classes: list[str] | None = None,
-    json: Path | None = None,
+    out: Path | None = None,
     plot: Path | None = None,
 ) -> int:
     """Print the labels of files as trees, with counts of cells.
@@ -120,10 +127,10 @@ def labels(
         Files, folders, globs, addresses; only their tables of cells are read.
     classes
         Label classes such as cell_type or disease; by default all the usual ones that the files have.
-    json
-        Write the label space there, to train on.
+    out
+        File for the label space, to train on (json).
     plot
-        Draw each tree: to this picture, with the class added to the name where there are several.
+        Picture to draw each tree on, with the class added to its name where there are several.
     """
     from scdataloader.labels.space import CLASSES, LabelSpace, label_column
     from scdataloader.labels.tree import draw_tree, label_counts, tree_text
@@ -131,6 +138,9 @@ def labels(
     from scdataloader.sources.find import find_sources
     from scdataloader.write import atomic
 
+    for path in (out, plot):
+        if path is not None:
+            check_output(path, *files)
     tables = []
     for uri in find_sources(files):
         with open_source(uri) as source:
@@ -143,19 +153,20 @@ def labels(
         counts = label_counts(tables, name, label_class)
         sys.stdout.write(f"{name}\n{tree_text(label_class, counts)}\n")
         if plot is not None and label_class.leaves:
-            path = plot if len(chosen) == 1 else plot.with_stem(f"{plot.stem}-{name}")
+            path = with_folder(plot) if len(chosen) == 1 else plot.with_stem(f"{plot.stem}-{name}")
             draw_tree(label_class, counts, path)
             sys.stdout.write(f"drawn to {path}\n")
-    if json is not None:
-        with atomic(json) as temporary:
+    if out is not None:
+        with atomic(with_folder(out)) as temporary:
             space.save(temporary)
-        sys.stdout.write(f"label space written to {json}\n")
+        sys.stdout.write(f"label space written to {out}\n")
     return 0
 
 
 def genes(
     action: Literal["list", "fetch", "register"] = "list",
     organism: str | None = None,
+    *,
     release: int | None = None,
     table: Path | None = None,
 ) -> int:
@@ -164,11 +175,11 @@ def genes(
     Parameters
     ----------
     action
-        What to do.
+        Action: list, fetch or register; by default list.
     organism
-        Whose table: Ensembl's name such as danio_rerio, or any other usual one.
+        Organism of the table: danio_rerio, zebrafish or NCBITaxon:7955.
     release
-        Ensembl release to fetch.
+        Release of Ensembl to fetch.
     table
         File to register: csv, tsv or parquet with gene_id, symbol, biotype, chromosome, start.
     """
@@ -191,15 +202,17 @@ def genes(
     return 0
 
 
-def download(ids: list[str], release: str = "stable") -> int:
-    """Fetch data sets of the CELLxGENE census, and print where they are.
+def download(ids: list[str], *, release: str = "stable") -> int:
+    """Fetch data sets of the CELLxGENE census.
+
+    Prints where they are.
 
     Parameters
     ----------
     ids
-        Data set ids.
+        Ids of data sets.
     release
-        Census release: stable, latest, or a date such as 2025-01-30.
+        Release of the census: stable, latest, or a date such as 2025-01-30.
     """
     from scdataloader.sources.census import download_dataset
 
@@ -208,24 +221,27 @@ def download(ids: list[str], release: str = "stable") -> int:
     return 0
 
 
-def build(files: list[str], out: Path, workers: int = 1, add: bool = False) -> int:
-    """Write preprocessed files as one cell store, for weighted random batches at memory speed.
+def build(files: list[str], *, out: Path, workers: int = 1, add: bool = False) -> int:
+    """Write preprocessed files as one cell store.
+
+    It gives weighted random batches at memory speed. A build that was stopped goes on.
 
     Parameters
     ----------
     files
         Preprocessed files, folders of them, globs.
     out
-        Folder of the store. A build that was stopped goes on.
+        Folder of the store.
     workers
-        Files converted at a time.
+        Number of files that are converted at a time, each by a process of its own.
     add
-        Add the files to the store that is there.
+        Whether to add the files to the store that is there.
     """
     from scdataloader.sources import find_sources, unique_names
     from scdataloader.store import CellStore
     from scdataloader.store.report import describe
 
+    check_output(out, is_folder=True)
     uris = find_sources(files)
     named = list(zip(unique_names(uris), uris, strict=True))
     if add:
@@ -238,7 +254,7 @@ def build(files: list[str], out: Path, workers: int = 1, add: bool = False) -> i
 
 
 def info(store: str) -> int:
-    """Say what a cell store, or files read as one, hold.
+    """Say what a cell store, or a file, holds.
 
     Parameters
     ----------
@@ -252,15 +268,18 @@ def info(store: str) -> int:
     return 0
 
 
-def verify(store: str, quarantine: bool = False) -> int:
-    """Read every byte of a cell store and compare it with its checksums; the exit status is 1 if any differ.
+def verify(store: str, *, quarantine: bool = False) -> int:
+    """Compare a cell store with its checksums.
+
+    Every byte is read; the exit status is 1 if any differ.
 
     Parameters
     ----------
     store
         Folder of the store.
     quarantine
-        Set damaged shards aside, so that the rest can be read; building again with the same inputs replaces them.
+        Whether to set damaged shards aside, so that the rest can be read; building again with the same inputs replaces
+        them.
     """
     from scdataloader.store.report import verify_table
 
@@ -287,20 +306,7 @@ def export(store: str, out: Path) -> int:
     kinds = {".h5ad": "h5ad", ".zarr": "zarr"}
     if out.suffix not in kinds:
         raise ValueError(f"{out} must end in .h5ad or .zarr")
-    CellStore.open(store).export(out, format=kinds[out.suffix])
+    check_output(out, store, is_folder=out.suffix == ".zarr")
+    CellStore.open(store).export(with_folder(out), format=kinds[out.suffix])
     sys.stdout.write(f"written to {out}\n")
     return 0
-
-
-#: Name of each command: its help, what runs it, and whether it takes the settings of `Preprocessor`.
-COMMANDS: dict[str, tuple[str, Callable[..., int], bool]] = {
-    "check": ("say whether a file can be used, and what cleaning would remove", check, True),
-    "preprocess": ("write clean copies of files, with tables and a page of what was removed", preprocess, True),
-    "labels": ("print and draw the labels of files", labels, False),
-    "build": ("write preprocessed files as one cell store", build, False),
-    "info": ("say what a cell store or a file holds", info, False),
-    "verify": ("compare a cell store with its checksums", verify, False),
-    "export": ("write a cell store as h5ad or zarr", export, False),
-    "genes": ("list organisms, fetch a gene table from Ensembl", genes, False),
-    "download": ("fetch data sets of the CELLxGENE census", download, False),
-}

@@ -2,67 +2,127 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-#: Subcommand to the module that runs it, and what it does.
+from scprint_model._command_line import Command, Program
+
+if TYPE_CHECKING:
+    from scprint_model.commands.options import TaskCommand
+
+
+def _command(name: str, module: str, summary: str, *examples: str) -> Command:
+    """Return a command whose function is imported when its options are asked for."""
+
+    def found() -> TaskCommand:
+        command: TaskCommand = import_module(f"scprint_model.commands.{module}").COMMANDS[name]
+        return command
+
+    return Command(
+        summary, examples, options=lambda parser: found().add_options(parser), run=lambda args: found()(args)
+    )
+
+
+def _fit(words: Sequence[str], **head: Any) -> int:
+    from scprint_model.commands.fit import fit
+
+    return fit(words, **head)
+
+
 _COMMANDS = {
-    "demo": (
+    "demo": _command(
         "demo",
-        "the main job on real cells: clean, embed, annotate, denoise, infer a network, score it, write a page",
+        "demo",
+        "Do the main job on real cells: clean, embed, annotate, denoise, infer a network, score it.",
+        "demo",
+        "demo --data cells.h5ad --out results",
     ),
-    "fit": ("training", "pre-train a model: scprint fit --config FILE (Lightning's options)"),
-    "finetune": ("training", "adapt a trained model to new labels, genes or batches"),
-    "gene-embeddings": ("training", "a table of gene embeddings: of proteins (ESM2), or of a model (--from_model)"),
-    "embed": ("file_tasks", "cell embeddings, into a copy of the file"),
-    "annotate": (
+    "fit": Command(
+        "Pre-train a model, with Lightning's options.",
+        (
+            "fit --config small --data.files cells.h5ad",
+            "fit --config medium --data.store atlas.store --trainer.devices 4",
+        ),
+        options=None,
+        run=_fit,
+    ),
+    "finetune": _command(
+        "finetune",
+        "training",
+        "Adapt a trained model to labels, genes, organisms or batches of one's own.",
+        "finetune --model bundled --data cells.h5ad --labels my_type --out adapter",
+    ),
+    "gene-embeddings": _command(
+        "gene-embeddings",
+        "training",
+        "Write a table of gene embeddings: of proteins (ESM2), or of a trained model.",
+        "gene-embeddings human.parquet --organism human",
+        "gene-embeddings genes.parquet --model bundled",
+    ),
+    "embed": _command(
+        "embed",
         "file_tasks",
-        "cell types and other labels, into a copy of the file; how right they are where the truth is known",
+        "Embed the cells of a file.",
+        "embed cells.h5ad embedded.h5ad",
+        "embed cells.h5ad embedded.h5ad --token cell_type --device cuda",
     ),
-    "denoise": ("file_tasks", "expected counts at a chosen depth"),
-    "generate": ("file_tasks", "counts from cell embeddings, also mixed from those of different cells"),
-    "impute": ("file_tasks", "counts of genes that the data did not measure"),
-    "perturb": ("file_tasks", "knock genes out, or over-express them, and compare profiles and networks"),
-    "network": ("network", "gene networks from attention, one a group of cells"),
-    "inspect": ("models", "what a checkpoint holds: sizes, genes, organisms, labels, options"),
-    "convert": ("models", "a published checkpoint to a model folder (safetensors)"),
+    "annotate": _command(
+        "annotate",
+        "file_tasks",
+        "Predict labels of the cells of a file.",
+        "annotate cells.h5ad annotated.h5ad --classes cell_type,tissue",
+        "annotate cells.h5ad annotated.h5ad --report scores.json",
+    ),
+    "denoise": _command(
+        "denoise",
+        "file_tasks",
+        "Predict the counts of a deeper sequencing.",
+        "denoise cells.h5ad deeper.h5ad --n-genes 2000 --depth-multiplier 3",
+    ),
+    "generate": _command(
+        "generate",
+        "file_tasks",
+        "Predict the counts of cells from their embeddings, in which facets of other cells may be mixed.",
+        "generate cells.h5ad made.h5ad --genes genes.txt --cells cell_type=fibroblast",
+    ),
+    "impute": _command(
+        "impute",
+        "file_tasks",
+        "Predict the counts of genes that the data did not measure.",
+        "impute panel.h5ad more.h5ad --genes genes.txt",
+    ),
+    "perturb": _command(
+        "perturb",
+        "file_tasks",
+        "Silence genes, or change their counts, and compare what the model expects of the others.",
+        "perturb cells.h5ad changed.csv --genes ENSG00000163914",
+        "perturb cells.h5ad changed.csv --genes ENSG00000163914 --fold 3 --cells donor=d1",
+    ),
+    "network": _command(
+        "network",
+        "network",
+        "Infer gene networks from the attention of a model over cells.",
+        "network cells.h5ad networks.h5ad --groupby cell_type --n-genes 2000 --edges 10000",
+        "network cells.h5ad rods.h5ad --groupby cell_type --group rods --truth edges.csv",
+    ),
+    "inspect": _command(
+        "inspect",
+        "models",
+        "Show what a checkpoint holds, without reading its weights.",
+        "inspect bundled",
+        "inspect model.ckpt --json",
+    ),
+    "convert": _command(
+        "convert",
+        "models",
+        "Turn a published checkpoint into a model folder.",
+        "convert model.ckpt folder --dtype bfloat16",
+    ),
 }
 
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line.
-
-    Returns
-    -------
-    int
-        Exit status: 0; 1 where the work broke off, or a data set that was looked for is not there; 2 where the input
-        cannot be used.
-    """
-    arguments = sys.argv[1:] if argv is None else argv
-    if not arguments or arguments[0] not in _COMMANDS:
-        asked_for_help = arguments[:1] in ([], ["-h"], ["--help"])
-        width = max(map(len, _COMMANDS))
-        lines = [f"  {name:<{width}} {text}" for name, (_, text) in _COMMANDS.items()]
-        text = "\n".join(["usage: scprint COMMAND [options]   (scprint COMMAND --help lists them)", *lines]) + "\n"
-        if asked_for_help:
-            sys.stdout.write(text)
-            return 0
-        sys.stderr.write(f"scprint: unknown command {arguments[0]!r}\n{text}")
-        return 2
-    command, *words = arguments
-    try:
-        said: str | int = import_module(f"scprint_model.commands.{_COMMANDS[command][0]}").run(command, words)
-    except (FloatingPointError, MemoryError) as error:
-        sys.stderr.write(f"scprint: {error}\n")
-        return 1
-    except (ValueError, OSError, ImportError) as error:
-        sys.stderr.write(f"scprint: {error}\n")
-        return 2
-    if isinstance(said, int):
-        return said
-    sys.stdout.write(f"{said}\n")
-    return 0
+main = Program("scprint", "A transformer for single cells: embed, annotate, denoise, infer gene networks.", _COMMANDS)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

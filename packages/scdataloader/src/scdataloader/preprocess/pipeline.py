@@ -27,11 +27,11 @@ class Preprocessor:
     Parameters
     ----------
     organism
-        Overrides what the data say; see `scdataloader.genes.tables.organism_id`.
+        Organism of the data, in place of what they say; see `scdataloader.genes.tables.organism_id`.
     gene_release
-        Which of the organism's gene tables; see `scdataloader.gene_table`.
+        Release of the organism's gene table; see `scdataloader.gene_table`.
     counts
-        Where the raw counts are: ``"X"``, ``"raw"`` or a layer's name. None: look for them.
+        Place of the raw counts: ``"X"``, ``"raw"`` or a layer's name. None: look for them.
     undo_log
         Where no matrix has raw counts, undo log1p and scaling per cell if that gives whole numbers throughout.
     primary_only
@@ -64,9 +64,9 @@ class Preprocessor:
     keep_embeddings
         Keep the input's ``obsm``.
     compression
-        Of written files: ``"gzip"``, ``"lzf"`` or None.
+        Compression of written files.
     seed
-        Of the embeddings.
+        Seed for the embeddings.
 
     Raises
     ------

@@ -6,9 +6,8 @@ Options that a command does not name here are those of the task that it calls, w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from anndata import AnnData
@@ -18,107 +17,93 @@ from scdataloader.counts import obs_table
 from scdataloader.counts import total_counts as counted
 from scdataloader.labels import SUFFIX, label_column
 from scprint_model import tasks
-from scprint_model.commands.options import call, cells_where, lines
+from scprint_model._command_line import with_folder
+from scprint_model.commands.options import Device, TaskCommand, cells_where, check_before, lines
 from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
 from scprint_model.tables import tables
 from scprint_model.tasks.calibration import calibration
 from scprint_model.tasks.encode import class_names
-from scprint_model.tasks.files import check_output, open_cells, write_with
+from scprint_model.tasks.files import open_cells, write_with
 from scprint_model.tasks.generate import find_genes
-
-Device = Literal["cpu", "cuda"]
-
-
-def run(command: str, words: list[str]) -> str:
-    """Run a subcommand on its words, and return what to say of it."""
-    functions: dict[str, Callable[..., str]] = {
-        "annotate": annotate,
-        "denoise": denoise,
-        "embed": embed,
-        "generate": generate,
-        "impute": impute,
-        "perturb": perturb,
-    }
-    text: str = call(functions[command], _one_gene(words) if command == "perturb" else words, command)
-    return text
 
 
 def embed(
     input: Path,  # noqa: A002  (the name on the command line)
-    output: Path,
+    out: Path,
     *,
     model: str = "bundled",
     device: Device = "cpu",
     **options: Any,
 ) -> str:
-    """Embed the cells of a file, which are read a part at a time; the input is not changed.
+    """Embed the cells of a file.
+
+    They are read a part at a time; the input is not changed.
 
     Parameters
     ----------
     input
         File of raw counts (h5ad).
-    output
+    out
         File to write (h5ad): the input with the embedding in obsm.
     model
         Model to use: bundled, a folder, a checkpoint or a hub repository; see scprint inspect.
     device
         Device on which the model runs.
     """
-    check_output(input, output)
+    check_before(device, input, out)
     network = ScPrint.from_pretrained(model).to(device)
     adata = open_cells(input)
     tasks.embed(network, adata, encoded=None, **options)
     found = {**adata.obsm}
-    write_with(input, output, obsm=found)
+    write_with(input, with_folder(out), obsm=found)
     shapes = ", ".join(f"obsm[{name!r}] {value.shape[1]} wide" for name, value in found.items())
-    return f"{output}: {adata.n_obs:,} cells, {shapes}"
+    return f"{out}: {adata.n_obs:,} cells, {shapes}"
 
 
 def annotate(
     input: Path,  # noqa: A002
-    output: Path,
+    out: Path,
     *,
     model: str = "bundled",
-    classes: str | None = None,
+    classes: list[str] | None = None,
     report: Path | None = None,
     device: Device = "cpu",
     **options: Any,
 ) -> str:
-    """Predict labels of the cells of a file, which are read a part at a time; the input is not changed.
+    """Predict labels of the cells of a file.
 
-    Where the file has true labels of a class (<class>_ontology_term_id or <class> in obs), it is said how right the
-    predictions are, and what their confidence is worth.
+    They are read a part at a time; the input is not changed. Where the file has true labels of a class
+    (<class>_ontology_term_id or <class> in obs), it is said how right the predictions are, and what their confidence
+    is worth.
 
     Parameters
     ----------
     input
         File of raw counts (h5ad).
-    output
+    out
         File to write (h5ad): the input with predicted_<class> columns in obs.
     model
         Model to use: bundled, a folder, a checkpoint or a hub repository; see scprint inspect.
     classes
-        Classes to predict, such as cell_type,tissue; all by default.
+        Classes to predict, such as cell_type or tissue; all by default.
     report
         File to write the scores to, as JSON; needs true labels.
     device
         Device on which the model runs.
     """
-    check_output(input, output)
-    if report is not None and not report.parent.is_dir():
-        raise FileNotFoundError(f"cannot write {report}: there is no folder {report.parent.resolve()}")
+    check_before(device, input, out, report)
     network = ScPrint.from_pretrained(model).to(device)
     adata = open_cells(input)
     truth = obs_table(adata).copy()
-    chosen = class_names(network, None if classes is None else classes.split(","))
+    chosen = class_names(network, classes)
     names = [name.removesuffix(SUFFIX) for name in chosen]
     if report is not None and all(label_column(truth.columns, name) is None for name in names):
         raise ValueError(f"--report: obs of {input} has no true labels of {names}, only {list(truth.columns)}")
     predicted = tasks.annotate(network, adata, classes=chosen, encoded=None, **options)
     scores = calibration(predicted, truth, labels=network.label_space)
-    write_with(input, output, obs=predicted, obsm={**adata.obsm}, uns={**adata.uns})
-    said = [f"{output}: {adata.n_obs:,} cells, {len(predicted.columns)} columns predicted_... in obs"]
+    write_with(input, with_folder(out), obs=predicted, obsm={**adata.obsm}, uns={**adata.uns})
+    said = [f"{out}: {adata.n_obs:,} cells, {len(predicted.columns)} columns predicted_... in obs"]
     for name, one in scores.items():
         said += [f"{name}: {one}"]
         table = one.reliability.to_string(index=False, float_format="{:.3f}".format)
@@ -133,7 +118,7 @@ def annotate(
 
 def denoise(
     input: Path,  # noqa: A002
-    output: Path,
+    out: Path,
     *,
     model: str = "bundled",
     genes: str = "variable",
@@ -141,13 +126,15 @@ def denoise(
     device: Device = "cpu",
     **options: Any,
 ) -> str:
-    """Predict the counts of a deeper sequencing, a part of the cells at a time; the input is not changed.
+    """Predict the counts of a deeper sequencing.
+
+    The cells are read a part at a time; the input is not changed.
 
     Parameters
     ----------
     input
         File of raw counts (h5ad).
-    output
+    out
         File to write (h5ad): the expected counts in X, the input's in the layer counts.
     model
         Model to use: bundled, a folder, a checkpoint or a hub repository; see scprint inspect.
@@ -158,7 +145,7 @@ def denoise(
     device
         Device on which the model runs.
     """
-    check_output(input, output)
+    check_before(device, input, out)
     network = ScPrint.from_pretrained(model).to(device)
     adata = open_cells(input)
     chosen = None
@@ -168,13 +155,13 @@ def denoise(
         chosen = tl.most_variable_genes(some[:, known].to_memory(), n_genes).tolist()
     elif genes != "all":
         chosen = lines(Path(genes), "genes")
-    found = tasks.denoise(network, adata, genes=chosen, out=output, **options)
-    return f"{output}: {found.n_obs:,} cells, {found.n_vars:,} genes"
+    found = tasks.denoise(network, adata, genes=chosen, out=with_folder(out), **options)
+    return f"{out}: {found.n_obs:,} cells, {found.n_vars:,} genes"
 
 
 def generate(
     input: Path,  # noqa: A002
-    output: Path,
+    out: Path,
     *,
     genes: Path,
     take: dict[str, str] | None = None,
@@ -193,7 +180,7 @@ def generate(
     ----------
     input
         File of raw counts (h5ad).
-    output
+    out
         File to write (h5ad): the expected counts in X.
     genes
         File with one gene a line, ids or symbols that the model knows; any, also such as the input does not have.
@@ -215,7 +202,7 @@ def generate(
     seed
         Seed for the draws.
     """
-    check_output(input, output)
+    check_before(device, input, out)
     names = lines(genes, "genes")
     adata = open_cells(input)
     chosen = adata if cells is None else adata[cells_where(adata, cells)]
@@ -236,29 +223,31 @@ def generate(
         names=chosen.obs_names.tolist(),
         batch_size=batch_size,
         seed=seed,
-        out=output,
+        out=with_folder(out),
         **options,
     )
     facets = "".join(f", {token} of {source.n_obs:,} cells" for token, source in sources.items())
-    return f"{output}: {found.n_obs:,} cells, {found.n_vars:,} genes{facets}"
+    return f"{out}: {found.n_obs:,} cells, {found.n_vars:,} genes{facets}"
 
 
 def impute(
     input: Path,  # noqa: A002
-    output: Path,
+    out: Path,
     *,
     genes: Path,
     model: str = "bundled",
     device: Device = "cpu",
     **options: Any,
 ) -> str:
-    """Predict the counts of genes that the data did not measure; the input is not changed.
+    """Predict the counts of genes that the data did not measure.
+
+    The input is not changed.
 
     Parameters
     ----------
     input
         File of raw counts (h5ad).
-    output
+    out
         File to write (h5ad): the expected counts in X.
     genes
         File with one gene a line, ids or symbols that the model knows.
@@ -267,16 +256,16 @@ def impute(
     device
         Device on which the model runs.
     """
-    check_output(input, output)
+    check_before(device, input, out)
     names = lines(genes, "genes")
     network = ScPrint.from_pretrained(model).to(device)
-    found = tasks.impute(network, open_cells(input), genes=names, out=output, **options)
-    return f"{output}: {found.n_obs:,} cells, {found.n_vars:,} genes"
+    found = tasks.impute(network, open_cells(input), genes=names, out=with_folder(out), **options)
+    return f"{out}: {found.n_obs:,} cells, {found.n_vars:,} genes"
 
 
 def perturb(
     input: Path,  # noqa: A002
-    output: Path,
+    out: Path,
     *,
     genes: list[str],
     cells: str | None = None,
@@ -284,18 +273,19 @@ def perturb(
     device: Device = "cpu",
     **options: Any,
 ) -> str:
-    """Silence genes, or change their counts, and compare what the model expects of the others: profile and network.
+    """Silence genes, or change their counts, and compare what the model expects of the others.
 
-    Associations that the model has learned, which a real experiment need not show.
+    Profiles and networks are compared. These are associations that the model has learned, which a real experiment need
+    not show.
 
     Parameters
     ----------
     input
         File of raw counts (h5ad).
-    output
+    out
         File to write (csv): a row for each other gene. Beside it, as .edges.csv, the edges that changed most.
     genes
-        Genes to change, as '["ENSG00000106631"]', or one name.
+        Names of the genes to change, as in the data.
     cells
         Cells to take, as column=value; all by default.
     model
@@ -303,29 +293,28 @@ def perturb(
     device
         Device on which the model runs.
     """
-    check_output(input, output)
+    beside = out.with_suffix(".edges.csv")
+    check_before(device, input, out, beside)
     adata = open_cells(input)
     if cells is not None:
         adata = adata[cells_where(adata, cells)]
-    found = tasks.perturb(ScPrint.from_pretrained(model).to(device), adata, genes=genes, panel=None, **options)
-    written = [str(output)]
-    with atomic_path(output) as temporary:
+    network = ScPrint.from_pretrained(model).to(device)
+    found = tasks.perturb(network, adata, genes=genes, panel=None, **options)
+    written = [str(out)]
+    with atomic_path(out) as temporary:
         found.profile.to_csv(temporary, index_label="gene")
     if found.edges is not None:
-        beside = output.with_suffix(".edges.csv")
         with atomic_path(beside) as temporary:
             found.edges.to_csv(temporary, index=False)
         written.append(str(beside))
     return f"{', '.join(written)}: {', '.join(genes)} changed in {adata.n_obs:,} cells, {len(found.profile):,} others"
 
 
-def _one_gene(words: list[str]) -> list[str]:
-    """Return the words with a single name of --genes written as a list."""
-    told = list(words)
-    for i, word in enumerate(told):
-        option, equals, value = word.partition("=")
-        if option == "--genes" and equals and not value.startswith("["):
-            told[i] = f'--genes=["{value}"]'
-        elif i and told[i - 1] == "--genes" and not word.startswith("["):
-            told[i] = f'["{word}"]'
-    return told
+COMMANDS = {
+    "embed": TaskCommand(embed, tasks.embed, filled=("encoded",)),
+    "annotate": TaskCommand(annotate, tasks.annotate, filled=("encoded",)),
+    "denoise": TaskCommand(denoise, tasks.denoise),
+    "generate": TaskCommand(generate, tasks.generate, filled=("names",)),
+    "impute": TaskCommand(impute, tasks.impute),
+    "perturb": TaskCommand(perturb, tasks.perturb, filled=("panel",)),
+}

@@ -9,17 +9,12 @@ from typing import Literal
 
 import torch
 
+from scprint_model._command_line import check_output, with_folder
 from scprint_model.checkpoints.folder import WEIGHTS, find_data_set, save_folder, text
 from scprint_model.checkpoints.open import describe, locate
 from scprint_model.checkpoints.published import read_published, sha256_of
-from scprint_model.commands.options import call
+from scprint_model.commands.options import TaskCommand
 from scprint_model.model import ScPrint
-
-
-def run(command: str, words: list[str]) -> str | int:
-    """Run a subcommand on its words, and return what to say of it, or the exit status."""
-    result: str | int = call(inspect if command == "inspect" else convert, words, command)
-    return result
 
 
 def inspect(
@@ -72,7 +67,9 @@ def convert(
     dtype: Literal["float32", "float16", "bfloat16"] = "float32",
     unsafe: bool = False,
 ) -> str:
-    """Turn a published checkpoint into a model folder; the checkpoint is not changed.
+    """Turn a published checkpoint into a model folder.
+
+    The checkpoint is not changed.
 
     Parameters
     ----------
@@ -89,6 +86,7 @@ def convert(
     unsafe
         Whether to unpickle in full a file that is refused; this runs whatever code it carries.
     """
+    check_output(out, is_folder=True)
     found = locate(checkpoint, filename=filename, revision=revision)
     if found.is_ours:
         raise ValueError(f"{found.path} is in the format of this package already: there is nothing to convert")
@@ -96,6 +94,9 @@ def convert(
     card = opened.card(sha256=found.source.get("sha256") or sha256_of(found.path))
     card["source"] |= found.source
     model = opened.model(ScPrint, card=card)
-    save_folder(model, out, card=card, dtype=getattr(torch, dtype))
+    save_folder(model, with_folder(out), card=card, dtype=getattr(torch, dtype))
     size = (out / WEIGHTS).stat().st_size
     return f"{out}: {sum(p.numel() for p in model.parameters()):,} weights, {size / 1e6:.1f} MB, from {card['source']}"
+
+
+COMMANDS = {"inspect": TaskCommand(inspect), "convert": TaskCommand(convert)}

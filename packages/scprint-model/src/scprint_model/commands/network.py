@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import grnndata
 from grnndata import atomic_path
-from scprint_model.commands.options import call, lines
+from scprint_model._command_line import with_folder
+from scprint_model.commands.options import Device, TaskCommand, check_before, lines
 from scprint_model.model import ScPrint
 from scprint_model.networks import HeadSelection, infer, select_heads
 from scprint_model.networks.choose import cell_groups
 from scprint_model.networks.heads import Heads, Split
-from scprint_model.tasks.files import check_output, open_cells
+from scprint_model.tasks.files import open_cells
 
 #: Options of `infer` that decide what a truth is compared with.
 _FOR_SELECTION = ("n_genes", "context", "n_cells", "attention", "batch_size", "max_memory", "seed")
 
 
-def run(command: str, words: list[str]) -> str:
-    """Run the subcommand on its words, and return what to say of it."""
-    text: str = call(network, words, command)
-    return text
-
-
 def network(
     input: Path,  # noqa: A002  (the name on the command line)
-    output: Path,
+    out: Path,
     *,
     model: str = "bundled",
     groupby: str | None = None,
-    group: list[str] | str | None = None,
+    group: list[str] | None = None,
     genes: str = "variable",
     heads: str = "mean",
     layers: list[int] | None = None,
@@ -38,34 +33,36 @@ def network(
     truth: Path | None = None,
     split: Split = "regulators",
     edges: int | None = None,
-    device: Literal["cpu", "cuda"] = "cpu",
+    device: Device = "cpu",
     **options: Any,
 ) -> str:
-    """Infer gene networks from the attention of a model over cells; the input is not changed.
+    """Infer gene networks from the attention of a model over cells.
+
+    The input is not changed.
 
     Parameters
     ----------
     input
         File of raw counts (h5ad).
-    output
+    out
         File to write (h5ad): the cells and genes used, and the networks, row = regulator, column = target.
     model
         Model to use: bundled, a folder, a checkpoint or a hub repository; see scprint inspect.
     groupby
         Column of obs: one network for each of its values; obs_names: one for each cell.
     group
-        Value of that column, or several: '["a", "b"]'; all by default.
+        Values of that column whose cells are taken; all by default.
     genes
         Genes of the network: variable, expressed, all, or a file with one gene a line.
     heads
         Attention heads: mean, max, all (a plane a head), or a file of selected heads.
     layers
-        Layers whose heads are used, from 0, as [0, 1]; all by default.
+        Layers whose heads are used, from 0; all by default.
     regulators
         File with one gene a line: only these have outgoing edges.
     truth
-        Table of edges (source, target), as text or parquet: select the heads that fit it in the cells of the largest
-        group, write them beside the output as .heads.json, and use them.
+        Table of true edges, as source and target or with the headers of other tools: select the heads that fit it in
+        the cells of the largest group, write them beside the output as .heads.json, and use them.
     split
         Pairs to score the selected heads on: those of other regulators than they were selected with, or others.
     edges
@@ -73,7 +70,10 @@ def network(
     device
         Device on which the model runs.
     """
-    check_output(input, output)
+    heads_file, edges_file = out.with_suffix(".heads.json"), out.with_suffix(".edges.csv")
+    check_before(
+        device, input, out, heads_file if truth is not None else None, edges_file if edges is not None else None
+    )
     if truth is not None and heads != "mean":
         raise ValueError(f"truth= selects the heads, and heads={heads!r} names them: give one of the two")
     listed = genes if genes in ("variable", "expressed", "all") else lines(Path(genes), "genes")
@@ -83,8 +83,8 @@ def network(
     adata = open_cells(input)
     scprint = ScPrint.from_pretrained(model).to(device)
     # one value that was asked for is one network, not a named one of several
-    asked = group[0] if isinstance(group, list) and len(group) == 1 else group
-    written = [str(output)]
+    asked = group[0] if group is not None and len(group) == 1 else group
+    written = [str(out)]
     if known is not None:
         groups = cell_groups(adata, groupby, asked)
         largest = max(groups, key=lambda name: len(groups[name])) if groupby is not None else None
@@ -93,9 +93,8 @@ def network(
         chosen = select_heads(stack, known, split=split, seed=same.get("seed", 0))
         del stack
         layers = None
-        beside = output.with_suffix(".heads.json")
-        chosen.save(beside)
-        written.append(f"{beside} ({len(chosen.heads)} heads, {_scores(chosen)})")
+        chosen.save(with_folder(heads_file))
+        written.append(f"{heads_file} ({len(chosen.heads)} heads, {_scores(chosen)})")
     found = infer(
         scprint,
         adata,
@@ -107,13 +106,12 @@ def network(
         regulators=allowed,
         **options,
     )
-    grnndata.write_h5ad(found, output)
+    grnndata.write_h5ad(found, with_folder(out))
     if edges is not None:
         table = found.networks.edges(top_k=edges) if len(found.networks) else found.edges(top_k=edges)
-        beside = output.with_suffix(".edges.csv")
-        with atomic_path(beside) as temporary:
+        with atomic_path(edges_file) as temporary:
             table.to_csv(temporary, index=False)
-        written.append(str(beside))
+        written.append(str(edges_file))
     names = list(found.networks)
     many = f"{len(names)} networks ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
     return (
@@ -127,3 +125,6 @@ def _scores(selection: HeadSelection) -> str:
         f"average precision on held-out {selection.split} {scores['held_out_ap']:.4f}, all heads "
         f"{scores['held_out_ap_all_heads']:.4f}, by chance {scores['held_out_prevalence']:.4f}"
     )
+
+
+COMMANDS = {"network": TaskCommand(network, infer)}

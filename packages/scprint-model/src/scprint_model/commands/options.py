@@ -1,63 +1,77 @@
-"""Words of the command line as parameters of functions, whose docstrings are the help."""
+"""A command of ``scprint`` as a function: its parameters, and those of the task that it calls, are the options."""
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import jsonargparse
 import numpy as np
+import torch
 from anndata import AnnData
+from jsonargparse import Namespace
 
-_TYPE = re.compile(r"\s*\((required, )?type: .*?(?:, default: ([^()]*(?:\([^()]*\))?[^()]*))?\)\Z", re.DOTALL)
+from scprint_model._command_line import check_output
+from scprint_model._command_options import Parser
 
-
-class _PlainHelp(jsonargparse.DefaultHelpFormatter):
-    """Shows what a docstring says of an option and its default, without Python's types and marks."""
-
-    def _expand_help(self, action: Any) -> str:
-        text = super()._expand_help(action).replace("``", "").replace("`", "")
-        if match := _TYPE.search(text):
-            default = match[2]
-            text = text[: match.start()] + ("" if default in (None, "null") else f" (default: {default})")
-        return text.strip()
+Device = Literal["cpu", "cuda"]
 
 
-def call(function: Callable[..., Any], words: Sequence[str], command: str, *, as_positional: bool = True) -> Any:
-    """Return what a function gives for the words behind a subcommand.
+@dataclass(frozen=True)
+class TaskCommand:
+    """A function that a command runs, and where its options and their help come from.
 
-    The function's parameters are the options, and those of what it passes its ``**options`` to. ``--batch-size`` and
-    ``--batch_size`` are the same, and a switch that is off needs no value.
-
-    Parameters
+    Attributes
     ----------
     function
-        Function with type hints and a numpy-style docstring, which is the help.
-    words
-        Words of the command line behind the subcommand.
-    command
-        Name of the subcommand.
-    as_positional
-        Whether parameters without a default are told by their place.
+        Function with types and a docstring; what it takes as ``**options`` it hands to `task`.
+    task
+        Task whose parameters with names are further options.
+    filled
+        Names of parameters of the task that the function fills in.
     """
-    about = (function.__doc__ or "").split("\n    Parameters\n")[0].replace("``", "")
-    parser = jsonargparse.ArgumentParser(
-        prog=f"scprint {command}", description=about, formatter_class=_PlainHelp, exit_on_error=True
-    )
-    parser.add_argument("--config", action="config", help="File with options, as YAML.")
-    parser.add_function_arguments(function, as_positional=as_positional, as_group=False)
-    switches = {f"--{name}" for name, value in vars(parser.get_defaults()).items() if value is False}
-    arguments = []
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name.startswith("--"):
-            name = name.replace("-", "_").replace("__", "--", 1)
-        arguments.append(f"{name}=true" if name in switches and not equals else f"{name}{equals}{value}")
-    given = parser.parse_args(arguments).as_dict()
-    given.pop("config")
-    return function(**given)
+
+    function: Callable[..., str | int]
+    task: Callable[..., object] | None = None
+    filled: tuple[str, ...] = ()
+
+    def add_options(self, parser: Parser) -> None:
+        """Add the options of the function and of its task, and what the docstring says beyond its first line."""
+        about = (inspect.getdoc(self.function) or "").partition("\nParameters\n---")[0].partition("\n\n")[2]
+        parser.description = re.sub(r"`+", "", " ".join(about.split())) or None
+        parser.add_options(self.function)
+        if self.task is not None:
+            own = set(inspect.signature(self.function).parameters)
+            told = inspect.signature(self.task).parameters.values()
+            places = {parameter.name for parameter in told if parameter.kind is not parameter.KEYWORD_ONLY}
+            parser.add_options(self.task, skip={*own, *places, *self.filled})
+
+    def __call__(self, args: Namespace) -> str | int:
+        """Run the function; returns what to print, or the exit status."""
+        return self.function(**args.as_dict())
+
+
+def check_device(device: str | None) -> None:
+    """Raise, before any work, where a GPU is asked for that is not there.
+
+    Raises
+    ------
+    RuntimeError
+        When the device is a GPU of NVIDIA, and PyTorch finds none.
+    """
+    if device is not None and device.startswith("cuda") and not torch.cuda.is_available():
+        raise RuntimeError(f"PyTorch {torch.__version__} finds no NVIDIA card or driver")
+
+
+def check_before(device: str, input: Path, *outputs: Path | None) -> None:  # noqa: A002
+    """Raise, before any work, where an output could not be written, or the device is not there."""
+    for path in outputs:
+        if path is not None:
+            check_output(path, input)
+    check_device(device)
 
 
 def lines(path: Path, what: str) -> list[str]:
@@ -76,11 +90,6 @@ def lines(path: Path, what: str) -> list[str]:
     return names
 
 
-def words_of(values: str | list[str]) -> list[str]:
-    """Return words that are joined by commas, or a list as it is."""
-    return values if isinstance(values, list) else [word for word in values.split(",") if word]
-
-
 def cells_where(adata: AnnData, where: str) -> np.ndarray:
     """Return the positions of the cells with ``column=value``.
 
@@ -97,3 +106,9 @@ def cells_where(adata: AnnData, where: str) -> np.ndarray:
         there = adata.obs[column].astype(str).value_counts().index[:8].tolist()
         raise ValueError(f"no cell has {column} = {value!r}; there are {there}")
     return at
+
+
+def options_beside(task: Callable[..., Any], given: dict[str, Any]) -> list[str]:
+    """Return the names of options that are given and are not as the task has them by itself."""
+    defaults = inspect.signature(task).parameters
+    return [name for name, value in given.items() if value != defaults[name].default]

@@ -1,94 +1,31 @@
-"""``scprint fit``, ``finetune`` and ``gene-embeddings``: models, adapted models, and what their genes start from."""
+"""``scprint finetune`` and ``gene-embeddings``: adapted models, and what the genes of a model start from."""
 
 from __future__ import annotations
 
-import warnings
-from importlib.resources import files
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from grnndata import atomic_path
-from scprint_model.commands.options import call, lines, words_of
+from scprint_model._command_line import check_output, with_folder
+from scprint_model.commands.options import TaskCommand, check_device, lines, options_beside
 from scprint_model.finetuning import finetune as adapt
+from scprint_model.finetuning.low_rank import ATTENTION
 from scprint_model.gene_embeddings import build_table
 from scprint_model.model import ScPrint
-from scprint_model.tasks import gene_embeddings
-
-
-def run(command: str, words: list[str]) -> str | int:
-    """Run a subcommand on its words, and return what to say of it, or the exit status."""
-    if command == "fit":
-        return fit(words)
-    if command == "finetune":
-        return str(call(finetune, words, command, as_positional=False))
-    has_model = any(word.partition("=")[0] in ("--from_model", "--from-model") for word in words)
-    return str(call(of_model if has_model else build_table, words, command))
-
-
-def fit(words: list[str]) -> int:
-    """Train with Lightning's options.
-
-    ``--config`` takes files, and the names of the configurations that come with the package (``small``, ``medium``, …).
-    """
-    from lightning.pytorch.cli import LightningCLI
-
-    from scdataloader import CellDataModule
-    from scprint_model.training.module import PretrainingModule
-
-    # meant for callers who forget sys.argv; here it was cut on purpose
-    warnings.filterwarnings("ignore", message="LightningCLI's args parameter is intended")
-    LightningCLI(
-        PretrainingModule,
-        CellDataModule,
-        args=["fit", *packaged_configs(words)],
-        save_config_callback=None,  # it would write into the working directory where there is no logger
-        trainer_defaults={
-            "plugins": {"class_path": "scprint_model.training.saving.AtomicCheckpointIO"},
-            "use_distributed_sampler": False,  # the data module gives each process its share
-        },
-        parser_kwargs={"prog": "scprint"},
-    )
-    return 0
-
-
-def packaged_configs(words: list[str]) -> list[str]:
-    """Replace the names of packaged configurations by their paths: ``--config small``, also ``configs/small.yaml``.
-
-    A file of that name comes first.
-    """
-    folder = files("scprint_model") / "configs"
-    known = {Path(entry.name).stem: str(entry) for entry in folder.iterdir() if entry.name.endswith(".yaml")}
-    told = []
-    for i, word in enumerate(words):
-        option, equals, value = word.partition("=")
-        is_value = i > 0 and words[i - 1] in ("--config", "-c")
-        if option in ("--config", "-c") and equals:
-            told.append(f"{option}={_config(value, known)}")
-        else:
-            told.append(_config(word, known) if is_value else word)
-    return told
-
-
-def _config(name: str, known: dict[str, str]) -> str:
-    path = Path(name)
-    if path.exists() or str(path.parent) not in (".", "configs"):
-        return name
-    if path.stem in known and path.suffix in ("", ".yaml"):
-        return known[path.stem]
-    if not path.suffix:
-        raise ValueError(f"there is no file {name!r}, and no configuration of that name: there are {sorted(known)}")
-    return name
+from scprint_model.tasks import gene_embeddings as model_vectors
 
 
 def finetune(
-    model: str,
-    data: str | list[str],
-    out: Path,
     *,
-    labels: str | list[str] = "",
+    model: str,
+    data: list[str],
+    out: Path,
+    labels: Sequence[str] = (),
     genes: Path | None = None,
-    organisms: str | list[str] = "",
-    projections: str | list[str] = "qkv,q,kv,out",
+    organisms: Sequence[str] = (),
+    projections: Sequence[str] = ATTENTION,
+    device: str | None = None,
     **options: Any,
 ) -> str:
     """Adapt a trained model to labels, genes, organisms or batches of one's own.
@@ -98,27 +35,32 @@ def finetune(
     model
         Model to adapt: bundled, a model folder, a published .ckpt, or a hub repository.
     data
-        Files of raw counts: one, several joined by commas, or a list.
+        Files of raw counts (h5ad).
     out
         Folder for the result, which must be new or empty.
     labels
-        Columns of obs to learn, joined by commas.
+        Columns of obs to learn.
     genes
         File of a vocabulary of genes to add.
     organisms
-        Organisms whose protein-coding genes are added, joined by commas.
+        Organisms whose protein-coding genes are added.
     projections
-        Projections with low-rank parts: of qkv, q, kv, out, fc1, fc2.
+        Projections with low-rank parts, among qkv, q, kv, out, fc1, fc2.
+    device
+        Device such as cuda; by default a GPU where there is one.
     """
+    check_output(out, *data, is_folder=True)
+    check_device(device)
     made = adapt(
         model,
-        words_of(data),
-        labels=words_of(labels),
+        list(data),
+        labels=labels,
         genes=genes,
-        organisms=words_of(organisms),
-        projections=words_of(projections),
+        organisms=organisms,
+        projections=projections,
+        device=device,
         merge=True,
-        out=out,
+        out=with_folder(out),
         **options,
     )
     return _summary(made.card["finetuned"], out)
@@ -137,20 +79,48 @@ def _summary(report: dict[str, dict[str, object]], out: Path) -> str:
     return "\n".join(said)
 
 
-def of_model(out: Path, *, from_model: str, genes: Path | None = None) -> Path:
-    """Write the gene embeddings of a model as a table (parquet).
+def gene_embeddings(
+    out: Path,
+    *,
+    model: str | None = None,
+    genes: Path | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> str:
+    """Write a table of gene embeddings: of proteins (ESM2), or of a trained model.
+
+    Proteins are those of a fasta file or of an organism in Ensembl. A run that is stopped goes on when it is repeated.
 
     Parameters
     ----------
     out
-        File to write.
-    from_model
-        Model to use: bundled, a folder, a checkpoint or a hub repository; see scprint inspect.
+        Table to write (parquet).
+    model
+        Trained model whose own gene embeddings are written: bundled, a folder, a checkpoint or a hub repository. No
+        proteins are needed then.
     genes
-        File with one gene a line, ids or symbols; all of the model's by default.
+        File of genes: with --model, those to write, one a line, ids or symbols; else a table (csv, tsv) with the
+        columns protein and gene_id, which says which genes a protein stands for.
+    device
+        Device on which the protein model runs: cpu, cuda, cuda:1; auto is a GPU where there is one.
     """
-    names = None if genes is None else lines(genes, "genes")
-    table = gene_embeddings(ScPrint.from_pretrained(from_model), names)
+    check_output(out, *([] if genes is None else [genes]))
+    check_device(device)
+    if model is None:
+        return str(build_table(with_folder(out), genes=genes, device=device, **options))
+    if beside := options_beside(build_table, {"device": device, **options}):
+        raise ValueError(f"options of proteins mean nothing with --model: leave out {', '.join(map(_option, beside))}")
+    table = model_vectors(ScPrint.from_pretrained(model), None if genes is None else lines(genes, "genes"))
     with atomic_path(out) as temporary:
         table.to_parquet(temporary)
-    return out
+    return str(out)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+COMMANDS = {
+    "finetune": TaskCommand(finetune, adapt, filled=("merge",)),
+    "gene-embeddings": TaskCommand(gene_embeddings, build_table),
+}

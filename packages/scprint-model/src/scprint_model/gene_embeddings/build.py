@@ -33,14 +33,14 @@ def build_table(
     out: Path | str,
     *,
     fasta: Path | str | None = None,
-    species: str | None = None,
+    organism: str | None = None,
     release: int | None = None,
     division: Division | None = None,
     canonical: Path | str | None = None,
     genes: Path | str | None = None,
     isoform: Isoform = "canonical",
     biotype: str | None = None,
-    model: str = "facebook/esm2_t33_650M_UR50D",
+    protein_model: str = "facebook/esm2_t33_650M_UR50D",
     revision: str | None = None,
     layer: int | None = None,
     long: Long = "windows",
@@ -61,37 +61,37 @@ def build_table(
         n_residues`` and ``0`` to ``width - 1`` (float32). How it was made is in ``pandas.DataFrame.attrs``, which
         parquet keeps.
     fasta
-        Proteins of Ensembl (``NAME.pep.all.fa.gz``) or UniProt, gzipped or not. Give this or `species`.
-    species
+        Proteins of Ensembl (``NAME.pep.all.fa.gz``) or UniProt, gzipped or not. Give this or `organism`.
+    organism
         Organism whose proteins and canonical transcripts are fetched from Ensembl, such as human or danio_rerio.
     release
-        Of Ensembl, for `species`; by default one that is pinned in scdataloader.
+        Release of Ensembl, for `organism`; by default one that is pinned in scdataloader.
     division
-        Part of Ensembl (vertebrates, metazoa, plants, fungi, protists), for a `species` that is not a common one.
+        Part of Ensembl (vertebrates, metazoa, plants, fungi, protists), for an `organism` that is not a common one.
     canonical
         List of canonical transcripts: Ensembl's canonical.tsv.gz, a GTF file, or one id a line.
     genes
         Table (csv, tsv) with the columns ``protein`` and ``gene_id`` that says which genes a protein stands for.
     isoform
-        Which protein stands for a gene. canonical: that of the canonical transcript, and the longest where there is
+        Protein that stands for a gene. canonical: that of the canonical transcript, and the longest where there is
         none; longest: the longest protein-coding one; first: the first in the file, as for the published weights.
     biotype
-        Take only genes of this biotype, such as protein_coding.
-    model
+        Biotype of the genes that are taken, such as protein_coding; by default all.
+    protein_model
         ESM2 of any size, on the hub or in a folder.
     revision
-        Of the model on the hub: commit, tag or branch.
+        Commit, tag or branch of that model on the hub.
     layer
-        Whose output is averaged; by default the last.
+        Number of the layer whose output is averaged; by default the last.
     long
-        What becomes of proteins longer than the model's maximum (1,022 residues). windows: they are read in pieces
+        Treatment of proteins longer than the model's maximum (1,022 residues). windows: they are read in pieces
         side by side, and all residues count; cut: only the first 1,022 count.
     tokens
-        Most residues a batch, padding included; fewer need less memory.
+        Number of residues a batch at most, padding included; fewer need less memory.
     dtype
-        Precision; auto: bfloat16 (or float16) on a GPU, float32 on a CPU.
+        Number format; auto: bfloat16 (or float16) on a GPU, float32 on a CPU.
     device
-        cpu, cuda, cuda:1; auto: a GPU where there is one.
+        Device: cpu, cuda, cuda:1; auto: a GPU where there is one.
     base_url
         Root of a mirror of Ensembl.
 
@@ -117,18 +117,18 @@ def build_table(
     out = Path(out)
     if out.suffix != ".parquet":
         raise ValueError(f"the table is a parquet file: call it NAME.parquet, not {out.name!r}")
-    if (fasta is None) == (species is None):
-        raise ValueError(f"give either a FASTA file or a species: fasta={fasta}, species={species}")
+    if (fasta is None) == (organism is None):
+        raise ValueError(f"give either a FASTA file or an organism: fasta={fasta}, organism={organism}")
     if fasta is not None and (release, division, base_url) != (None, None, None):
-        raise ValueError("release, division and base_url are of Ensembl's species: they mean nothing with fasta=")
+        raise ValueError("release, division and base_url are of Ensembl: they mean nothing with fasta=")
     if canonical is not None and isoform != "canonical":
         raise ValueError(f"isoform={isoform!r} does not look at canonical transcripts: leave canonical= away")
     if tokens < 3:
         raise ValueError(f"tokens={tokens}: a batch needs 3 for a single residue")
     taxon = ""
-    if species is not None:
+    if organism is not None:
         fetched = fetch_proteins(
-            species, release, division=division, base_url=base_url, cache=cache_folder() / "proteins"
+            organism, release, division=division, base_url=base_url, cache=cache_folder() / "proteins"
         )
         fasta, taxon, release = fetched.fasta, fetched.taxon, fetched.release
         if isoform == "canonical":
@@ -140,7 +140,7 @@ def build_table(
         genes=None if genes is None else read_genes(genes),
         biotype=biotype,
     )
-    encoder = load_protein_model(model, revision=revision, layer=layer, dtype=dtype, device=device)
+    encoder = load_protein_model(protein_model, revision=revision, layer=layer, dtype=dtype, device=device)
     job: dict[str, Any] = {
         **encoder.source,
         "isoform": isoform,
@@ -151,7 +151,7 @@ def build_table(
         "source_sha256": _sha256(fasta),
         "canonical_sha256": _sha256(canonical),
         "genes_sha256": _sha256(genes),
-        "species": species,
+        "organism": organism,
         "release": release,
     }
     parts = FinishedVectors(out.with_name(f"{out.name}.parts"), job)

@@ -381,6 +381,11 @@ def test_bad_folders_are_refused_and_kept(tmp_path):
     with pytest.raises(FileExistsError, match="is no zarr group"):
         several().write_zarr(work)
     assert (work / "thesis.txt").read_text() == "years"
+    several().write_zarr(tmp_path / "g.zarr")
+    (tmp_path / "g.zarr/thesis.txt").write_text("years")
+    with pytest.raises(FileExistsError, match=r"holds \['thesis.txt'\] beside its zarr group: choose another name"):
+        several().write_zarr(tmp_path / "g.zarr")
+    assert (tmp_path / "g.zarr/thesis.txt").read_text() == "years"
 
 
 def test_a_failed_write_keeps_the_old_folder(tmp_path, monkeypatch):

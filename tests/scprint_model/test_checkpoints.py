@@ -51,6 +51,18 @@ def test_saving_again_replaces_and_never_overwrites_other_things(small_model, tm
     save_folder(small_model, tmp_path / "m", card={"try": 1})
     save_folder(small_model, tmp_path / "m", card={"try": 2})
     assert json.loads((tmp_path / "m/card.json").read_text()) == {"try": 2}
+    files = {path.name for path in (tmp_path / "m").iterdir()}
+    assert len(files) == 6
+    (tmp_path / "m/mynotes.txt").write_text("remember")
+    (tmp_path / "m/figures").mkdir()
+    (tmp_path / "m/figures/one.png").write_text("seen")
+    (tmp_path / "m/training_cells.npy").write_text("of the model that was there")
+    save_folder(small_model, tmp_path / "m", card={"try": 3})
+    assert json.loads((tmp_path / "m/card.json").read_text()) == {"try": 3}
+    assert {path.name for path in (tmp_path / "m").iterdir()} == files | {"mynotes.txt", "figures"}
+    assert (tmp_path / "m/mynotes.txt").read_text() == "remember"
+    assert (tmp_path / "m/figures/one.png").read_text() == "seen"
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious/thesis.txt").write_text("years of work")
     with pytest.raises(ValueError, match="holds no model: choose another folder"):

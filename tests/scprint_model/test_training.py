@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from scdataloader import CellDataModule, LabelSpace, datasets
 from scdataloader.options import GeneChoice, Holdout
 from scprint_model import ModelConfig, ScPrint
+from scprint_model.checkpoints import save_folder
 from scprint_model.gene_embeddings.table import start_from_table
 from scprint_model.losses.counts import zinb_loss
 from scprint_model.training.module import PretrainingModule
@@ -461,7 +462,9 @@ def test_module_options_reach_the_network(data):
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_fit_saves_a_model_that_opens(data, tmp_path, half):
+def test_fit_saves_a_model_that_opens(data, small_model, tmp_path, half):
+    save_folder(small_model, tmp_path / "model", card={"steps": 0})
+    (tmp_path / "model/mynotes.txt").write_text("remember")
     module = PretrainingModule(d_model=16, n_layers=1, n_heads=2, warmup_steps=2, dropout=0.0)
     trainer = lightning.Trainer(
         max_epochs=1,
@@ -487,6 +490,7 @@ def test_fit_saves_a_model_that_opens(data, tmp_path, half):
     assert not seen & set(data.cells.fingerprints[data.val_cells])
     assert card["held_out_cells"] == len(data.val_cells)
     assert card["held_out_data_sets"] == []
+    assert (tmp_path / "model/mynotes.txt").read_text() == "remember"
 
 
 def test_decay_spares_biases_norms_and_embeddings(data):

@@ -40,7 +40,8 @@ def write_zarr(grn: AnnData, path: PathLike[str] | str, **options: Any) -> None:
     grn
         What to write; not changed.
     path
-        The folder; replaced if it exists and is a zarr group, and left as it was if writing fails.
+        The folder; replaced if it exists and is a zarr group with nothing else in it, and left as it was if writing
+        fails.
     **options
         As `anndata.AnnData.write_zarr`. ``convert_strings_to_categoricals`` is False here unless asked for,
         because it would change `grn`.
@@ -48,13 +49,27 @@ def write_zarr(grn: AnnData, path: PathLike[str] | str, **options: Any) -> None:
     Raises
     ------
     FileExistsError
-        When `path` exists and is not a zarr group.
+        When `path` exists and is not a zarr group, or holds other files beside it.
     """
     options = {"convert_strings_to_categoricals": False} | options
     path = Path(path)
     # Zarr 2 and 3 mark a group by one of these: anything else may be somebody's work.
     if path.exists() and not any((path / name).is_file() for name in (".zgroup", "zarr.json")):
         raise FileExistsError(f"{path.resolve()} exists and is no zarr group: choose another name, or remove it")
+    if path.exists() and (others := _others(path)):
+        raise FileExistsError(
+            f"{path.resolve()} holds {others[:3]} beside its zarr group: choose another name, or move them elsewhere"
+        )
     with atomic_folder(path) as temporary:
         # It looks up how to write the very class that it is given.
         anndata_io.write_zarr(temporary, as_anndata(grn), **options)
+
+
+def _others(group: Path) -> list[str]:
+    """Return what lies in the folder of a zarr group and is no part of it."""
+    marks = (".zgroup", ".zarray", "zarr.json")
+    return sorted(
+        one.name
+        for one in group.iterdir()
+        if one.name not in (*marks, ".zattrs", ".zmetadata") and not any((one / mark).is_file() for mark in marks)
+    )

@@ -27,19 +27,24 @@ WEIGHTS, CONFIG, GENES, LABELS, CARD, README = (
     "card.json",
     "README.md",
 )
+#: Fingerprints of the cells that the model was trained on, where its maker keeps them; written beside the model.
+TRAINING_CELLS = "training_cells.npy"
 
 
 def save_folder(
     model: StoredNetwork, folder: Path | str, *, card: dict[str, Any], dtype: torch.dtype = torch.float32
 ) -> None:
-    """Write a model with its vocabulary and label space; a failure leaves what was there before.
+    """Write a model with its vocabulary and label space as six files; a failure leaves what was there before.
+
+    The files of a model that is there already are replaced, each as a whole, and the list of the cells that it was
+    trained on goes with them. Whatever else lies in the folder stays.
 
     Parameters
     ----------
     model
         With `vocabulary` and `label_space`.
     folder
-        Made anew, or replaced as a whole if it holds a model already.
+        Folder to write to, made if it is not there. One that holds files and no model is refused.
     card
         JSON-able facts for the model card: data, training, scores. ``"context"``, the most genes per cell in training,
         is read again by `load_folder`.
@@ -72,9 +77,12 @@ def save_folder(
         model.label_space.save(temporary / LABELS)
         (temporary / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
         (temporary / README).write_text(readme(folder.name, known), encoding="utf-8")
-        if folder.exists():
-            folder.rename(Path(name) / "old")
-        shutil.move(temporary, folder)
+        if not folder.exists():
+            temporary.rename(folder)
+            return
+        (folder / TRAINING_CELLS).unlink(missing_ok=True)
+        for file in temporary.iterdir():
+            file.replace(folder / file.name)
 
 
 def load_folder[N: StoredNetwork](folder: Path | str, network: Callable[..., N]) -> N:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from grnndata import atomic_path
-from scprint_model.job_folder import claim_folder
+from scprint_model.job_folder import JOB, claim_folder
 
 logger = logging.getLogger(__name__)
 
@@ -60,5 +59,8 @@ class FinishedVectors:
             np.savez(file, index=index, rows=rows)
 
     def remove(self) -> None:
-        """Delete the folder, when the result is written."""
-        shutil.rmtree(self.folder)
+        """Delete the parts, when the result is written, and the folder where nothing else lies in it."""
+        for path in [*self.folder.glob("part-*.npz"), self.folder / JOB]:
+            path.unlink()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()

@@ -17,7 +17,7 @@ from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
 from grnndata import atomic_path
 from scdataloader import CellDataModule
-from scprint_model.checkpoints.folder import save_folder
+from scprint_model.checkpoints.folder import TRAINING_CELLS, save_folder
 from scprint_model.model import ScPrint
 from scprint_model.training.averaging import AverageWeights
 from scprint_model.training.module import PretrainingModule
@@ -34,7 +34,7 @@ class SavePretrained(Callback):
     Parameters
     ----------
     folder
-        Folder to write to.
+        Folder to write to; a model in it is replaced, anything else is left alone.
     half
         Store the weights in half precision.
     best
@@ -113,7 +113,7 @@ class SavePretrained(Callback):
                 if isinstance(callback, AverageWeights):
                     stack.enter_context(callback.averaged(module))
             save_folder(network, self.folder, card=card, dtype=self.dtype)
-        with atomic_path(self.folder / "training_cells.npy") as temporary, temporary.open("wb") as file:
+        with atomic_path(self.folder / TRAINING_CELLS) as temporary, temporary.open("wb") as file:
             np.save(file, np.unique(data.cells.fingerprints[data.train_cells]))
 
 

@@ -256,7 +256,8 @@ def test_random_context_lengths(vocabulary):
 def test_chance_is_the_cells_own_or_the_batchs(vocabulary):
     def draw(choice, indices, seed=0):
         collate = Collator(vocabulary=vocabulary, context=3, choice=choice, seed=seed)
-        return dataset(collate, [(MEASURED[:9], np.ones(9))] * 40).__getitems__(indices)["genes"].tolist()
+        cells = [(MEASURED[:9], np.full(9, 1 + i)) for i in range(40)]
+        return dataset(collate, cells).__getitems__(indices)["genes"].tolist()
 
     # ties of the most expressed genes: the same whatever is beside the cell
     assert draw("most_expressed", [4, 7])[1] == draw("most_expressed", [7])[0]

@@ -84,7 +84,7 @@ def test_bins_are_rising_and_equally_full(values, n_bins):
 def test_compiled_bins_lie_where_their_definition_says(rows, n_bins):
     counts = np.array([count for row in rows for count in row], dtype=np.float32)
     ends, found = np.cumsum([0, *map(len, rows)]), np.empty(len(counts), np.float32)
-    bin_rows(ends, counts, n_bins, np.uint64(3), np.arange(len(rows)), found)
+    bin_rows(ends, np.arange(len(counts)), counts, n_bins, np.uint64(3), np.arange(len(rows)), found)
     for row, begin, end in zip(rows, ends[:-1], ends[1:], strict=True):
         values = np.array(row)
         draws = np.array([bin_values(values, n_bins, np.random.default_rng(s)) for s in range(20)])
@@ -101,7 +101,7 @@ def test_compiled_bins_lie_where_their_definition_says(rows, n_bins):
 def test_compiled_bins_of_equal_counts_are_spread_evenly():
     values = np.repeat([1, 5], [9000, 1000]).astype(np.float32)
     bins = np.empty(10_000, np.float32)
-    bin_rows(np.array([0, 10_000]), values, 11, np.uint64(0), np.zeros(1, np.int64), bins)
+    bin_rows(np.array([0, 10_000]), np.arange(10_000), values, 11, np.uint64(0), np.zeros(1, np.int64), bins)
     share = np.bincount(bins[:9000].astype(int), minlength=11)[1:] / 1000
     assert np.abs(share[:9] - 1).max() < 0.15  # no edge lies between the nine
     assert set(bins[9000:].tolist()) == {10}
@@ -204,7 +204,7 @@ def test_geneformer_ties_are_broken_at_random_by_cell(vocabulary):
     tokens = {"<pad>": 0} | {gene: i + 1 for i, gene in enumerate(IDS)}
     form = Geneformer.from_tokens(vocabulary, tokens, dict.fromkeys(IDS, 2.0))
     collate = Collator(vocabulary=vocabulary, context=8, format=form)
-    cells = cells_of(collate, [(range(8), [1, 1, 1, 1, 1, 1, 1, 5])] * 200)
+    cells = cells_of(collate, [(range(8), [1, 1, 1, 1, 1, 1, 1, 5 + i]) for i in range(200)])
     ids = cells.__getitems__(range(200))["input_ids"].numpy()
     assert set(ids[:, 0].tolist()) == {8}
     assert set(ids[:, 1].tolist()) == {1, 2, 3, 4, 5, 6, 7}

@@ -10,21 +10,24 @@ from sklearn.metrics import average_precision_score
 from grnndata import tl
 from scdataloader import datasets
 from scprint_model import ScPrint, infer
-from scprint_model.genes import shared_genes
-from scprint_model.networks.choose import NetworkCells
+from scprint_model.genes import match_genes, shared_genes
+from scprint_model.networks.choose import CellContents, NetworkCells
 from scprint_model.networks.permutation import Exceedances, shuffled_counts
 
 
 @pytest.fixture
 def cells(retina, small_model):
     some = retina[:10].copy()
+    known = match_genes(small_model.vocabulary, some)
+    some = some[CellContents.read(some, known).rank.argsort()].copy()  # the order in which counts are dealt
     return some, tl.most_variable_genes(some[:, shared_genes(small_model.vocabulary, some)], 40).tolist()
 
 
-def as_network_cells(adata):
+def as_network_cells(adata, genes=None):
     n_cells, n_genes = adata.shape
     totals = adata.obs["total_counts"].to_numpy(np.float32)
-    return NetworkCells(sparse.csr_matrix(adata.X), totals, np.arange(n_genes), np.arange(n_cells), n_genes, 0)
+    genes = np.arange(n_genes) if genes is None else genes
+    return NetworkCells(sparse.csr_matrix(adata.X), totals, genes, np.arange(n_cells), n_genes, 0)
 
 
 def test_shuffling_keeps_each_genes_counts_and_the_rest_of_a_cells_total(cells):
@@ -59,7 +62,7 @@ def test_p_values_by_networks_inferred_one_by_one(cells, small_model, steps):
     ordered = some[:, network.var_names]
     others = [name for name in some.var_names if name not in set(genes)]
     for _ in range(4):
-        shuffled = shuffled_counts(as_network_cells(ordered), rng)
+        shuffled = shuffled_counts(as_network_cells(ordered, small_model.vocabulary.index(network.var_names)), rng)
         again = some.copy()
         joined = sparse.hstack([shuffled.counts, some[:, others].X]).tocsr()
         again = again[:, [*network.var_names, *others]].copy()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from scdataloader import collate, counts, datasets, genes, labels, sampling, sources, store
     from scdataloader.batch import CellBatch
     from scdataloader.collate import CellDataset, Collator, Extras, StoreLoader
+    from scdataloader.content import cell_keys, draw_numbers
     from scdataloader.datamodule import CellDataModule
     from scdataloader.genes import GeneVocabulary, gene_table
     from scdataloader.hdf5_writing import hdf5_for_writing
@@ -43,9 +44,11 @@ __all__ = [
     "StoreLoader",
     "WeightedSampler",
     "__version__",
+    "cell_keys",
     "collate",
     "counts",
     "datasets",
+    "draw_numbers",
     "find_sources",
     "gene_table",
     "genes",
@@ -81,9 +84,11 @@ _HOME = {
     "Split": "splits",
     "StoreLoader": "collate",
     "WeightedSampler": "sampling",
+    "cell_keys": "content",
     "collate": "collate",
     "counts": "counts",
     "datasets": "datasets",
+    "draw_numbers": "content",
     "find_sources": "sources",
     "gene_table": "genes",
     "genes": "genes",

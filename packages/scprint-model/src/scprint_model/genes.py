@@ -13,7 +13,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from scdataloader import GeneVocabulary
+from scdataloader import GeneVocabulary, cell_keys
 from scdataloader.counts import check_raw_counts, check_shape, csr_counts, obs_table, total_counts
 from scdataloader.genes import find_organism, gene_columns, gene_table
 from scprint_model.parts import parts
@@ -102,6 +102,15 @@ class SharedGenes:
             (np.ones(len(source)), (source, place[self.index[source]])), shape=(len(self.index), len(columns))
         )
         return sparse.csr_matrix(csr_counts(adata) @ gather)
+
+    def keys(self, adata: AnnData) -> np.ndarray:
+        """Return a key of each cell's counts of the genes that the model knows, uint64; see `scdataloader.cell_keys`.
+
+        Whatever chance decides of a cell depends on it and a seed: the same in every file.
+        """
+        if self.repeated:
+            return cell_keys(self.counts(adata), self.index[self.columns])
+        return cell_keys(csr_counts(adata), self.index)
 
     def source(self, vocabulary: GeneVocabulary, adata: AnnData, at: np.ndarray | None = None) -> AnnData:
         """Return the counts of `select` under the model's gene ids, for `scdataloader.CellDataset`."""

@@ -18,6 +18,7 @@ from scdataloader.collate.collator import Collator
 from scdataloader.collate.contexts import Contexts
 from scdataloader.collate.extras import Extras, ReadExtras
 from scdataloader.collate.scprint import ScPrint
+from scdataloader.content import row_keys
 from scdataloader.fingerprint import cell_fingerprints
 from scdataloader.genes.vocabulary import GeneVocabulary
 from scdataloader.labels.space import LabelSpace
@@ -53,8 +54,6 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         Rows of the data that these cells are, int64, shape (n_cells,), rising; None: all. The cells are numbered anew.
     extras
         What else the batches hold; see `scdataloader.collate.Extras`.
-    first_cell
-        Number of the first cell, where the data are a part of a larger whole: it decides how ties are broken.
 
     Raises
     ------
@@ -86,7 +85,6 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         collator: Collator | None = None,
         rows: np.ndarray | None = None,
         extras: Extras | None = None,
-        first_cell: int = 0,
     ) -> None:
         if collator is None:
             collator = Collator(vocabulary=vocabulary, context=context, choice=choice, seed=seed or 0)
@@ -95,7 +93,6 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         self.store = open_store(data)
         self.vocabulary, self.label_space = vocabulary, label_space
         self.rows = None if rows is None else np.asarray(rows, dtype=np.int64)
-        self._first_cell = first_cell
         if len(self) == 0:
             raise ValueError("there are no cells: give one at least")
         self._set_names()
@@ -293,8 +290,8 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
             rng = np.random.default_rng([int(seed), int(positions[0])])
             size = int(rng.integers(collator.min_context - collator.format.n_special, size, endpoint=True))
         if collator.gene_choice != "random_expressed":
-            # chance only breaks ties: a cell keeps its context
-            seed, positions = self._tie_seed, rows + self._first_cell
+            # chance only breaks ties: a cell keeps its context, wherever it lies
+            seed, positions = self._tie_seed, self._keys(rows)
         genes, counts, present = self._chooser.choose(rows, size=size, seed=seed, positions=positions, empty=empty)
         contexts = Contexts(
             genes,
@@ -314,6 +311,12 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         return cast("CellBatch", batch)
 
     # ------------------------------------------------------------------------------------------------------ inside
+
+    def _keys(self, rows: np.ndarray) -> np.ndarray:
+        """Return what ties depend on: a key of each cell's counts of the genes that may be chosen, int64."""
+        if self.collator.has_panels and isinstance(self.collator.format, ScPrint):
+            return rows  # there are no ties
+        return row_keys(*self.store.gather_csr(rows, self._chooser.genes, exact=True)).view(np.int64)
 
     @cached_property
     def _encode(self) -> Any:

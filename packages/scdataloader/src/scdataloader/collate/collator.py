@@ -77,7 +77,8 @@ class Collator:
         context of the same kind. False leaves them in the order of the data set's genes, which is faster.
     seed
         Seed of the genes drawn. Random genes depend on the place of the draw, too, so that a cell shows others the next
-        time; where chance only breaks ties, on the cell. No worker, thread, rank or order of calls changes them.
+        time. Where chance only breaks ties, they depend on the cell's counts (`scdataloader.cell_keys`): a cell shows
+        the same wherever it lies. No worker, thread, rank or order of calls changes them.
 
     Raises
     ------

@@ -55,7 +55,8 @@ class Contexts:
         Returns all expressed genes of the cells that the format knows, as CSR: row pointers (B + 1,), vocabulary
         indices (E,) and counts (E,).
     seed, positions
-        Seed, and one number a cell, int64, shape (B,), on which any chance that is left has to depend.
+        Seed, and one number a cell, int64, shape (B,), on which any chance that is left has to depend: the place of
+        its draw, or where it shall look the same each time a key of its counts.
     """
 
     genes: np.ndarray

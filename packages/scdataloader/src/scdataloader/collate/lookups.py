@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 
-from scdataloader.store.draws import below, start
+from scdataloader.store.draws import number, start
+
+_32 = np.uint64(32)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -40,18 +40,24 @@ def look_up(
 
 @numba.njit(nogil=True, cache=True)
 def bin_rows(
-    ends: np.ndarray, counts: np.ndarray, n_bins: int, seed: np.uint64, positions: np.ndarray, out: np.ndarray
+    ends: np.ndarray,
+    genes: np.ndarray,
+    counts: np.ndarray,
+    n_bins: int,
+    seed: np.uint64,
+    positions: np.ndarray,
+    out: np.ndarray,
 ) -> None:
     """Write the bin of each count among those of its row; see `scdataloader.collate.bin_values`.
 
     Parameters
     ----------
-    ends, counts
-        Row pointers, and counts above 0, shape (E,).
+    ends, genes, counts
+        Row pointers, and genes with counts above 0, shape (E,).
     n_bins
         Number of bins, 2 or more.
     seed, positions
-        Seed and one number a row that break ties.
+        Seed and one number a row that break ties, for each gene in its own way.
     out
         float32, shape (E,).
     """
@@ -70,9 +76,9 @@ def bin_rows(
             low, high = ordered[below_it], ordered[min(below_it + 1, n - 1)]
             edges[k] = high - (high - low) * (1 - share) if share >= 0.5 else low + (high - low) * share
         # another sequence than that of the choice of genes
-        state: Any = start(~np.uint64(seed), positions[i])
+        state = start(~np.uint64(seed), positions[i])
         for j in range(n):
             first = np.searchsorted(edges, row[j], side="left")
             last = np.searchsorted(edges, row[j], side="right")
-            state, number = below(state, last - first + 1)
-            out[ends[i] + j] = first + number + 1
+            drawn = number(state, genes[ends[i] + j]) >> _32
+            out[ends[i] + j] = first + np.int64((drawn * np.uint64(last - first + 1)) >> _32) + 1

@@ -128,7 +128,7 @@ class ScGPT:
 
         ends, expressed, counts = contexts.expressed()
         bins, found = np.empty(len(counts), np.float32), np.empty(contexts.genes.shape, np.float32)
-        bin_rows(ends, counts, self.n_bins, contexts.seed, contexts.positions, bins)
+        bin_rows(ends, expressed, counts, self.n_bins, contexts.seed, contexts.positions, bins)
         look_up(ends, expressed, bins, np.ascontiguousarray(contexts.genes), len(self.tokens), found)
         mask, first = contexts.mask, (len(found), 1)
         return {

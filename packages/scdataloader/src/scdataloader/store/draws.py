@@ -1,7 +1,8 @@
 """Random numbers that are a pure function of (seed, position of the draw), compiled.
 
 The generator is SplitMix64 (Steele, Lea & Flood 2014, OOPSLA, "Fast splittable pseudorandom number generators"),
-started anew for each position: no thread, worker or batch border changes what a cell gets.
+started anew for each position: no thread, worker or batch border changes what a cell gets. Where a cell shall look the
+same wherever it lies, its position is a key made of its counts, and each gene has a number of its own.
 """
 
 from __future__ import annotations
@@ -28,6 +29,40 @@ def below(state: np.uint64, limit: int) -> tuple[np.uint64, int]:
     state += STEP
     number: int = np.int64(((mix(state) >> _32) * np.uint64(limit)) >> _32)  # type: ignore[assignment]
     return state, number
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def number(state: np.uint64, gene: int) -> np.uint64:
+    """Return the number of a gene from 0: that in the gene's place of the sequence which begins at `state`."""
+    return mix(state + (np.uint64(gene) + np.uint64(1)) * STEP)
+
+
+@numba.njit(nogil=True, cache=True)
+def by_number(numbers: np.ndarray) -> np.ndarray:
+    """Return the places of evenly spread 64-bit numbers, the smallest first.
+
+    As many boxes as there are numbers, each for a range of them, leave next to nothing to sort.
+    """
+    bits = 1
+    while (1 << bits) < len(numbers):
+        bits += 1
+    shift = np.uint64(64 - bits)
+    begins, order = np.zeros((1 << bits) + 1, np.int64), np.empty(len(numbers), np.int64)
+    for one in numbers:
+        begins[np.int64(one >> shift) + 1] += 1
+    for i in range(1 << bits):
+        begins[i + 1] += begins[i]
+    for j in range(len(numbers)):
+        box = np.int64(numbers[j] >> shift)
+        order[begins[box]] = j
+        begins[box] += 1
+    for j in range(1, len(numbers)):
+        moved, to = order[j], j
+        while to > 0 and numbers[order[to - 1]] > numbers[moved]:
+            order[to] = order[to - 1]
+            to -= 1
+        order[to] = moved
+    return order
 
 
 @numba.njit(nogil=True, cache=True)

@@ -15,7 +15,7 @@ from numba.extending import overload
 
 from scdataloader.store import csr_rows, records
 from scdataloader.store.csr_rows import CsrParts
-from scdataloader.store.draws import below, choose, start
+from scdataloader.store.draws import below, by_number, choose, number, start
 from scdataloader.store.memory import Space, Targets
 from scdataloader.store.records import Shards
 
@@ -236,7 +236,11 @@ def most_expressed(
     out_counts: np.ndarray,
     pad: bool,
 ) -> int:
-    """Write each row's most expressed genes by falling count, ties in random order, padded as `random_expressed`."""
+    """Write each row's most expressed genes by falling count, padded with measured genes.
+
+    Among equal counts, and among the genes to pad with, those with the smallest numbers come first: a gene's number
+    depends on the seed, the row's position and the gene.
+    """
     size = out_genes.shape[1]
     room = _room(cells, targets)
     space = _space(room, targets.width)
@@ -247,7 +251,8 @@ def most_expressed(
         table, n = _expressed(cells, targets, rows[i], genes, counts, space, mark)
         if table < 0:
             return i
-        state = _by_falling_count(start(seed, positions[i]), counts[:n], order, begins, ends)
+        state = start(seed, positions[i])
+        _by_falling_count(state, genes[:n], counts[:n], order, begins, ends)
         kept = min(n, size)
         for j in range(kept):
             out_genes[i, j] = genes[order[j]]
@@ -256,7 +261,7 @@ def most_expressed(
             out_counts[i, kept:] = 0
             if not pad:
                 out_genes[i, kept:] = -1
-            elif not _pad(targets, table, state, space.seen, mark, kept, out_genes[i]):
+            elif not _fill(targets, table, state, space.seen, mark, kept, out_genes[i]):
                 return i
     return -1
 
@@ -272,9 +277,9 @@ def rank_value(
     out_genes: np.ndarray,
     out_counts: np.ndarray,
 ) -> int:
-    """Write each row's genes of highest count over median, highest first, ties in random order; gene -1 after them.
+    """Write each row's genes of highest count over median, highest first; gene -1 after them.
 
-    `medians` holds one number above 0 a target.
+    Ties are broken as in `most_expressed`. `medians` holds one number above 0 a target.
     """
     size = out_genes.shape[1]
     room = _room(cells, targets)
@@ -284,9 +289,9 @@ def rank_value(
         table, n = _expressed(cells, targets, rows[i], genes, counts, space, np.uint8(1))
         if table < 0:
             return i
-        _shuffle(start(seed, positions[i]), genes[:n], counts[:n])
+        chance = by_number(_numbers(start(seed, positions[i]), genes[:n]))
         # a sort that keeps the chance order of equal values
-        order = np.argsort(-counts[:n] / medians[genes[:n]], kind="mergesort")
+        order = chance[np.argsort((-counts[:n] / medians[genes[:n]])[chance], kind="mergesort")]
         kept = min(n, size)
         for j in range(kept):
             out_genes[i, j] = genes[order[j]]
@@ -297,13 +302,22 @@ def rank_value(
 
 
 @numba.njit(nogil=True, cache=True)
-def _by_falling_count(
-    state: np.uint64, counts: np.ndarray, order: np.ndarray, begins: np.ndarray, ends: np.ndarray
-) -> np.uint64:
-    """Write the places of the counts to `order`, largest first, equal ones in random order; return the next state.
+def _numbers(state: np.uint64, genes: np.ndarray) -> np.ndarray:
+    """Return the numbers that break ties between genes."""
+    numbers = np.empty(len(genes), np.uint64)
+    for j in range(len(genes)):
+        numbers[j] = number(state, genes[j])
+    return numbers
 
-    A counting sort that shuffles each bin while it fills (inside-out Fisher-Yates). The few counts from `_BINS` on
-    share a bin; it is sorted by comparison, which keeps the chance order of equal ones.
+
+@numba.njit(nogil=True, cache=True)
+def _by_falling_count(
+    state: np.uint64, genes: np.ndarray, counts: np.ndarray, order: np.ndarray, begins: np.ndarray, ends: np.ndarray
+) -> None:
+    """Write the places of the counts to `order`, largest first, equal ones by the numbers of their genes.
+
+    A counting sort of the genes in the order of their numbers. The few counts from `_BINS` on share a bin; it is sorted
+    by comparison, which keeps the order of equal ones.
     """
     ends[:] = 0
     for count in counts:
@@ -312,18 +326,40 @@ def _by_falling_count(
     for value in range(_BINS, -1, -1):
         begins[value] = total
         total += ends[value]
-        ends[value] = begins[value]
-    for j in range(len(counts)):
+    for j in by_number(_numbers(state, genes)):
         value = min(counts[j], _BINS)
-        begin, end = begins[value], ends[value]
-        state, number = below(state, end - begin + 1)
-        order[end] = order[begin + number]
-        order[begin + number] = j
-        ends[value] = end + 1
+        order[begins[value]] = j
+        begins[value] += 1
     if ends[_BINS] > 1:
         large = order[: ends[_BINS]].copy()
         order[: ends[_BINS]] = large[np.argsort(-counts[large], kind="mergesort")]
-    return state
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill(
+    targets: Targets, table: int, state: np.uint64, seen: np.ndarray, mark: np.uint8, n: int, genes: np.ndarray
+) -> bool:
+    """Fill ``genes[n:]`` with the measured genes not yet seen of smallest number; False if there are too few."""
+    measured = targets.measured[targets.measured_start[table] : targets.measured_start[table + 1]]
+    wanted = len(genes) - n
+    share = wanted / max(len(measured) - n, 1)
+    # the numbers are evenly spread: those below a limit are a few more than are wanted, and few are left to sort
+    limit = np.uint64(2**63 * min(share + 6 * np.sqrt(share / len(measured)), 1.0)) if share < 1 else np.uint64(2**63)
+    numbers, found = np.empty(len(measured), np.uint64), np.empty(len(measured), np.int64)
+    while True:
+        n_found = 0
+        for gene in measured:
+            drawn = number(state, gene)
+            if seen[gene] != mark and drawn >> np.uint64(1) <= limit:
+                numbers[n_found] = drawn
+                found[n_found] = gene
+                n_found += 1
+        if n_found >= wanted:
+            genes[n:] = found[by_number(numbers[:n_found])[:wanted]]
+            return True
+        if limit == np.uint64(2**63):
+            return False
+        limit = np.uint64(2**63)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -226,7 +226,8 @@ class CellReader(ABC):
             Genes a cell; not for ``"all"``.
         positions
             What random choices depend on besides `seed`, int64, shape (B,): the place of each draw in the whole run, or
-            the rows themselves where a cell shall look the same each time. By default the rows.
+            a key of the cell (`scdataloader.cell_keys`) where it shall look the same each time. By default the rows.
+            Ties of the most expressed genes and of ranks depend on nothing else but the gene.
         seed
             Of the random choices, 0 to 2^64 - 1.
         pad

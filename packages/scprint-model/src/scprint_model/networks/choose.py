@@ -9,21 +9,24 @@ from difflib import get_close_matches
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from anndata import AnnData
 from scipy import sparse
 from torch import Tensor
 
 from grnndata import tl
-from scdataloader.collate import random_expressed
+from scdataloader import draw_numbers
 from scdataloader.counts import csr_counts, obs_table, total_counts
 from scprint_model.genes import SharedGenes, find_names
-from scprint_model.parts import batches
+from scprint_model.parts import batches, parts
 
 logger = logging.getLogger(__name__)
 
 #: What `groupby` names the cells themselves by.
 CELLS = "obs_names"
+#: What draws of a cell are for: each purpose has its own.
+_WHICH_CELLS, _WHICH_GENES = 1, 2
 
 type Genes = Literal["variable", "expressed", "all"] | Sequence[str]
 
@@ -78,11 +81,47 @@ def _present(group: str | Sequence[str], there: list[str], groupby: str) -> list
     return wanted
 
 
+@dataclass(frozen=True, eq=False)
+class CellContents:
+    """What networks depend on of cells, in place of where they lie.
+
+    Attributes
+    ----------
+    known_counts
+        Each cell's counts of known genes, shape (n_cells,).
+    keys
+        Each cell's key; see `scprint_model.genes.SharedGenes.keys`.
+    rank
+        Place of each cell in an order that depends on the cells' counts alone.
+    """
+
+    known_counts: np.ndarray
+    keys: np.ndarray
+    rank: np.ndarray
+
+    @classmethod
+    def read(cls, adata: AnnData, shared: SharedGenes) -> CellContents:
+        """Read all cells, a part at a time."""
+        read = []
+        for _, part in parts(adata):
+            known = np.asarray(shared.counts(part).sum(axis=1)).ravel()
+            read.append((known, shared.keys(part), total_counts(part)))
+        known_counts, keys, totals = (np.concatenate(values) for values in zip(*read, strict=True))
+        rank = np.empty(len(keys), dtype=np.int64)
+        rank[np.lexsort((totals, keys))] = np.arange(len(keys))
+        return cls(known_counts, keys, rank)
+
+    def ordered(self, cells: np.ndarray) -> np.ndarray:
+        """Return cells in the order of `rank`."""
+        return cells[np.argsort(self.rank[cells])]
+
+
 def drop_empty_cells(
-    groups: dict[str, np.ndarray], per_cell: np.ndarray, n_cells: int | None, seed: int, *, least: int = 2
+    groups: dict[str, np.ndarray], contents: CellContents, n_cells: int | None, seed: int, *, least: int = 2
 ) -> dict[str, np.ndarray]:
     """Return the groups without cells that have no count, and at most `n_cells` of each, drawn at random.
 
+    The draw, and the order of the cells in the result, depend on the cells' counts and not on their places.
     Groups with fewer than `least` cells are left out and named in the log.
 
     Raises
@@ -92,7 +131,7 @@ def drop_empty_cells(
     """
     if n_cells is not None and n_cells < least:
         raise ValueError(f"n_cells={n_cells} is too few: a network of a group needs at least {least} cells")
-    kept = {name: cells[per_cell[cells] > 0] for name, cells in groups.items()}
+    kept = {name: contents.ordered(cells[contents.known_counts[cells] > 0]) for name, cells in groups.items()}
     n_empty = sum(map(len, groups.values())) - sum(map(len, kept.values()))
     if n_empty:
         logger.warning("%d cells have no count of a gene that the model knows: they are left out", n_empty)
@@ -111,13 +150,18 @@ def drop_empty_cells(
         if name not in small:
             drawn = cells
             if n_cells is not None and len(cells) > n_cells:
-                drawn = np.sort(np.random.default_rng(seed).choice(cells, n_cells, replace=False))
+                keys = contents.keys[cells]
+                repeats = pd.Series(keys).groupby(keys).cumcount().to_numpy()  # equal cells are drawn one by one, too
+                numbers = draw_numbers((seed, _WHICH_CELLS), keys, repeats)
+                drawn = cells[np.sort(np.argsort(numbers, kind="stable")[:n_cells])]
             result[name] = drawn
     return result
 
 
-def choose_genes(known: AnnData, genes: Genes, n_genes: int) -> np.ndarray:
+def choose_genes(known: AnnData, index: np.ndarray, genes: Genes, n_genes: int) -> np.ndarray:
     """Return the positions of a network's genes among those of `known`, which has the cells to choose by.
+
+    Of genes that vary, or are expressed, equally the first in the vocabulary are chosen: `index` says where each is.
 
     Raises
     ------
@@ -128,9 +172,11 @@ def choose_genes(known: AnnData, genes: Genes, n_genes: int) -> np.ndarray:
         if genes == "variable":
             if known.n_obs < 2:
                 raise ValueError("genes do not vary in one cell: take genes='expressed', or a list")
-            at = find_names(known.var_names, tl.most_variable_genes(known, n_genes).tolist())
+            names = tl.most_variable_genes(known[:, np.argsort(index)], n_genes).tolist()
+            at = np.sort(find_names(known.var_names, names))
         elif genes == "expressed":
-            at = _most_expressed(known, n_genes)
+            order = np.argsort(index)
+            at = np.sort(order[_most_expressed(known[:, order], n_genes)])
         elif genes == "all":
             at = np.arange(known.n_vars)
         else:
@@ -164,8 +210,8 @@ class NetworkCells:
         Of all genes, float32, shape (n_cells,).
     genes
         Vocabulary index of each gene, int64.
-    numbers
-        What each cell's draw of genes depends on beside the seed: its position in the data.
+    keys
+        What each cell's draw of genes depends on beside the seed, uint64; see `scdataloader.cell_keys`.
     context
         Genes of a cell that the model sees at a time; fewer than there are: a draw of its expressed ones, filled up
         with unexpressed ones.
@@ -174,7 +220,7 @@ class NetworkCells:
     counts: sparse.csr_matrix
     total_counts: np.ndarray
     genes: np.ndarray
-    numbers: np.ndarray
+    keys: np.ndarray
     context: int
     seed: int
 
@@ -185,17 +231,17 @@ class NetworkCells:
         shared: SharedGenes,
         at: np.ndarray,
         cells: np.ndarray,
-        numbers: np.ndarray,
+        keys: np.ndarray,
         context: int | None,
         seed: int,
     ) -> NetworkCells:
-        """Take genes, positions `at` among the shared ones, and cells of the data, which are called `numbers`."""
+        """Take genes, positions `at` among the shared ones, and cells of the data, which have these keys."""
         part = adata[cells]
         return cls(
             counts=shared.counts(part, at),
             total_counts=total_counts(part),
             genes=np.asarray(shared.index[shared.columns[at]]),
-            numbers=numbers,
+            keys=keys,
             context=min(context or len(at), len(at)),
             seed=seed,
         )
@@ -217,15 +263,15 @@ class NetworkCells:
             if self.whole:
                 yield None, torch.from_numpy(self.genes).expand(len(some), -1), counts, totals
             else:
-                places = torch.from_numpy(np.stack([self._draw(cell) for cell in some]))
+                places = torch.from_numpy(self._draw(some, counts.numpy() > 0))
                 yield places, torch.from_numpy(self.genes)[places], counts.gather(1, places), totals
 
-    def _draw(self, cell: int) -> np.ndarray:
-        # a generator a cell: how cells are put into batches must not change what is drawn
-        rng = np.random.default_rng([self.seed, int(self.numbers[cell])])
-        row = slice(self.counts.indptr[cell], self.counts.indptr[cell + 1])
-        expressed = self.counts.indices[row][self.counts.data[row] > 0].astype(np.int64)
-        return random_expressed(np.sort(expressed), np.arange(len(self.genes)), self.context, rng)
+    def _draw(self, cells: np.ndarray, expressed: np.ndarray) -> np.ndarray:
+        """Return the places of the genes that each cell shows, rising: random expressed ones, or all and others."""
+        numbers = draw_numbers((self.seed, _WHICH_GENES), self.keys[cells][:, None], self.genes)
+        # the smallest are drawn: those of genes that are not expressed become larger than all others
+        numbers = (numbers >> np.uint64(1)) | (~expressed).astype(np.uint64) << np.uint64(63)
+        return np.sort(np.argpartition(numbers, self.context - 1, axis=1)[:, : self.context], axis=1)
 
 
 def _most_expressed(known: AnnData, n: int) -> np.ndarray:

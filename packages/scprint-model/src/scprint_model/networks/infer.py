@@ -19,6 +19,7 @@ from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.named_genes import names_in_data
 from scprint_model.networks.choose import (
+    CellContents,
     Genes,
     NetworkCells,
     cell_groups,
@@ -33,7 +34,6 @@ from scprint_model.networks.heads import Heads, choose_heads, head_names
 from scprint_model.networks.plan import Attention, NetworkPlan, Step
 from scprint_model.networks.regulators import Regulators, find_regulators
 from scprint_model.networks.to_network import TURNED, Normalize
-from scprint_model.parts import parts
 from scprint_model.tables import DEFAULT_CONTEXT, tables
 
 logger = logging.getLogger(__name__)
@@ -184,8 +184,8 @@ def infer(
     if several and combine == "all":
         raise ValueError("heads='all' keeps a stack of networks, of one group: give group=")
     shared = match_genes(vocabulary, adata)
-    per_cell = np.concatenate([np.asarray(shared.counts(part).sum(axis=1)).ravel() for _, part in parts(adata)])
-    groups = drop_empty_cells(groups, per_cell, n_cells, seed, least=1 if single_cells(adata, groupby) else 2)
+    contents = CellContents.read(adata, shared)
+    groups = drop_empty_cells(groups, contents, n_cells, seed, least=1 if single_cells(adata, groupby) else 2)
     if not isinstance(genes, str):
         genes = names_in_data(vocabulary, adata, shared, genes)
     allowed = find_regulators(vocabulary, adata, shared, regulators, keep=keep_regulators)
@@ -197,10 +197,12 @@ def infer(
     if across is None:
         across = several
     at = {}
+    index = shared.index[shared.columns]
     if across:
-        at = dict.fromkeys(groups, choose_genes(known, genes, n_genes))
+        every = np.argsort(contents.rank[numbers])
+        at = dict.fromkeys(groups, choose_genes(known[every], index, genes, n_genes))
     else:
-        at = {name: choose_genes(known[cells], genes, n_genes) for name, cells in groups.items()}
+        at = {name: choose_genes(known[cells], index, genes, n_genes) for name, cells in groups.items()}
     del known
     if allowed is not None:
         at = {name: allowed.add(places) for name, places in at.items()}
@@ -222,7 +224,9 @@ def infer(
         for name, cells in groups.items():
             network = finished.read(name) if finished else None
             if network is None:
-                inputs = NetworkCells.build(adata, shared, at[name], cells, numbers[cells], context, seed)
+                inputs = NetworkCells.build(
+                    adata, shared, at[name], cells, contents.keys[numbers[cells]], context, seed
+                )
                 found = infer_group(
                     model,
                     inputs,
@@ -234,7 +238,7 @@ def infer(
                 about = options | {"group": name, "groupby": groupby or "", "n_cells": len(cells)}
                 if allowed is not None:
                     about |= allowed.record(at[name][found.n_seen > 0])
-                network = _as_grnndata(adata, shared, at[name], cells, found, plan, about, inputs)
+                network = _as_grnndata(adata, shared, at[name], np.sort(cells), found, plan, about, inputs)
                 if finished:
                     finished.write(name, network)
             else:

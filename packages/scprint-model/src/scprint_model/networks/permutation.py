@@ -14,12 +14,14 @@ def shuffled_counts(cells: NetworkCells, rng: np.random.Generator) -> NetworkCel
     """Return the cells with each gene's counts dealt among them anew, apart from every other gene's.
 
     How often a gene is expressed, and how much, stays; which genes are expressed together does not. A cell's total
-    count changes by what its genes' counts change.
+    count changes by what its genes' counts change. Draws follow the order of the cells and that of the vocabulary.
     """
     by_gene = sparse.csc_matrix(cells.counts)
     n_cells = by_gene.shape[0]
-    dealt = [rng.permutation(n_cells)[:n] for n in np.diff(by_gene.indptr)]
-    rows = np.concatenate(dealt) if dealt else by_gene.indices
+    rows = np.empty_like(by_gene.indices)
+    for gene in np.argsort(cells.genes, kind="stable"):
+        mine = slice(by_gene.indptr[gene], by_gene.indptr[gene + 1])
+        rows[mine] = rng.permutation(n_cells)[: mine.stop - mine.start]
     counts = sparse.csr_matrix(sparse.csc_matrix((by_gene.data, rows, by_gene.indptr), shape=by_gene.shape))
     counts.sort_indices()
     before, after = (np.asarray(part.sum(axis=1), dtype=np.float64).ravel() for part in (cells.counts, counts))

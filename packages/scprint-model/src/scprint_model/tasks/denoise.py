@@ -64,7 +64,7 @@ def denoise(
     batch_size
         Number of cells at a time. It changes nothing but speed and memory.
     seed
-        Seed for the draws of `sample`.
+        Seed for the draws of `sample`, which else depend on the cell's own counts.
     out
         h5ad file to write the result to while it is computed: memory does not grow with the cells.
 
@@ -109,8 +109,9 @@ def denoise(
     device = next(model.parameters()).device
 
     def blocks() -> Iterator[Block]:
-        counts, done = _counts(adata, known, at, batch_size), 0
-        for batch in walk(model, adata, known, at, context=len(at), batch_size=batch_size, description="denoising"):
+        counts = _counts(adata, known, at, batch_size)
+        shown = walk(model, adata, known, at, context=len(at), batch_size=batch_size, description="denoising")
+        for batch, keys in shown:
             places = torch.from_numpy(column[batch["genes"].numpy()])
             order = places.argsort(dim=1)  # from the cell's order, by falling counts, to that of the data
             given, seen, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
@@ -122,10 +123,9 @@ def denoise(
                 output = model(
                     given.gather(1, back), seen.gather(1, back), total, depth_multiplier=multiplier, classes=()
                 )
-            cells = range(done, done + len(given))
-            found = CountDistribution.of(output).block(cells, sample=sample, uncertainty=uncertainty, seed=seed)
-            yield found | {"counts": next(counts)}
-            done = cells.stop
+            found = CountDistribution.of(output)
+            block = found.block(keys, known.index[columns], sample=sample, uncertainty=uncertainty, seed=seed)
+            yield block | {"counts": next(counts)}
 
     obs, var = obs_table(adata), cast("pd.DataFrame", adata.var).iloc[columns]
     depth = {"depth_multiplier": depth_multiplier or DEEPER} if target_depth is None else {"target_depth": target_depth}

@@ -40,12 +40,15 @@ class EncodedCells:
     empty
         bool, shape (n_cells,): cells without any count of a gene that the model knows. It saw nothing of them; their
         embeddings and logits are those of such a cell, which are finite.
+    keys
+        uint64, shape (n_cells,): a key of each cell's counts, on which draws of `generate` depend; None: on its place.
     """
 
     embeddings: np.ndarray
     token_names: tuple[str, ...]
     class_logits: dict[str, np.ndarray]
     empty: np.ndarray
+    keys: np.ndarray | None = None
 
 
 def walk(
@@ -58,10 +61,11 @@ def walk(
     batch_size: int,
     seed: int = 0,
     description: str,
-) -> Iterator[CellBatch]:
-    """Yield all cells in order, in batches of their most expressed genes, behind a progress bar.
+) -> Iterator[tuple[CellBatch, np.ndarray]]:
+    """Yield all cells in order, in batches of their most expressed genes with the cells' keys, behind a progress bar.
 
-    Cells are read a part at a time; neither that nor the batches change what a cell shows.
+    Cells are read a part at a time. What a cell shows depends on its counts and the seed alone: neither on the parts
+    and batches nor on its place among the cells.
 
     Parameters
     ----------
@@ -78,12 +82,11 @@ def walk(
     """
     vocabulary, labels = tables(model)
     with tqdm(total=adata.n_obs, desc=description, unit="cell", disable=None) as bar:
-        for start, part in parts(adata):
-            source = known.source(vocabulary, part, at)
-            # ties are broken by a cell's place in the whole data
-            cells = CellDataset(source, vocabulary, labels, context=context, choice=CHOICE, seed=seed, first_cell=start)
+        for _, part in parts(adata):
+            source, keys = known.source(vocabulary, part, at), known.keys(part)
+            cells = CellDataset(source, vocabulary, labels, context=context, choice=CHOICE, seed=seed)
             for places in batches(len(cells), batch_size):
-                yield cells.__getitems__(places)
+                yield cells.__getitems__(places), keys[places.start : places.stop]
                 bar.update(len(places))
 
 
@@ -131,6 +134,7 @@ def encode(
         model.token_names,
         {name: np.concatenate([batch.class_logits[name] for batch in done]) for name in done[0].class_logits},
         np.concatenate([batch.empty for batch in done]),
+        np.concatenate([batch.keys for batch in done if batch.keys is not None]),
     )
 
 
@@ -165,7 +169,8 @@ def stream(
     size = min(context or model.context or DEFAULT_CONTEXT, len(known))
     device = next(model.parameters()).device
     n_empty = 0
-    for batch in walk(model, adata, known, context=size, batch_size=batch_size, seed=seed, description=description):
+    shown = walk(model, adata, known, context=size, batch_size=batch_size, seed=seed, description=description)
+    for batch, keys in shown:
         genes, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
         with torch.inference_mode():
             encoding = model.encode(genes, counts, total, classes=heads)
@@ -176,6 +181,7 @@ def stream(
             model.token_names,
             {name: values.float().cpu().numpy() for name, values in encoding.class_logits.items()},
             empty,
+            keys,
         )
     if n_empty:
         logger.warning(

@@ -60,7 +60,8 @@ def generate(
     batch_size
         Number of cells at a time. It changes nothing but speed and memory.
     seed
-        Seed for the draws of `sample`.
+        Seed for the draws of `sample`. Cells of equal counts get equal draws: several draws of one cell take several
+        seeds.
 
     Returns
     -------
@@ -92,6 +93,7 @@ def generate(
         raise ValueError(f"names has {len(names)} names for {n_cells} cells")
     device = next(model.parameters()).device
     asked = torch.from_numpy(index).to(device)
+    keys = np.arange(n_cells, dtype=np.uint64) if cells.keys is None else cells.keys
 
     def blocks() -> Iterator[Block]:
         with tqdm(total=n_cells, desc="generating cells", unit="cell", disable=None) as bar:
@@ -100,7 +102,8 @@ def generate(
                 depth = torch.from_numpy(totals[rows.start : rows.stop].copy()).to(device)
                 with torch.inference_mode():
                     output = model.generate(asked.expand(len(rows), -1), embeddings, depth, classes=())
-                yield CountDistribution.of(output).block(rows, sample=sample, uncertainty=uncertainty, seed=seed)
+                found, mine = CountDistribution.of(output), keys[rows.start : rows.stop]
+                yield found.block(mine, index, sample=sample, uncertainty=uncertainty, seed=seed)
                 bar.update(len(rows))
 
     obs_names = [f"cell {i}" for i in range(n_cells)] if names is None else list(names)

@@ -18,6 +18,7 @@ from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
 from scprint_model.named_genes import NOT_IN_DATA, genes_of_data
 from scprint_model.networks import infer
+from scprint_model.networks.choose import CellContents
 from scprint_model.outputs import ScPrintOutput
 from scprint_model.parts import batches, parts
 from scprint_model.tables import tables
@@ -151,7 +152,9 @@ def _panel(
     ids = pd.Index([vocabulary.ids[i] for i in known.index[known.columns]])
     data = AnnData(counts, obs=obs, var=pd.DataFrame({"name": names.array}, index=ids))
     if panel is None:
-        chosen = np.asarray(ids.isin(tl.most_variable_genes(data, n_genes)))
+        # in an order that hangs neither on the file's cells nor on its genes
+        ordered = data[CellContents.read(adata, known).rank.argsort(), np.argsort(known.index[known.columns])]
+        chosen = np.asarray(ids.isin(tl.most_variable_genes(ordered, n_genes)))
     else:
         chosen = np.zeros(len(names), dtype=bool)
         chosen[genes_of_data(vocabulary, adata, known, panel, what="genes of the panel").all_found(NOT_IN_DATA)] = True

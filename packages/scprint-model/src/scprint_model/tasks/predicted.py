@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +13,19 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 from anndata.io import write_elem
-from scipy import sparse
+from scipy import sparse, stats
 from scipy.special import expit
 
 from grnndata import atomic_path
-from scdataloader import hdf5_for_writing
+from scdataloader import draw_numbers, hdf5_for_writing
 from scprint_model.losses.counts import MIN_DISPERSION
 from scprint_model.outputs import ScPrintOutput
 from scprint_model.tasks.files import open_cells
 
 #: Layer of the standard deviation of each predicted count.
 DEVIATION = "standard_deviation"
+#: What draws of a gene in a cell are for: each purpose has its own.
+_COUNT, _EXTRA_ZERO = 1, 2
 type Values = np.ndarray | sparse.csr_matrix
 type Block = Mapping[str, Values]
 
@@ -74,19 +76,32 @@ class CountDistribution:
         p = self.extra_zero
         return np.sqrt((1 - p) * spread + p * (1 - p) * self.mean**2).astype(np.float32)
 
-    def sample(self, cells: Iterable[int], seed: int) -> np.ndarray:
-        """Draw counts, float32 whole numbers; each cell's draw depends on its number and the seed alone.
+    def sample(self, keys: np.ndarray, genes: np.ndarray, seed: int) -> np.ndarray:
+        """Draw counts, float32 whole numbers.
+
+        Each is the quantile of its distribution at a random share that depends on the seed, the cell's key and the
+        gene, so that next to equal distributions give next to equal counts.
+
+        Parameters
+        ----------
+        keys, genes
+            Keys of the cells, uint64; vocabulary indices of the genes.
+        seed
+            Seed of the draws.
 
         Raises
         ------
         ValueError
             When the model predicts a mean alone.
         """
-        theta, drawn = self._dispersion, np.empty(self.mean.shape, dtype=np.float32)
-        for row, cell in enumerate(cells):
-            rng = np.random.default_rng([seed, int(cell)])
-            rate = rng.gamma(theta[row], self.mean[row] / theta[row])
-            drawn[row] = rng.poisson(rate) * (rng.random(rate.shape) >= self.extra_zero[row])
+        theta, shape = self._dispersion, self.mean.shape
+        uniform = (draw_numbers((seed, _COUNT), keys[:, None], genes) >> np.uint64(11)) * 2.0**-53
+        extra = (draw_numbers((seed, _EXTRA_ZERO), keys[:, None], genes) >> np.uint64(11)) * 2.0**-53
+        share = theta / (theta + self.mean)
+        # most counts are 0, and cheap to tell
+        some = (uniform > share**theta) & (extra >= self.extra_zero)
+        drawn = np.zeros(shape, dtype=np.float32)
+        drawn[some] = stats.nbinom.ppf(uniform[some], theta[some], share[some])
         return drawn
 
     @property
@@ -98,9 +113,11 @@ class CountDistribution:
             )
         return self.dispersion
 
-    def block(self, cells: Iterable[int], *, sample: bool, uncertainty: bool, seed: int) -> dict[str, Values]:
+    def block(
+        self, keys: np.ndarray, genes: np.ndarray, *, sample: bool, uncertainty: bool, seed: int
+    ) -> dict[str, Values]:
         """Return X, expected or sampled, and where it is asked for the layer of standard deviations."""
-        found: dict[str, Values] = {"X": self.sample(cells, seed) if sample else self.expected}
+        found: dict[str, Values] = {"X": self.sample(keys, genes, seed) if sample else self.expected}
         return found | ({DEVIATION: self.standard_deviation} if uncertainty else {})
 
 

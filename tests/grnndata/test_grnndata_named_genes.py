@@ -1,10 +1,13 @@
 """Genes by their names: each spelling finds the gene that it is of, and no other."""
 
+import json
 import logging
+import re
 
+import numpy as np
 import pytest
 
-from grnndata import find_genes
+from grnndata import find_genes, from_matrix, pl
 
 IDS = ["ENSG00000105392.8", "ENSG00000163914", "ENSG00000169031", "ENSG00000182378", "ENSMUSG00000030324", ""]
 SYMBOLS = ["CRX", "RHO", "COL4A3", "", "Rho", "PINX1"]
@@ -81,3 +84,49 @@ def test_a_string_is_no_list():
         TypeError, match=r"regulators must be a list of gene names, not the string 'CRX': pass \['CRX'\]"
     ):
         find_genes("CRX", SYMBOLS, what="regulators")
+
+
+@pytest.fixture
+def network():
+    """Three genes named by ids, with symbols; A regulates both others."""
+    grn = from_matrix(np.array([[0, 3, 1], [0, 0, 0], [0, 0, 0]], dtype=np.float32), IDS[:3])
+    grn.var["symbol"] = SYMBOLS[:3]
+    return grn
+
+
+@pytest.mark.parametrize("name", ["ENSG00000163914.6", "RHO", "rho", "RHO(+)"])
+def test_drawings_take_every_name(network, name, tmp_path):
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib import pyplot
+
+    labels = [text.get_text() for text in pl.matrix(network, genes=[name, "CRX"]).get_yticklabels()]
+    assert labels == ["CRX", "RHO"]  # the strongest first
+    assert {text.get_text() for text in pl.subnetwork(network, [name]).texts} >= {"RHO"}
+    page = pl.network_html(network, tmp_path / "page.html", genes=[name, "CRX"], neighbours=0, regulators=[name])
+    nodes = json.loads(re.search(r'\{"directed".*\}', page.read_text())[0])["nodes"]
+    assert {node["label"]: node["regulator"] for node in nodes} == {"RHO": True, "CRX": False}
+    panels = pl.differential(network, network, [name, "CRX"], neighbours=0).child_axes
+    assert {"RHO", "CRX"} <= {text.get_text() for text in panels[0].texts}
+    bars = pl.hubs(network, 3, regulators=[name, "nobody"])
+    coloured = {bar.get_facecolor() for bar in bars.patches if bar.get_y() + bar.get_height() / 2 == 1}
+    assert len({bar.get_facecolor() for bar in bars.patches} - coloured) == 1  # RHO's bar alone has another colour
+    pyplot.close("all")
+
+
+def test_drawings_refuse_names_that_are_not_there(network, tmp_path):
+    pytest.importorskip("matplotlib").use("Agg")
+    for draw in (
+        lambda names: pl.matrix(network, genes=names),
+        lambda names: pl.subnetwork(network, names),
+        lambda names: pl.network_html(network, tmp_path / "page.html", genes=names),
+        lambda names: pl.differential(network, network, names),
+    ):
+        with pytest.raises(ValueError, match=r"1 genes are not in var_names: COL4A; near names are \['COL4A3'\]"):
+            draw(["CRX", "COL4A"])
+    for draw in (
+        lambda names: pl.hubs(network, 3, regulators=names),
+        lambda names: pl.subnetwork(network, ["CRX"], regulators=names),
+        lambda names: pl.network_html(network, tmp_path / "page.html", regulators=names),
+    ):
+        with pytest.raises(ValueError, match=r"none of the 2 regulators is a gene of the network, such as \['COL4A'"):
+            draw(["COL4A", "nobody"])

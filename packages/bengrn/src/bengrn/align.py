@@ -12,8 +12,10 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+import grnndata
 from bengrn.network import Network
 from bengrn.truths.ground_truth import GroundTruth
+from grnndata import NamedGenes
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ class Universe:
         How many of them each filter took, in this order: ``self`` edges, ``source_absent`` and
         ``target_absent`` from the network's genes, and ``regulator_not_chosen``. What is left is the number
         of positives.
+    asked
+        Regulators that were asked for by name, and which of them are not there; None where none were.
     """
 
     scores: Any
@@ -61,6 +65,7 @@ class Universe:
     n_ambiguous: int
     n_true_edges: int
     lost: dict[str, int]
+    asked: NamedGenes | None = None
 
     @property
     def n_pairs(self) -> int:
@@ -85,14 +90,14 @@ def align(
     regulators
         Rows of the universe. "truth": genes with at least one true edge whose two genes are in the network.
         "tf": the transcription factors among them (`grnndata.transcription_factors` of the truth's organism).
-        "all": every gene that is a column. A list of names, in any naming of the network: those of them that
-        are columns, with or without true edges. Columns are always the network's genes that the truth knows,
-        all of them where the truth does not say what it knows.
+        "all": every gene that is a column. A list of names, of any kind that `grnndata.find_genes` understands: those
+        of them that are columns, with or without true edges. Columns are always the network's genes that the truth
+        knows, all of them where the truth does not say what it knows.
 
     Raises
     ------
     ValueError
-        If network and truth share no gene, or no true edge is left.
+        If network and truth share no gene, none of the regulators is among these, or no true edge is left.
     """
     matched_by, naming = _best_naming(network, truth)
     names = network.namings[matched_by]
@@ -109,7 +114,7 @@ def align(
     edges = _keep(edges, edges["source"] != edges["target"], "self", lost)
     edges = _keep(edges, edges["source"].isin(genes), "source_absent", lost)
     edges = _keep(edges, edges["target"].isin(genes), "target_absent", lost)
-    chosen = _choose_rows(network, truth, regulators, columns, genes, edges)
+    chosen, asked = _choose_rows(network, truth, regulators, columns, genes, edges)
     rows, row_names = columns[chosen], genes[chosen]
     edges = _keep(edges, edges["source"].isin(row_names), "regulator_not_chosen", lost)
     if edges.empty:
@@ -136,6 +141,7 @@ def align(
         n_ambiguous=n_ambiguous,
         n_true_edges=n_true_edges,
         lost=lost,
+        asked=asked,
     )
 
 
@@ -212,32 +218,31 @@ def _choose_rows(
     columns: NDArray[np.intp],
     genes: pd.Index,
     edges: pd.DataFrame,
-) -> NDArray[np.bool_]:
+) -> tuple[NDArray[np.bool_], NamedGenes | None]:
+    """Return which genes are rows, and those that were asked for by name."""
     if isinstance(regulators, str):
         if regulators == "all":
-            return np.ones(len(genes), dtype=bool)
+            return np.ones(len(genes), dtype=bool), None
         if regulators == "truth":
-            return genes.isin(edges["source"])
+            return genes.isin(edges["source"]), None
         if regulators != "tf":
             raise ValueError(f"regulators must be 'truth', 'tf', 'all' or a list of gene names, not {regulators!r}")
-        return genes.isin(edges["source"]) & genes.isin(_factors(network, truth))
-    wanted = list(map(str, regulators))
-    chosen = np.zeros(len(genes), dtype=bool)
-    for names in network.namings.values():
-        chosen |= names[columns].isin(wanted)
-    if not chosen.any():
+        return genes.isin(edges["source"]) & genes.isin(_factors(network, truth)), None
+    namings = [names[columns].tolist() for names in network.namings.values()]
+    asked = grnndata.find_genes(regulators, *namings, what="regulators")
+    if not len(asked.places):
         raise ValueError(
-            f"none of the {len(wanted):,} regulators ({_some(wanted)}) is a gene of the network that the "
-            f"truth knows ({_some(genes)})"
+            f"none of the {len(asked):,} regulators ({_some(asked.asked)}) is a gene of the network that the "
+            f"truth knows ({_some(genes)}){asked.hint()}"
         )
-    return chosen
+    chosen = np.zeros(len(genes), dtype=bool)
+    chosen[asked.places] = True
+    return chosen, asked
 
 
 def _factors(network: Network, truth: GroundTruth) -> set[str]:
     """Return the names, of every kind, of transcription factors of the truth's organism."""
-    from grnndata import transcription_factors
-
-    symbols = set(transcription_factors(truth.organism))
+    symbols = set(grnndata.transcription_factors(truth.organism))
     named = set(symbols)
     # The list holds symbols; rows may be named by ids, so take every name that stands beside a listed one.
     tables = [

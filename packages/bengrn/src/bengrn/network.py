@@ -81,16 +81,22 @@ def _from_anndata(adata: AnnData) -> Network:
         raise ValueError(f"no network to score: varp['GRN'] is missing (varp holds {held})")
     if adata.varp["GRN"].ndim == 3:
         raise ValueError("this is a stack of networks: score them one by one, networks[name] is one of them")
-    namings = _namings(pd.Index(adata.var_names.astype(str)))
-    if SYMBOL in adata.var:
-        symbols = adata.var[SYMBOL].astype(object)
-        namings[SYMBOL] = pd.Index(symbols.where(symbols.notna(), "").astype(str))
+    namings = namings_of(adata)
     matrix = adata.varp["GRN"]
     described = adata.uns.get("grn", {})
     if not isinstance(described, Mapping):
         described = {}
     method, directed = described.get("method", "unknown"), described.get("directed", True)
     return Network(_stored(matrix), namings, str(method), bool(directed))
+
+
+def namings_of(adata: AnnData) -> dict[str, pd.Index]:
+    """Return the names that genes have: their own, without versions, and their symbols where these are known."""
+    namings = _namings(pd.Index(adata.var_names.astype(str)))
+    if SYMBOL in adata.var:
+        symbols = adata.var[SYMBOL].astype(object)
+        namings[SYMBOL] = pd.Index(symbols.where(symbols.notna(), "").astype(str))
+    return namings
 
 
 def _from_matrix(matrix: Any, names: Any) -> Network:

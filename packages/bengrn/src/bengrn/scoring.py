@@ -245,7 +245,8 @@ def score(
         targets each.
     regulators
         Rows of the universe: "truth" (genes with at least one true edge in the network), "tf" (the transcription
-        factors among them), "all", or a list of names; see :func:`bengrn.align.align`.
+        factors among them), "all", or a list of names; see :func:`bengrn.align.align`. The notes say which of the
+        list are not there.
     absolute
         Rank pairs by absolute weight. Otherwise a negative weight ranks below no edge at all.
     compat
@@ -334,6 +335,12 @@ def score_universe(
 
 def _notes(universe: Universe, ranking: Ranking, network: Network, truth: GroundTruth) -> tuple[str, ...]:
     notes = []
+    if universe.asked is not None and universe.asked.missing:
+        asked = universe.asked
+        notes.append(
+            f"{len(asked.missing):,} of the {len(asked):,} regulators asked for are not scored, as the network or "
+            f"the truth lacks them, {asked.examples()}"
+        )
     if universe.n_ambiguous:
         notes.append(
             f"{universe.n_ambiguous:,} of {universe.n_genes:,} genes have no name of their own as "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 import grnndata
 from bengrn.network import Network
+
+logger = logging.getLogger(__name__)
 
 type Ranking = Literal["out_strength", "in_strength", "eigenvector"]
 type GeneSets = Mapping[str, Iterable[str]]
@@ -151,15 +154,18 @@ def _could_regulate(network: Network, regulators: Iterable[str] | None) -> NDArr
     n_genes = len(network.namings["var_names"])
     if regulators is None:
         return np.ones(n_genes, dtype=bool)
-    wanted = set(map(str, regulators))
-    could = np.zeros(n_genes, dtype=bool)
-    for names in network.namings.values():
-        could |= names.isin(wanted)
-    if not could.any():
+    asked = grnndata.find_genes(regulators, *(names.tolist() for names in network.namings.values()), what="regulators")
+    if not len(asked.places):
         raise ValueError(
-            f"none of the {len(wanted):,} regulators ({', '.join(sorted(wanted)[:3])}, ...) is a gene of the network "
-            f"({', '.join(network.namings['var_names'][:3])}, ...)"
+            f"none of the {len(asked):,} regulators ({', '.join(asked.asked[:3])}, ...) is a gene of the network "
+            f"({', '.join(network.namings['var_names'][:3])}, ...){asked.hint()}"
         )
+    if asked.missing:
+        logger.warning(
+            "%d of the %d regulators are not genes of the network, %s", len(asked.missing), len(asked), asked.examples()
+        )
+    could = np.zeros(n_genes, dtype=bool)
+    could[asked.places] = True
     return could
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
@@ -116,7 +115,7 @@ class Pearson:
         adata
             Raw counts in X; each cell is scaled to 10,000 counts over the genes given.
         regulators
-            Names from ``var_names``; the other genes' rows are 0. All genes when None.
+            Names of genes, ids or symbols; the other genes' rows are 0. All genes when None.
         rng
             Not used: there is nothing random.
 
@@ -130,25 +129,29 @@ class Pearson:
         if adata.X is None:
             raise ValueError("this AnnData has no X: a correlation needs raw counts there")
         weights = absolute_correlation(log_cp10k(adata.X)).astype(np.float32)
-        keep_rows(weights, adata.var_names, regulators)
+        keep_rows(weights, adata, regulators)
         parameters = {"transform": "log1p of counts per 10,000"}
         return GRNAnnData(adata, grn=weights, method=self.name, parameters=parameters, directed=regulators is not None)
 
 
-def keep_rows(weights: NDArray[np.float32], genes: pd.Index, regulators: Sequence[str] | None) -> None:
+def keep_rows(weights: NDArray[np.float32], adata: AnnData, regulators: Sequence[str] | None) -> None:
     """Set the rows of genes that are no regulators to 0, in place.
 
     Raises
     ------
     ValueError
-        If a regulator is not among `genes`.
+        If a regulator is not among the genes.
     """
+    from bengrn.network import namings_of
+    from grnndata import find_genes
+
     if regulators is None:
         return
-    unknown = sorted(set(regulators) - set(genes))
-    if unknown:
+    namings = [adata.var_names, *namings_of(adata).values()]
+    asked = find_genes(regulators, *(names.tolist() for names in namings), what="regulators")
+    if asked.missing:
         raise ValueError(
-            f"{len(unknown):,} of {len(regulators):,} regulators are not in var_names (first: "
-            f"{unknown[0]!r}): pass names from var_names"
+            f"{len(asked.missing):,} of {len(asked):,} regulators are not in var_names (first: "
+            f"{asked.missing[0]!r}): pass names from var_names{asked.hint()}"
         )
-    weights[~genes.isin(regulators)] = 0.0
+    weights[np.setdiff1d(np.arange(adata.n_vars), asked.places)] = 0.0

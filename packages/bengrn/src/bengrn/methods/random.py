@@ -34,7 +34,7 @@ class Random:
         adata
             Only its genes matter.
         regulators
-            Names from ``var_names``; the other genes' rows are 0. All genes when None.
+            Names of genes, ids or symbols; the other genes' rows are 0. All genes when None.
         rng
             Generator or seed.
 
@@ -47,5 +47,5 @@ class Random:
 
         weights = np.random.default_rng(rng).random((adata.n_vars, adata.n_vars), dtype=np.float32)
         np.fill_diagonal(weights, 0.0)
-        keep_rows(weights, adata.var_names, regulators)
+        keep_rows(weights, adata, regulators)
         return GRNAnnData(adata, grn=weights, method=self.name, parameters={"distribution": "uniform"})

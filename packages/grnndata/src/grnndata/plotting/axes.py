@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..named_genes import find_genes
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+logger = logging.getLogger(__name__)
 
 #: Okabe and Ito's colours, which people with any colour vision can tell apart; black is left for text.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -44,12 +49,36 @@ def size_on_paper(ax: Axes) -> NDArray[np.float64]:
     return np.asarray(ax.get_window_extent().size) * 72 / figure.dpi
 
 
-def is_regulator(labels: pd.Series, regulators: Iterable[str] | None) -> np.ndarray:
-    """Say which genes are in `regulators` (none when None), by name or by label: shape (genes,), bool."""
-    if isinstance(regulators, str):
-        raise TypeError(f"regulators must be a list of gene names, not the string {regulators!r}")
-    known = set() if regulators is None else set(regulators)
-    return np.array([name in known or text in known for name, text in labels.items()], dtype=bool)
+def is_regulator(drawn: pd.Index, labels: pd.Series, regulators: Iterable[str] | None) -> np.ndarray:
+    """Return which of the drawn genes are in `regulators`, none when None: bool, shape (genes drawn,).
+
+    Parameters
+    ----------
+    drawn
+        Names of the genes that are drawn.
+    labels
+        Label of every gene of the network, by its name.
+    regulators
+        Names or labels; see `grnndata.find_genes`. How many the network has is told in the log.
+
+    Raises
+    ------
+    ValueError
+        When the network has none of them.
+    """
+    if regulators is None:
+        return np.zeros(len(drawn), dtype=bool)
+    found = find_genes(regulators, labels.index.tolist(), labels.tolist(), what="regulators")
+    if not len(found.places):
+        raise ValueError(
+            f"none of the {len(found):,} regulators is a gene of the network, {found.examples()}; its genes are like "
+            f"{', '.join(labels[:3])}: name the regulators so, or leave them out"
+        )
+    if found.missing:
+        # a list of all factors is longer than a network: its genes are only marked, so that nothing is lost
+        n_there = len(found.places)
+        logger.info("%d of %d regulators are genes of the network; others, %s", n_there, len(found), found.examples())
+    return np.asarray(drawn.isin(labels.index.take(found.places)))
 
 
 def communities_of(drawn: pd.Index, communities: pd.Series) -> pd.Series:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..blocks import row_blocks
 from ..edges import check_unique, matrix_to_edges, some
+from ..named_genes import find_genes
 from ..ranking import check_count, top_k_matrix
 from ..schema import Network, is_sparse
 from ..stored import edges_per_row
@@ -20,8 +21,15 @@ from ..stored import edges_per_row
 _ROUNDING = 1e-5
 
 
-def check_genes(genes: Sequence[str], names: pd.Index) -> pd.Index:
-    """Return the genes to draw.
+def check_genes(genes: Sequence[str], labels: pd.Series) -> pd.Index:
+    """Return the names of the genes to draw.
+
+    Parameters
+    ----------
+    genes
+        Names or labels; see `grnndata.find_genes`.
+    labels
+        Label of every gene, by its name.
 
     Raises
     ------
@@ -30,12 +38,13 @@ def check_genes(genes: Sequence[str], names: pd.Index) -> pd.Index:
     """
     if isinstance(genes, str):
         raise ValueError(f"genes must be a list of gene names, not the string {genes!r}: pass [{genes!r}]")
-    asked = check_unique(list(genes))
-    unknown = asked[~asked.isin(names)]
-    if len(unknown) or not len(asked):
-        what = f"{len(unknown)} genes are not in var_names: {', '.join(unknown[:5])}" if len(unknown) else "no genes"
+    names = labels.index
+    found = find_genes(genes, names.tolist(), labels.tolist())
+    unknown = found.missing
+    if unknown or not len(found):
+        what = f"{len(unknown)} genes are not in var_names: {some(unknown)}{found.hint()}" if unknown else "no genes"
         raise ValueError(f"{what}; pass names from var_names, which are like {', '.join(names[:3])}")
-    return asked
+    return check_unique(names.take(found.at))
 
 
 def ego_edges(
@@ -102,21 +111,21 @@ def edges_between(
 
 def choose_edges(
     network: Network,
-    names: pd.Index,
+    labels: pd.Series,
     genes: Sequence[str],
     *,
     neighbours: int,
     top_edges: int,
     directed: bool,
 ) -> tuple[pd.Index, pd.DataFrame]:
-    """Return the genes to draw, the given ones and their neighbours, and the strongest edges between them.
+    """Return the names of the genes to draw, the given ones and their neighbours, and the strongest edges between them.
 
     Raises
     ------
     ValueError
         See `check_genes` and `ego_edges`.
     """
-    drawn = check_genes(genes, names)
+    names, drawn = labels.index, check_genes(genes, labels)
     first = ego_edges(network, names, drawn, neighbours=neighbours)
     drawn = drawn.append(pd.Index(first["target"])).unique()
     return drawn, edges_between(network, names, drawn, top_edges=top_edges, directed=directed, first=first)

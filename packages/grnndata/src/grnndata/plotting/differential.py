@@ -88,7 +88,8 @@ def differential(
     if a.directed != b.directed:
         raise ValueError("one network is directed and the other is not: symmetrise it with grnndata.tl.symmetrise")
     shared = check_unique(a.var_names)[a.var_names.isin(check_unique(b.var_names))]
-    asked = check_genes(genes, shared)
+    every = gene_labels(a, label)
+    asked = check_genes(genes, every.loc[shared])
     drawn = asked
     for part in (a, b):
         first = ego_edges(single_network(part), part.var_names, asked, neighbours=neighbours, among=shared)
@@ -101,7 +102,7 @@ def differential(
     panels = [ax.inset_axes((0.0, 0.0, 0.49, 0.93)), ax.inset_axes((0.51, 0.0, 0.49, 0.93))]
     for panel in panels:
         prepare_axes(panel)
-    labels = gene_labels(a, label).loc[drawn]
+    labels = every.loc[drawn]
     weights = edges[["weight_a", "weight_b"]].abs()
     positions, is_above = place(panels[0], edges.assign(weight=weights.max(axis=1))[[*_EDGE]], labels)
     scale = float(weights.to_numpy().max()) if len(edges) else 1.0

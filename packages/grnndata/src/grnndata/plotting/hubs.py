@@ -53,11 +53,12 @@ def hubs(
     KeyError
         When `label` is no column of ``var``.
     ValueError
-        When `n` is not positive, or `direction` unknown.
+        When `n` is not positive, `direction` unknown, or the network has none of `regulators`.
     """
     table = centrality.hubs(grn, n, direction=direction)
-    labels = gene_labels(grn, label).loc[table["gene"]]
-    marked = is_regulator(labels, regulators)
+    every = gene_labels(grn, label)
+    labels = every.loc[table["gene"]]
+    marked = is_regulator(labels.index, every, regulators)
     ax = get_axes(ax, (5, 1.2 + 0.24 * len(table)))
     places = np.arange(len(table))
     for chosen, colour, text in (

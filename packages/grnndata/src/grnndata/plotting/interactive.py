@@ -55,7 +55,7 @@ def network_html(
     path
         The html file; replaced if it exists.
     genes
-        Names from ``var_names`` to draw with their `neighbours`; the strongest edges of the whole network when
+        Names or labels of the genes to draw with their `neighbours`; the strongest edges of the whole network when
         None.
     neighbours
         How many targets of each of `genes` are drawn too, those of largest absolute weight; 0 for none.
@@ -85,16 +85,16 @@ def network_html(
         When genes are unknown, repeated or none, a gene has no community, or there are no edges to choose.
     """
     check_count(top_edges, "top_edges")
-    network, names = single_network(grn), check_unique(grn.var_names)
+    network, names, every = single_network(grn), check_unique(grn.var_names), gene_labels(grn, label)
     directed = is_directed(network, directed=grn.directed)
     if genes is None:
         drawn, edges = strongest_edges(network, names, top_edges=top_edges, directed=directed)
     else:
         drawn, edges = choose_edges(
-            network, names, genes, neighbours=neighbours, top_edges=top_edges, directed=directed
+            network, every, genes, neighbours=neighbours, top_edges=top_edges, directed=directed
         )
     edges, mutual = merge_equal_ways(network, names, edges, directed=directed)
-    labels = gene_labels(grn, label).loc[drawn]
+    labels, marked = every.loc[drawn], is_regulator(drawn, every, regulators)
     colours, named_colours = community_colours(drawn, communities)
     groups = [None] * len(drawn) if communities is None else [str(name) for name in communities.loc[drawn]]
     ends = np.column_stack([drawn.get_indexer(pd.Index(edges[column])) for column in ("source", "target")])
@@ -104,7 +104,7 @@ def network_html(
         "total": {"genes": len(names), "edges": count_edges(network, directed=directed)},
         "nodes": [
             {"id": name, "label": text, "x": x, "y": y, "colour": colour, "community": group, "regulator": bool(mark)}
-            for name, text, (x, y), colour, group, mark in zip(*columns, is_regulator(labels, regulators), strict=True)
+            for name, text, (x, y), colour, group, mark in zip(*columns, marked, strict=True)
         ],
         # The shortest decimals that give the same float32 again; a fourth value marks an edge that runs both ways.
         "edges": [

@@ -41,7 +41,7 @@ def matrix(
     grn
         The network.
     genes
-        Names from ``var_names``; the `n_genes` of largest strength (in and out) when None.
+        Names or labels of genes; the `n_genes` of largest strength (in and out) when None.
     n_genes
         How many genes, when `genes` is None.
     communities
@@ -73,7 +73,7 @@ def matrix(
         check_count(n_genes, "n_genes")
         at = strongest(both, n_genes)
     else:
-        at = names.get_indexer(check_genes(genes, names))
+        at = names.get_indexer(check_genes(genes, gene_labels(grn, label)))
         at = at[strongest(both[at], None)]
     groups = _groups(names[at], communities)
     order = np.argsort(groups, kind="stable")

@@ -53,7 +53,7 @@ def subnetwork(
     grn
         The network.
     genes
-        Names from ``var_names``.
+        Names or labels of genes; see `grnndata.find_genes`.
     neighbours
         Also draw this many targets of every gene, those of largest absolute weight, with their edges.
     top_edges
@@ -83,12 +83,12 @@ def subnetwork(
         When genes are unknown, repeated or none, or a gene has no community.
     """
     check_count(top_edges, "top_edges")
-    network, names = single_network(grn), check_unique(grn.var_names)
+    network, names, every = single_network(grn), check_unique(grn.var_names), gene_labels(grn, label)
     directed = is_directed(network, directed=grn.directed)
-    drawn, edges = choose_edges(network, names, genes, neighbours=neighbours, top_edges=top_edges, directed=directed)
+    drawn, edges = choose_edges(network, every, genes, neighbours=neighbours, top_edges=top_edges, directed=directed)
     edges, mutual = merge_equal_ways(network, names, edges, directed=directed)
-    labels = gene_labels(grn, label).loc[drawn]
-    marked = is_regulator(labels, regulators)
+    labels = every.loc[drawn]
+    marked = is_regulator(drawn, every, regulators)
     colours, named_colours = community_colours(drawn, communities)
     ax = get_axes(ax, (8, 7))
     prepare_axes(ax)

@@ -18,6 +18,7 @@ PAGE = ROOT / "docs/explain/architecture.md"
 SOURCES = {path.name: path for path in sorted(ROOT.glob("packages/*/src/*")) if path.is_dir()}
 PACKAGES = list(SOURCES)
 MOST_LINES = 400
+MOST_BY_PLACE = 7
 
 #: Inner modules that another package imports: (importing package, module).
 CROSSINGS: set[tuple[str, str]] = set()
@@ -81,6 +82,21 @@ def test_files_are_short(package):
     }
     long = {name: n for name, n in lines.items() if n > MOST_LINES}
     _check_exceptions(set(long), {name for name in LONG_FILES if name.split("/")[0] == package}, long)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_functions_take_few_arguments_by_place(package):
+    """Compiled functions are left out, which take arrays by place, and commands, whose options have names."""
+    many = {}
+    for path in SOURCES[package].rglob("*.py"):
+        if "commands" in path.relative_to(SOURCES[package]).as_posix():
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and "jit" not in " ".join(map(ast.unparse, node.decorator_list)):
+                names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
+                if len(set(names) - {"self", "cls"}) > MOST_BY_PLACE:
+                    many[f"{path.relative_to(ROOT)}:{node.lineno}"] = (node.name, names)
+    assert not many, f"more than {MOST_BY_PLACE} arguments by place: give the others by name, behind a *: {many}"
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -43,6 +43,15 @@ def block(state, key, *, kv_heads, cross=False):
     norm(state, f"{key}.norm2")
 
 
+def value_encoder(state, key, layers):
+    linear(state, f"{key}.0", D, 1)
+    norm(state, f"{key}.1")
+    for i in range(1, layers):
+        linear(state, f"{key}.{4 * i}", D, D)
+        if i + 1 < layers:
+            norm(state, f"{key}.{4 * i + 1}")
+
+
 def checkpoint(
     *,
     family="A",
@@ -65,12 +74,7 @@ def checkpoint(
     torch.manual_seed(1)
     state = {gene_key: torch.randn(len(GENES), D)}
     for name in ["expr_encoder", *(["depth_encoder"] if depth_token else [])]:
-        linear(state, f"{name}.encoder.0", D, 1)
-        norm(state, f"{name}.encoder.1")
-        for i in range(1, value_layers):
-            linear(state, f"{name}.encoder.{4 * i}", D, D)
-            if i + 1 < value_layers:
-                norm(state, f"{name}.encoder.{4 * i + 1}")
+        value_encoder(state, f"{name}.encoder", value_layers)
     table = torch.randn(len(GENES), D)
     state["pos_encoder.pe"] = table[:, None] if position_dims == 3 else table
     state["class_encoder.embedding.weight"] = torch.randn(1 + len(CLASSES), D)

@@ -102,7 +102,16 @@ def enrich(
         raise TypeError(f"regulators must be a list of gene names, not the string {regulators!r}")
     network = as_network(grn)
     wanted = None if regulators is None else list(regulators)
-    tests = _Tests(network, organism, wanted, min_size, min_targets, n_permutations, seed, fdr)
+    tests = _Tests(
+        network,
+        organism,
+        wanted,
+        min_size=min_size,
+        min_targets=min_targets,
+        n_permutations=n_permutations,
+        seed=seed,
+        fdr=fdr,
+    )
     hub_tests = [name for name in asked if name != "encode"]
     if hub_tests:
         if find_spec("gseapy") is None:
@@ -150,6 +159,7 @@ class _Tests:
         network: Network,
         organism: str,
         regulators: list[str] | None,
+        *,
         min_size: int,
         min_targets: int,
         n_permutations: int,

@@ -110,7 +110,7 @@ def degree_preserving_p(
     rows, columns = as_positions(positives, pairs.shape)
     rng = np.random.default_rng(seed)
     rank = _ranker(pairs, ranking.n_predicted)
-    null, kept = _walk(rank, function, rows, columns, pairs, n_permutations, n_rounds, rng)
+    null, kept = _walk(rank, function, rows, columns, pairs, n_permutations=n_permutations, n_rounds=n_rounds, rng=rng)
     # Through the same ranker as the null, so that equal rankings have equal scores to the last digit.
     observed = function(rank(rows, columns))
     spread = float(null.std(ddof=1)) if n_permutations > 1 and np.ptp(null) > 0 else 0.0
@@ -131,6 +131,7 @@ def _walk(
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
     pairs: Pairs,
+    *,
     n_permutations: int,
     n_rounds: int,
     rng: np.random.Generator,

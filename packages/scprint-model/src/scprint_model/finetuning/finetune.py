@@ -177,9 +177,10 @@ def finetune(
     )
     run = _Run(cells, aims, parts, batch_size, seed, torch.device(device or _best_device()))
     made = _extended(base, vocabulary, known_labels, space, run, gene_embeddings)
-    history, before, after = _learn(
-        made, base, run, train, rank, alpha, projections, epochs, patience, learning_rate or RATES.get(train, 0.0)
-    )
+    low_rank = {"rank": rank, "alpha": alpha, "projections": projections}
+    speed: dict[str, Any] = {"epochs": epochs, "patience": patience}
+    speed["learning_rate"] = learning_rate or RATES.get(train, 0.0)
+    history, before, after = _learn(made, base, run, train, low_rank, **speed)
     made.to("cpu")
     made.card["finetuned"] = {
         "train": train,
@@ -218,9 +219,8 @@ def _learn(
     base: ScPrint,
     run: _Run,
     train: Train,
-    rank: int,
-    alpha: float,
-    projections: Sequence[str],
+    low_rank: dict[str, Any],
+    *,
     epochs: int,
     patience: int,
     learning_rate: float,
@@ -234,7 +234,7 @@ def _learn(
     if train != "heads":
         with torch.random.fork_rng():
             torch.manual_seed(run.seed)
-            parameters, handles = _chosen(made, base, run.aims.names, train, rank, alpha, projections)
+            parameters, handles = _chosen(made, base, run.aims.names, train, **low_rank)
         history["network"] = train_network(
             made,
             run.cells,

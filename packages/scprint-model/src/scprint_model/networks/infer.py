@@ -238,7 +238,7 @@ def infer(
                 about = options | {"group": name, "groupby": groupby or "", "n_cells": len(cells)}
                 if allowed is not None:
                     about |= allowed.record(at[name][found.n_seen > 0])
-                network = _as_grnndata(adata, shared, at[name], np.sort(cells), found, plan, about, inputs)
+                network = _as_grnndata(adata, shared, at[name], np.sort(cells), found, plan, told=about, inputs=inputs)
                 if finished:
                     finished.write(name, network)
             else:
@@ -281,6 +281,7 @@ def _as_grnndata(
     cells: np.ndarray,
     found: GroupNetwork,
     plan: NetworkPlan,
+    *,
     told: dict[str, Any],
     inputs: NetworkCells,
 ) -> GRNAnnData:

@@ -87,7 +87,7 @@ def test_replicates_rank_like_replicates_written_out(kind, form, limits, monkeyp
 def test_table_summarises_the_written_out_replicates():
     scores, truth, self_columns = network(3, kind="continuous")
     result = bootstrap(
-        scores, np.nonzero(truth), self_columns=self_columns, n_replicates=50, level=0.8, seed=7, metrics=["ap", "epr"]
+        scores, np.nonzero(truth), self_columns=self_columns, n_replicates=50, level=0.8, rng=7, metrics=["ap", "epr"]
     )
     explicit = [
         rank_positives(*written_out(scores, truth, self_columns, weight))
@@ -117,11 +117,11 @@ def test_draws_are_uniform_over_regulators():
 
 def test_the_same_seed_gives_the_same_interval_and_gene_order_does_not_matter():
     scores, truth, _ = network(5)
-    first = bootstrap(scores, np.nonzero(truth), seed=1).table
-    pd.testing.assert_frame_equal(first, bootstrap(scores, np.nonzero(truth), seed=np.random.default_rng(1)).table)
-    assert not first.equals(bootstrap(scores, np.nonzero(truth), seed=2).table)
+    first = bootstrap(scores, np.nonzero(truth), rng=1).table
+    pd.testing.assert_frame_equal(first, bootstrap(scores, np.nonzero(truth), rng=np.random.default_rng(1)).table)
+    assert not first.equals(bootstrap(scores, np.nonzero(truth), rng=2).table)
     shuffled = np.random.default_rng(0).permutation(scores.shape[1])
-    again = bootstrap(scores[:, shuffled], np.nonzero(truth[:, shuffled]), seed=1).table
+    again = bootstrap(scores[:, shuffled], np.nonzero(truth[:, shuffled]), rng=1).table
     pd.testing.assert_frame_equal(first, again, check_exact=True)
 
 
@@ -140,12 +140,12 @@ def test_intervals_cover_the_population_value():
     too_narrow = 0
     for _ in range(100):
         scores, truth = simulate(rng, 40)
-        table = bootstrap(scores, np.nonzero(truth), metrics=["ap", "auroc"], seed=rng).table
+        table = bootstrap(scores, np.nonzero(truth), metrics=["ap", "auroc"], rng=rng).table
         for name in covered:
             covered[name] += table.loc[name, "low"] <= METRICS[name](population) <= table.loc[name, "high"]
         # Pairs drawn one by one, as if independent: each pair is a regulator of its own.
         flat = scores.reshape(-1, 1)
-        naive = bootstrap(flat, np.flatnonzero(truth), metrics=["auroc"], seed=rng, n_replicates=60).table
+        naive = bootstrap(flat, np.flatnonzero(truth), metrics=["auroc"], rng=rng, n_replicates=60).table
         too_narrow += naive.loc["auroc", "se"] < 0.8 * table.loc["auroc", "se"]
     assert covered["ap"] >= 86
     assert covered["auroc"] >= 86
@@ -162,7 +162,7 @@ def test_intervals_of_few_regulators_cover_as_often_as_they_say(n_regulators):
     covered, plain = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     for _ in range(200):
         scores, truth = simulate(rng, n_regulators)
-        result = bootstrap(scores, np.nonzero(truth), metrics=names, seed=rng)
+        result = bootstrap(scores, np.nonzero(truth), metrics=names, rng=rng)
         for name in names:
             value = METRICS[name](population)
             covered[name] += result.table.loc[name, "low"] <= value <= result.table.loc[name, "high"]
@@ -201,7 +201,7 @@ def test_replicates_without_a_positive_are_dropped_and_counted():
     scores = np.random.default_rng(0).random((6, 5))
     truth = np.zeros((6, 5), dtype=bool)
     truth[0, 0] = True
-    result = bootstrap(scores, np.nonzero(truth), n_replicates=500, seed=0)
+    result = bootstrap(scores, np.nonzero(truth), n_replicates=500, rng=0)
     drawn = draw_regulators(6, 500, 0)[:, 0]
     # One regulator in six is missed with probability (5/6)^6 = 0.335.
     assert result.n_dropped == (drawn == 0).sum()

@@ -24,7 +24,7 @@ def two_networks(rng, better=0.0, n_regulators=30, n_targets=50):
 
 def test_difference_and_interval_are_those_of_written_out_replicates():
     a, b, truth = two_networks(np.random.default_rng(0), better=0.1)
-    result = compare_paired(a, b, np.nonzero(truth), n_replicates=80, level=0.9, seed=3, metric="auroc")
+    result = compare_paired(a, b, np.nonzero(truth), n_replicates=80, level=0.9, rng=3, metric="auroc")
     differences = []
     for weights in draw_regulators(len(a), 80, 3):
         drawn = np.repeat(np.arange(len(a)), weights)
@@ -113,7 +113,7 @@ def test_equally_good_networks_are_told_apart_no_more_often_than_stated(n_regula
     for number in range(150):
         a, b, truth = two_networks(rng, n_regulators=n_regulators)
         b = np.exp(b) if number % 2 else b
-        p_values.append(compare_paired(a, b, np.nonzero(truth), n_replicates=150, seed=rng).p_value)
+        p_values.append(compare_paired(a, b, np.nonzero(truth), n_replicates=150, rng=rng).p_value)
     # 7.5 expected at 0.05 with standard deviation 2.7, 15 at 0.1 with 3.7; the bootstrap's own share was 0.1 and 0.075.
     assert 2 <= np.sum(np.array(p_values) <= 0.05) <= 14
     assert 6 <= np.sum(np.array(p_values) <= 0.1) <= 25
@@ -127,7 +127,7 @@ def test_a_better_network_is_found():
         p_values = []
         for _ in range(40):
             a, b, truth = two_networks(rng, better=0.3, n_regulators=n_regulators)
-            p_values.append(compare_paired(a, b, np.nonzero(truth), n_replicates=150, seed=rng).p_value)
+            p_values.append(compare_paired(a, b, np.nonzero(truth), n_replicates=150, rng=rng).p_value)
         found[n_regulators] = np.mean(np.array(p_values) <= 0.05)
     # 0.46 and 0.89 of 200.
     assert found[8] > 0.2
@@ -139,7 +139,7 @@ def test_few_regulators_get_no_p_value_and_lost_replicates_are_counted():
     a, b = rng.random((2, 6, 10))
     truth = np.zeros((6, 10), dtype=bool)
     truth[:2, :3] = True
-    result = compare_paired(a, b, np.nonzero(truth), n_replicates=100, seed=1)
+    result = compare_paired(a, b, np.nonzero(truth), n_replicates=100, rng=1)
     assert result.n_regulators == 2
     assert np.isnan([result.low, result.high, result.p_value]).all()
     assert result.notes == ("only 2 regulators have a true edge: an interval takes 5",)

@@ -147,7 +147,7 @@ def test_p_values_are_uniform_where_only_degrees_matter():
         truth, self_columns = hub_truth(seed, n_rows=30, n_columns=60, n_edges=200)
         scores = degree_only(np.nonzero(truth), truth.shape) * np.random.default_rng(seed).random(truth.shape)
         test = degree_preserving_p(
-            scores, np.nonzero(truth), self_columns=self_columns, n_permutations=9, n_rounds=1, seed=seed
+            scores, np.nonzero(truth), self_columns=self_columns, n_permutations=9, n_rounds=1, rng=seed
         )
         values.append(test.p_value)
     assert 0.5 < np.mean(values) < 0.6
@@ -160,7 +160,7 @@ def test_null_summary_and_seed():
     truth, self_columns = hub_truth(1)
     scores = np.random.default_rng(1).random(truth.shape)
     one, two = (
-        degree_preserving_p(scores, np.flatnonzero(truth), self_columns=self_columns, n_permutations=20, seed=4)
+        degree_preserving_p(scores, np.flatnonzero(truth), self_columns=self_columns, n_permutations=20, rng=4)
         for _ in range(2)
     )
     np.testing.assert_array_equal(one.null, two.null)
@@ -168,7 +168,7 @@ def test_null_summary_and_seed():
     assert one.z == pytest.approx((one.observed - one.null.mean()) / one.null.std(ddof=1))
     assert one.p_value == (1 + (one.null >= one.observed).sum()) / 21
     assert one.observed == average_precision(rank_matrix(scores, np.flatnonzero(truth), self_columns=self_columns))
-    other = degree_preserving_p(scores, np.flatnonzero(truth), self_columns=self_columns, n_permutations=20, seed=5)
+    other = degree_preserving_p(scores, np.flatnonzero(truth), self_columns=self_columns, n_permutations=20, rng=5)
     assert not np.array_equal(one.null, other.null)
 
 

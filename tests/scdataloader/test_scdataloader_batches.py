@@ -14,7 +14,7 @@ from scdataloader import (
     WeightedSampler,
     datasets,
 )
-from scdataloader.collate import Collator, ScGPT, most_expressed, random_expressed
+from scdataloader.collate import Collator, ScGPTFormat, most_expressed, random_expressed
 from scdataloader.collate.cells import keep_batch
 from scdataloader.fingerprint import cell_fingerprints
 from scdataloader.sampling import group_weights
@@ -192,7 +192,7 @@ def test_each_data_set_has_its_own_variable_genes(retina, cells):
 
 
 def test_another_collator_for_the_same_cells(retina, cells):
-    form = ScGPT.from_tokens(cells.vocabulary)
+    form = ScGPTFormat.from_tokens(cells.vocabulary)
     collator = Collator(vocabulary=cells.vocabulary, context=40, variable_context=True, format=form)
     other = cells.with_collator(collator)
     batch = next(iter(loader(other, range(10), batch_size=8)))

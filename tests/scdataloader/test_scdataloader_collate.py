@@ -13,7 +13,7 @@ from scdataloader import CellDataset, LabelSpace
 from scdataloader.collate import (
     NO_GENE,
     Collator,
-    ScPrint,
+    ScPrintFormat,
     all_measured,
     given_genes,
     most_expressed,
@@ -293,7 +293,7 @@ def test_expressed_genes_are_chosen_among_given_ones(vocabulary):
 
 
 def test_positions_are_those_of_the_vocabulary(vocabulary):
-    form = ScPrint(locations=vocabulary.locations)
+    form = ScPrintFormat(locations=vocabulary.locations)
     collate = Collator(vocabulary=vocabulary, context=9, choice="most_expressed", variable_context=True, format=form)
     batch = batch_of(collate, [([1, 4, 11], [3, 2, 1]), ([8], [1])])
     assert batch["positions"].tolist() == [[1, 3, 6], [5, 0, 0]]

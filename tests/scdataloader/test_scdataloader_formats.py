@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scdataloader import CellDataset, LabelSpace
 from scdataloader.collate import (
     Collator,
-    Geneformer,
-    ScGPT,
-    ScPrint,
+    GeneformerFormat,
+    ScGPTFormat,
+    ScPrintFormat,
     bin_values,
     gene_medians,
     named_format,
@@ -110,7 +110,7 @@ def test_compiled_bins_of_equal_counts_are_spread_evenly():
 def test_geneformer_ranks_as_its_definition_says(vocabulary):
     rng = np.random.default_rng(0)
     medians = dict(zip(IDS, rng.uniform(0.5, 3, 8), strict=True))
-    form = Geneformer.from_tokens(vocabulary, {"<pad>": 0} | {gene: i + 1 for i, gene in enumerate(IDS)}, medians)
+    form = GeneformerFormat.from_tokens(vocabulary, {"<pad>": 0} | {gene: i + 1 for i, gene in enumerate(IDS)}, medians)
     collate = Collator(vocabulary=vocabulary, context=5, format=form)
     counts = rng.poisson(2, (30, 8))
     ids = batch_of(collate, [(np.flatnonzero(c), c[c > 0]) for c in counts])["input_ids"].numpy()
@@ -122,7 +122,7 @@ def test_geneformer_ranks_as_its_definition_says(vocabulary):
 
 def test_scgpt_batch_by_hand(vocabulary):
     tokens = {"<pad>": 90, "<cls>": 91, "A": 10, "B": 11, "C": 12, "D": 13, "F": 15, "Z": 99}
-    form = ScGPT.from_tokens(vocabulary, tokens, n_bins=5)
+    form = ScGPTFormat.from_tokens(vocabulary, tokens, n_bins=5)
     collate = Collator(vocabulary=vocabulary, context=4, choice="most_expressed", variable_context=True, format=form)
     panel = collate.panel("data", np.arange(8))
     assert panel.measured.tolist() == [0, 1, 2, 3, 5]  # E, G and H have no token
@@ -139,7 +139,7 @@ def test_scgpt_batch_by_hand(vocabulary):
 
 
 def test_scgpt_fixed_context_has_zeros_and_no_padding(vocabulary):
-    form = ScGPT.from_tokens(vocabulary)
+    form = ScGPTFormat.from_tokens(vocabulary)
     assert (form.n_bins, form.pad_value) == (51, -2)
     collate = Collator(vocabulary=vocabulary, context=9, format=form)
     batch = batch_of(collate, [([1, 6], [5, 2])])
@@ -155,36 +155,36 @@ def test_scgpt_fixed_context_has_zeros_and_no_padding(vocabulary):
 
 
 def test_scgpt_given_genes(vocabulary):
-    form = ScGPT.from_tokens(vocabulary, n_bins=3)
+    form = ScGPTFormat.from_tokens(vocabulary, n_bins=3)
     options = {"vocabulary": vocabulary, "choice": "given", "format": form}
     collate = Collator(**options, genes=[IDS[5], IDS[0], IDS[3]], missing="mask")
     batch = batch_of(collate, [([0, 2], [4, 1])], measured=range(4))
     assert batch["genes"].tolist() == [[1, 0, 2, 5]]
     assert batch["values"].tolist() == [[0, -2, 2, 0]]
     assert batch["mask"].tolist() == [[True, False, True, True]]
-    some = ScGPT.from_tokens(vocabulary, {"<pad>": 0, "<cls>": 1, "A": 2})
+    some = ScGPTFormat.from_tokens(vocabulary, {"<pad>": 0, "<cls>": 1, "A": 2})
     with pytest.raises(ValueError, match=rf"1 of the given genes have no token, such as \['{IDS[3]}'\]"):
         Collator(**(options | {"format": some}), genes=[IDS[0], IDS[3]])
 
 
 def test_tokens_that_do_not_fit(vocabulary):
     with pytest.raises(ValueError, match=r"the tokens lack \['<cls>'\]; the special ones they have are \['<pad>'\]"):
-        ScGPT.from_tokens(vocabulary, {"<pad>": 0, "A": 1})
+        ScGPTFormat.from_tokens(vocabulary, {"<pad>": 0, "A": 1})
     with pytest.raises(ValueError, match="none of the vocabulary's gene symbols, such as"):
-        ScGPT.from_tokens(vocabulary, {"<pad>": 0, "<cls>": 1, "ENSG1": 2})
+        ScGPTFormat.from_tokens(vocabulary, {"<pad>": 0, "<cls>": 1, "ENSG1": 2})
     with pytest.raises(ValueError, match=r"the tokens lack \['<cls>', '<eos>'\]"):
-        Geneformer.from_tokens(vocabulary, {"<pad>": 0, IDS[0]: 2}, {IDS[0]: 1.0}, special_tokens=True)
+        GeneformerFormat.from_tokens(vocabulary, {"<pad>": 0, IDS[0]: 2}, {IDS[0]: 1.0}, special_tokens=True)
     with pytest.raises(ValueError, match="no gene has a token and a median"):
-        Geneformer.from_tokens(vocabulary, {"<pad>": 0, IDS[0]: 2}, {IDS[1]: 1.0})
+        GeneformerFormat.from_tokens(vocabulary, {"<pad>": 0, IDS[0]: 2}, {IDS[1]: 1.0})
     with pytest.raises(ValueError, match=rf"1 medians are not above 0, such as those of \['{IDS[1]}'\]"):
-        Geneformer.from_tokens(vocabulary, {"<pad>": 0, IDS[0]: 2}, {IDS[0]: 1.0, IDS[1]: 0.0})
+        GeneformerFormat.from_tokens(vocabulary, {"<pad>": 0, IDS[0]: 2}, {IDS[0]: 1.0, IDS[1]: 0.0})
 
 
 @pytest.mark.parametrize("special", [False, True])
 def test_geneformer_batch_by_hand(vocabulary, special):
     tokens = {"<pad>": 0, "<cls>": 2, "<eos>": 3} | {gene: 10 + i for i, gene in enumerate(IDS) if i != 6}
     medians = pd.Series([4, 1, 2, 8, 0.5, 1, 1], index=IDS[:7])
-    form = Geneformer.from_tokens(vocabulary, tokens, medians, special_tokens=special)
+    form = GeneformerFormat.from_tokens(vocabulary, tokens, medians, special_tokens=special)
     collate = Collator(vocabulary=vocabulary, context=4, format=form)
     # counts over medians: 0 12/4 = 3, 1 2/1 = 2, 3 8/8 = 1, 4 4/.5 = 8; 6 has no token, 7 no median
     batch = batch_of(collate, [([0, 1, 3, 4, 6, 7], [12, 2, 8, 4, 99, 99]), ([2], [1]), ([], [])])
@@ -202,7 +202,7 @@ def test_geneformer_batch_by_hand(vocabulary, special):
 
 def test_geneformer_ties_are_broken_at_random_by_cell(vocabulary):
     tokens = {"<pad>": 0} | {gene: i + 1 for i, gene in enumerate(IDS)}
-    form = Geneformer.from_tokens(vocabulary, tokens, dict.fromkeys(IDS, 2.0))
+    form = GeneformerFormat.from_tokens(vocabulary, tokens, dict.fromkeys(IDS, 2.0))
     collate = Collator(vocabulary=vocabulary, context=8, format=form)
     cells = cells_of(collate, [(range(8), [1, 1, 1, 1, 1, 1, 1, 5 + i]) for i in range(200)])
     ids = cells.__getitems__(range(200))["input_ids"].numpy()
@@ -230,7 +230,7 @@ def test_formats_by_name(vocabulary, tmp_path):
     medians.write_text(json.dumps({IDS[3]: 1.5}))
     symbols.write_text(json.dumps({"<pad>": 0, "<cls>": 1, "B": 9}))
     assert named_format("scprint", vocabulary).locations is None
-    assert isinstance(named_format("scprint", vocabulary, positions=True), ScPrint)
+    assert isinstance(named_format("scprint", vocabulary, positions=True), ScPrintFormat)
     assert named_format("scprint", vocabulary, positions=True).locations.tolist() == list(range(8))
     scgpt = named_format("scgpt", vocabulary, n_bins=7, tokens=symbols)
     assert (scgpt.n_bins, scgpt.tokens[1], scgpt.usable.sum()) == (7, 9, 1)

@@ -335,7 +335,7 @@ def test_what_batches_cannot_hold_is_named(corpus):
             module({"files": plain}, extras=extras)
     with pytest.raises(ValueError, match=r"obsm has no 'X_pca': CellStore"):
         module({"store": str(folder / "store")}, extras=Extras(neighbours=3))
-    with pytest.raises(ValueError, match="which ScGPT turns to tokens"):
+    with pytest.raises(ValueError, match="which ScGPTFormat turns to tokens"):
         module({"files": plain}, extras=Extras(neighbours=3), genes=GeneChoice(format="scgpt"))
 
 

@@ -50,7 +50,7 @@ assert isinstance(store, CellStore)
 space = LabelSpace.from_obs([store.obs()], ["cell_type"])
 sampler = WeightedSampler(store.labels(space), n_draws=1000, seed=3)
 from scdataloader import Collator, Corpus, Extras, GeneChoice
-from scdataloader.collate import Geneformer, ScGPT, ScPrint
+from scdataloader.collate import GeneformerFormat, ScGPTFormat, ScPrintFormat
 rows = sampler.indices(64, 96)
 genes = store.gene_map(GeneVocabulary.for_organisms(["human"]))
 drawn = store.gather(rows, genes, choice="random_expressed", context=200, positions=np.arange(64, 96), seed=5)

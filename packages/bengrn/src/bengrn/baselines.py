@@ -150,7 +150,7 @@ def network_degree(
     return np.multiply.outer(*(strength.astype(np.float32) for strength in (_scaled(out), _scaled(in_))))
 
 
-def random_scores(shape: tuple[int, int], seed: int | np.random.Generator = 0) -> NDArray[np.float32]:
+def random_scores(shape: tuple[int, int], seed: int = 0) -> NDArray[np.float32]:
     """Draw independent uniform scores: one network that knows nothing, (regulators, targets) float32.
 
     :func:`random_expectation` gives the mean over all such networks.

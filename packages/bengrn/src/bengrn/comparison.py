@@ -106,7 +106,7 @@ def compare(
             first.positives,
             self_columns=first.self_columns,
             n_replicates=n_replicates,
-            seed=seed,
+            rng=seed,
             metric=metric,
         )
         notes = found.notes  # of the regulators, which are the same for all

@@ -183,7 +183,7 @@ class Scores:
             self_columns=universe.self_columns,
             n_replicates=n_replicates,
             level=level,
-            seed=seed,
+            rng=seed,
         )
 
     def degree_preserving(self, *, metric: str = "ap", n_permutations: int = 200, seed: int = 0) -> Any:
@@ -196,7 +196,7 @@ class Scores:
             universe.positives,
             self_columns=universe.self_columns,
             n_permutations=n_permutations,
-            seed=seed,
+            rng=seed,
             metric=metric,
         )
 

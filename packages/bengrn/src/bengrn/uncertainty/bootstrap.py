@@ -62,7 +62,7 @@ def bootstrap(
     self_columns: ArrayLike | None = None,
     n_replicates: int = 200,
     level: float = 0.95,
-    seed: int | np.random.Generator = 0,
+    rng: int | np.random.Generator = 0,
     metrics: Sequence[str] = ("ap", "ap_ratio", "auroc", "epr", "odds_ratio", "prevalence"),
 ) -> Bootstrap:
     """Estimate how far scores would change with other regulators of the same kind.
@@ -93,8 +93,8 @@ def bootstrap(
         Number of replicates, at least 2.
     level
         Coverage of the interval, above 0 and below 1.
-    seed
-        Seed or generator.
+    rng
+        Generator to draw with, or a seed for one.
     metrics
         Names from :data:`bengrn.uncertainty.METRICS`.
 
@@ -131,7 +131,7 @@ def bootstrap(
     ranking = rank_matrix(scores, positives, self_columns=self_columns)
     pairs = as_pairs(scores, self_columns)
     rows, columns = as_positions(positives, pairs.shape)
-    weights = draw_regulators(pairs.shape[0], n_replicates, seed)
+    weights = draw_regulators(pairs.shape[0], n_replicates, rng)
     values = replicate_metrics(pairs, (rows, columns), ranking, weights, functions)
     scored = values[~np.isnan(values).any(axis=1)]
     n_regulators = int(np.unique(rows).size)
@@ -159,9 +159,9 @@ def bootstrap(
     return Bootstrap(table, replicates, level, n_regulators, n_dropped, notes)
 
 
-def draw_regulators(n_regulators: int, n_replicates: int, seed: int | np.random.Generator) -> NDArray[np.int64]:
+def draw_regulators(n_regulators: int, n_replicates: int, rng: int | np.random.Generator) -> NDArray[np.int64]:
     """Draw as many regulators as there are, with replacement: how often each comes, (replicates, regulators)."""
-    drawn = np.random.default_rng(seed).integers(n_regulators, size=(n_replicates, n_regulators))
+    drawn = np.random.default_rng(rng).integers(n_regulators, size=(n_replicates, n_regulators))
     drawn += np.arange(n_replicates)[:, None] * n_regulators
     counts = np.bincount(drawn.ravel(), minlength=n_replicates * n_regulators)
     return counts.reshape(n_replicates, n_regulators)

@@ -27,7 +27,7 @@ def exchange_p(
     metric: Callable[[Ranking], float],
     *,
     n_draws: int,
-    seed: int | np.random.Generator,
+    rng: int | np.random.Generator,
 ) -> tuple[float, float]:
     """Test whether it matters which of two networks each regulator's weights come from.
 
@@ -41,8 +41,8 @@ def exchange_p(
         Function of a ranking.
     n_draws
         Number of ways to exchange rows that are tried. All ways are where there are no more.
-    seed
-        Seed for the exchanges, or a generator.
+    rng
+        Generator to draw with, or a seed for one.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def exchange_p(
         The two-sided p-value, and the smallest that could have been.
     """
     n = a.shape[0]
-    exchanged = _exchanges(n, n_draws, np.random.default_rng(seed))
+    exchanged = _exchanges(n, n_draws, np.random.default_rng(rng))
     both, rows, columns = _stacked(*_common_scale(a, b), positives)
     taken = np.concatenate([exchanged, ~exchanged])
     # Row r of the first mixture is a's, r, where it stays, and b's, n + r, where it is exchanged.

@@ -96,7 +96,7 @@ def compare_paired(
     self_columns: ArrayLike | None = None,
     n_replicates: int = 1000,
     level: float = 0.95,
-    seed: int | np.random.Generator = 0,
+    rng: int | np.random.Generator = 0,
     metric: str = "ap",
 ) -> PairedComparison:
     """Compare two networks' scores on the same pairs.
@@ -125,8 +125,8 @@ def compare_paired(
         Number of replicates, at least 2.
     level
         Coverage of the interval, above 0 and below 1.
-    seed
-        Seed or generator.
+    rng
+        Generator to draw with, or a seed for one.
     metric
         A name from :data:`bengrn.uncertainty.METRICS`.
 
@@ -143,7 +143,7 @@ def compare_paired(
     all_pairs = as_pairs(scores_a, self_columns), as_pairs(scores_b, self_columns)
     shape = _common_shape(*(pairs.shape for pairs in all_pairs))
     rows, columns = as_positions(positives, shape)
-    weights = draw_regulators(shape[0], n_replicates, seed)
+    weights = draw_regulators(shape[0], n_replicates, rng)
     estimates, replicates = [], []
     for pairs in all_pairs:
         ranking = rank_pairs(pairs, rows, columns)
@@ -155,7 +155,7 @@ def compare_paired(
     low, high = interval(difference, level, n_regulators)
     p_value = smallest = float("nan")
     if n_regulators >= MIN_REGULATORS:
-        p_value, smallest = exchange_p(*all_pairs, (rows, columns), function, n_draws=n_replicates, seed=seed)
+        p_value, smallest = exchange_p(*all_pairs, (rows, columns), function, n_draws=n_replicates, rng=rng)
     return PairedComparison(
         metric=metric,
         a=estimates[0],

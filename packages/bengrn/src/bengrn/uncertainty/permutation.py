@@ -52,7 +52,7 @@ def degree_preserving_p(
     self_columns: ArrayLike | None = None,
     n_permutations: int = 200,
     n_rounds: int = 10,
-    seed: int | np.random.Generator = 0,
+    rng: int | np.random.Generator = 0,
     metric: str = "ap",
 ) -> PermutationTest:
     """Test whether a network knows more of a truth than who its hubs are.
@@ -84,8 +84,8 @@ def degree_preserving_p(
         Number of rewired truths; the smallest possible p-value is 1 / (1 + n_permutations).
     n_rounds
         Rounds of trades between two of them.
-    seed
-        Seed or generator.
+    rng
+        Generator to draw with, or a seed for one.
     metric
         A name from :data:`bengrn.uncertainty.METRICS`; higher is better.
 
@@ -108,9 +108,17 @@ def degree_preserving_p(
     ranking = rank_matrix(scores, positives, self_columns=self_columns)
     pairs = as_pairs(scores, self_columns)
     rows, columns = as_positions(positives, pairs.shape)
-    rng = np.random.default_rng(seed)
     rank = _ranker(pairs, ranking.n_predicted)
-    null, kept = _walk(rank, function, rows, columns, pairs, n_permutations=n_permutations, n_rounds=n_rounds, rng=rng)
+    null, kept = _walk(
+        rank,
+        function,
+        rows,
+        columns,
+        pairs,
+        n_permutations=n_permutations,
+        n_rounds=n_rounds,
+        rng=np.random.default_rng(rng),
+    )
     # Through the same ranker as the null, so that equal rankings have equal scores to the last digit.
     observed = function(rank(rows, columns))
     spread = float(null.std(ddof=1)) if n_permutations > 1 and np.ptp(null) > 0 else 0.0
@@ -147,7 +155,7 @@ def _walk(
     for step in range(n_permutations):
         if step == before:
             here = rows, columns
-        here = rewire(*here, own, n_columns, n_rounds=n_rounds, rng=rng)
+        here = rewire(*here, own, n_columns, n_rounds=n_rounds, rng=np.random.default_rng(rng))
         null[step] = function(rank(*here))
         at = here[0] * n_columns + here[1]
         n_kept += int((truth[np.searchsorted(truth, at).clip(max=truth.size - 1)] == at).sum())

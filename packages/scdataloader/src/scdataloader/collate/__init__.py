@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from scdataloader.collate.contexts import NO_GENE, Contexts, Panel
     from scdataloader.collate.expressed import most_expressed, random_expressed
     from scdataloader.collate.extras import Extras
-    from scdataloader.collate.geneformer import Geneformer, gene_medians, rank_value
+    from scdataloader.collate.geneformer import GeneformerFormat, gene_medians, rank_value
     from scdataloader.collate.listed import all_measured, given_genes
     from scdataloader.collate.loader import Draws, StoreLoader
     from scdataloader.collate.named import named_format
     from scdataloader.collate.neighbours import nearest_cells
-    from scdataloader.collate.scgpt import ScGPT, bin_values
-    from scdataloader.collate.scprint import ScPrint
+    from scdataloader.collate.scgpt import ScGPTFormat, bin_values
+    from scdataloader.collate.scprint import ScPrintFormat
     from scdataloader.collate.variable import most_variable, variance_ranking
 
 __all__ = [
@@ -30,10 +30,10 @@ __all__ = [
     "Draws",
     "Extras",
     "Format",
-    "Geneformer",
+    "GeneformerFormat",
     "Panel",
-    "ScGPT",
-    "ScPrint",
+    "ScGPTFormat",
+    "ScPrintFormat",
     "StoreLoader",
     "all_measured",
     "bin_values",
@@ -57,10 +57,10 @@ _HOME = {
     "Draws": "loader",
     "Extras": "extras",
     "Format": "collator",
-    "Geneformer": "geneformer",
+    "GeneformerFormat": "geneformer",
     "Panel": "contexts",
-    "ScGPT": "scgpt",
-    "ScPrint": "scprint",
+    "ScGPTFormat": "scgpt",
+    "ScPrintFormat": "scprint",
     "StoreLoader": "loader",
     "all_measured": "listed",
     "bin_values": "scgpt",

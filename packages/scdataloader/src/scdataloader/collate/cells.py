@@ -17,7 +17,7 @@ from scdataloader.collate.choosing import Chooser, Empty
 from scdataloader.collate.collator import Collator
 from scdataloader.collate.contexts import Contexts
 from scdataloader.collate.extras import Extras, ReadExtras
-from scdataloader.collate.scprint import ScPrint
+from scdataloader.collate.scprint import ScPrintFormat
 from scdataloader.content import row_keys
 from scdataloader.fingerprint import cell_fingerprints
 from scdataloader.genes.vocabulary import GeneVocabulary
@@ -143,7 +143,7 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         return other
 
     def _read_extras(self, extras: Extras, apart: np.ndarray | None) -> None:
-        if extras.needs_genes and not isinstance(self.collator.format, ScPrint):
+        if extras.needs_genes and not isinstance(self.collator.format, ScPrintFormat):
             kind = type(self.collator.format).__name__
             raise ValueError(
                 f"layers and neighbours are given for the genes of a context, which {kind} turns to tokens"

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from scdataloader.collate.collator import Collator
 from scdataloader.collate.contexts import NO_GENE, Panel
-from scdataloader.collate.geneformer import Geneformer
+from scdataloader.collate.geneformer import GeneformerFormat
 from scdataloader.collate.variable import LogMoments
 from scdataloader.store.context import Context, empty_context
 from scdataloader.store.genemap import GeneMap
@@ -170,7 +170,7 @@ class Chooser:
     @property
     def _medians(self) -> np.ndarray | None:
         form = self._collator.format
-        return form.medians if isinstance(form, Geneformer) else None
+        return form.medians if isinstance(form, GeneformerFormat) else None
 
     def _same_genes(
         self, rows: np.ndarray, fixed: np.ndarray, genes: GeneMap, present: np.ndarray | None, size: int, empty: Empty

@@ -11,9 +11,9 @@ from typing import Protocol
 import numpy as np
 
 from scdataloader.collate.contexts import Contexts, Panel
-from scdataloader.collate.geneformer import Geneformer
+from scdataloader.collate.geneformer import GeneformerFormat
 from scdataloader.collate.listed import all_measured, given_genes
-from scdataloader.collate.scprint import ScPrint
+from scdataloader.collate.scprint import ScPrintFormat
 from scdataloader.collate.variable import most_variable
 from scdataloader.genes.vocabulary import GeneVocabulary
 from scdataloader.sampling.sampler import fingerprint, fingerprint_of_array
@@ -29,7 +29,7 @@ _FIXED = ("most_variable", *_LISTS)
 
 
 class Format(Protocol):
-    """How chosen genes become a batch: `ScPrint`, `ScGPT`, `Geneformer`, or your own."""
+    """How chosen genes become a batch: `ScPrintFormat`, `ScGPTFormat`, `GeneformerFormat`, or your own."""
 
     @property
     def usable(self) -> np.ndarray | None:
@@ -71,7 +71,7 @@ class Collator:
     min_context
         Each batch draws its context anew between this and `context`; for training.
     format
-        `ScPrint` (the default), `ScGPT` or `Geneformer`.
+        `ScPrintFormat` (the default), `ScGPTFormat` or `GeneformerFormat`.
     shuffle
         Whether the genes of ``"random_expressed"`` come in random order, so that the first of them are a smaller
         context of the same kind. False leaves them in the order of the data set's genes, which is faster.
@@ -104,12 +104,12 @@ class Collator:
     missing: str = "error"
     variable_context: bool = False
     min_context: int | None = None
-    format: Format = field(default_factory=ScPrint, repr=False)
+    format: Format = field(default_factory=ScPrintFormat, repr=False)
     shuffle: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
-        ranked = isinstance(self.format, Geneformer)
+        ranked = isinstance(self.format, GeneformerFormat)
         if ranked and self.choice is not None:
             raise ValueError(f"Geneformer ranks the genes itself: leave out choice={self.choice!r}")
         if not ranked and self.gene_choice not in CHOICES:
@@ -149,7 +149,7 @@ class Collator:
     @property
     def gene_choice(self) -> str:
         """The choice that is made: ``"rank_value"`` for Geneformer."""
-        if isinstance(self.format, Geneformer):
+        if isinstance(self.format, GeneformerFormat):
             return "rank_value"
         return self.choice or "random_expressed"
 

@@ -82,7 +82,7 @@ def rank_value(
 
 
 @dataclass(frozen=True, eq=False)
-class Geneformer:
+class GeneformerFormat:
     """Geneformer's input: tokens of a cell's genes, ranked by count over median; the values themselves are not given.
 
     Attributes
@@ -115,7 +115,7 @@ class Geneformer:
         medians: Mapping[str, float] | pd.Series,
         *,
         special_tokens: bool = False,
-    ) -> Geneformer:
+    ) -> GeneformerFormat:
         """Make the format for a vocabulary.
 
         Parameters

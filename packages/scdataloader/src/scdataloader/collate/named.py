@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from scdataloader.collate.geneformer import Geneformer
-from scdataloader.collate.scgpt import ScGPT
-from scdataloader.collate.scprint import ScPrint
+from scdataloader.collate.geneformer import GeneformerFormat
+from scdataloader.collate.scgpt import ScGPTFormat
+from scdataloader.collate.scprint import ScPrintFormat
 from scdataloader.genes.vocabulary import GeneVocabulary
 
 #: The formats that `named_format` knows.
@@ -24,7 +24,7 @@ def named_format(
     tokens: Path | str | None = None,
     medians: Path | str | None = None,
     special_tokens: bool = False,
-) -> ScPrint | ScGPT | Geneformer:
+) -> ScPrintFormat | ScGPTFormat | GeneformerFormat:
     """Make a format.
 
     Parameters
@@ -36,14 +36,14 @@ def named_format(
     positions
         For scprint: add ``positions`` to the batches.
     n_bins
-        For scgpt: see `ScGPT`.
+        For scgpt: see `ScGPTFormat`.
     tokens
         For scgpt and geneformer: JSON file of the model's own tokens, by gene symbol or by Ensembl id; geneformer needs
         one.
     medians
         For geneformer, which needs one: JSON file of the genes' medians, by Ensembl id.
     special_tokens
-        For geneformer: see `Geneformer.from_tokens`.
+        For geneformer: see `GeneformerFormat.from_tokens`.
 
     Raises
     ------
@@ -57,16 +57,16 @@ def named_format(
     if extra := sorted(given - taken[name]):
         raise ValueError(f"format={name!r} takes no {extra}: leave them out")
     if name == "scprint":
-        return ScPrint(locations=vocabulary.locations if positions else None)
+        return ScPrintFormat(locations=vocabulary.locations if positions else None)
     if name == "scgpt":
         own = None if tokens is None else {key: int(token) for key, token in _read(tokens).items()}
-        return ScGPT.from_tokens(vocabulary, own, n_bins=n_bins)
+        return ScGPTFormat.from_tokens(vocabulary, own, n_bins=n_bins)
     if tokens is None or medians is None:
         raise ValueError(
             "format='geneformer' needs the files tokens and medians: see collate.gene_medians for the latter"
         )
     ids = {key: int(token) for key, token in _read(tokens).items()}
-    return Geneformer.from_tokens(vocabulary, ids, _read(medians), special_tokens=special_tokens)
+    return GeneformerFormat.from_tokens(vocabulary, ids, _read(medians), special_tokens=special_tokens)
 
 
 def _read(path: Path | str) -> dict[str, float]:

@@ -52,7 +52,7 @@ def bin_values(values: np.ndarray, n_bins: int, rng: np.random.Generator | None 
 
 
 @dataclass(frozen=True, eq=False)
-class ScGPT:
+class ScGPTFormat:
     """scGPT's input: ``<cls>`` first, then gene tokens with binned values, then ``<pad>``.
 
     Binning takes all expressed genes of the cell that have a token, also those outside its context. In its pre-training
@@ -88,7 +88,9 @@ class ScGPT:
             raise ValueError(f"n_bins={self.n_bins}: at least 2 are needed, one for zeros and one for the rest")
 
     @classmethod
-    def from_tokens(cls, vocabulary: GeneVocabulary, tokens: Mapping[str, int] | None = None, **options: int) -> ScGPT:
+    def from_tokens(
+        cls, vocabulary: GeneVocabulary, tokens: Mapping[str, int] | None = None, **options: int
+    ) -> ScGPTFormat:
         """Make the format for a vocabulary.
 
         Parameters

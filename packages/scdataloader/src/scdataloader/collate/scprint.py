@@ -11,7 +11,7 @@ from scdataloader.collate.contexts import Contexts
 
 
 @dataclass(frozen=True, eq=False)
-class ScPrint:
+class ScPrintFormat:
     """Raw counts, gene indices and total counts; the format of `scdataloader.CellBatch`.
 
     Parameters

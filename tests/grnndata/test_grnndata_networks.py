@@ -206,6 +206,7 @@ def test_stacks_of_the_other_orientation_are_turned(tmp_path):
 # --------------------------------------------------------------------------------------------------- joining
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
 def test_joining_cells_keeps_an_equal_network():
     whole = GRNAnnData(cells(n=4), sparse.csr_matrix(weights()), method="m")
     joined = grnndata.concat([whole[:1], whole[1:, ["d", "c", "b", "a"]]])
@@ -262,6 +263,7 @@ def test_joining_networks_of_the_same_cells():
         grnndata.concat_networks({"a": a, "b": b[:2]})
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
 @pytest.mark.parametrize(
     ("join", "message"),
     [

@@ -116,6 +116,7 @@ def test_import_is_light():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
 def test_a_store_is_built_shown_checked_and_exported(file, tmp_path, capsys):
     clean, store = tmp_path / "clean", tmp_path / "store"
     assert main(["preprocess", str(file), "--out", str(clean)]) == 0

@@ -93,6 +93,7 @@ def test_ids_in_another_column_and_former_symbols(vocabulary):
     assert vocabulary.symbols[match_genes(vocabulary, cells).index[-1]] == "KMT2A"
 
 
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
 def test_repeated_genes_are_added_up_and_told(vocabulary, caplog):
     ids = genes("human").index.tolist()
     names = [ids[0], *ids, f"{ids[0]}.7", f"{ids[5]}_PAR_Y"]

@@ -165,7 +165,7 @@ def test_new_genes_are_learned_and_old_rows_stay(small_model, cells, tmp_path):
 
 
 def test_the_command_writes_a_folder_and_says_how_well_it_went(cells, tmp_path, capsys):
-    cells[:80].write_h5ad(tmp_path / "cells.h5ad")
+    cells[:80].copy().write_h5ad(tmp_path / "cells.h5ad")
     arguments = [
         "finetune",
         "--model",

@@ -145,6 +145,7 @@ def test_a_batch_has_cells(small_model, few, tmp_path, size):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
 def test_genes_are_not_named_by_names_that_repeat(small_model, few):
     few = few[:, shared_genes(small_model.vocabulary, few)].copy()
     few.var["gene_ids"] = few.var_names

@@ -239,6 +239,7 @@ def test_constant_schedule_needs_no_end(data):
     assert rates.rates == pytest.approx([0.05, 0.1, 0.1, 0.1, 0.1])
 
 
+@pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step")
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
 def test_clipping_works_with_the_fused_optimiser(data, precision):
     class Norms(lightning.Callback):

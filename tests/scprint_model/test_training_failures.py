@@ -185,6 +185,7 @@ def test_plateau_without_validation_is_refused(corpus, tmp_path):
         trainer.fit(module(schedule="plateau"), CellDataModule([corpus], **DATA))
 
 
+@pytest.mark.filterwarnings("ignore:No seed found")
 @pytest.mark.parametrize(
     ("model", "trainer_options", "status", "message"),
     [

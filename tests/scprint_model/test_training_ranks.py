@@ -91,6 +91,7 @@ def two(tmp_path_factory, retina):
     return folder, status
 
 
+@pytest.mark.filterwarnings("ignore:FSDP2-wrapped module .* returned a view tensor")
 def test_weights_parted_among_processes_train_as_whole_ones(tmp_path, retina, monkeypatch):
     # one process only, so the parts are wholes; that two agree with one was tried by hand
     corpus = str(tmp_path / "retina.h5ad")

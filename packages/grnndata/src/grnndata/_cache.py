@@ -1,4 +1,4 @@
-"""Where a package keeps what it fetched, by one rule for all packages."""
+"""The folder in which a package keeps the files that it fetched: one rule for all packages."""
 
 from __future__ import annotations
 

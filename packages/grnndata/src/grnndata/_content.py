@@ -1,4 +1,4 @@
-"""What a file holds, whether it is compressed or not."""
+"""Open files, compressed or not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_content(path: PathLike[str] | str) -> Iterator[IO[bytes]]:
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     """
     path = Path(path)
     with path.open("rb") as file:

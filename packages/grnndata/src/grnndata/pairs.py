@@ -43,7 +43,7 @@ def read_pairs(
         `grnndata.edge_files.KNOWN_COLUMNS` calls them, in any case. Where the first line has no such names it counts
         as an edge, and the first two columns are taken.
     sep
-        What separates the fields of text; None: tab, comma or white space, whichever the first line has.
+        Separator of the fields of text; None: tab, comma or white space, whichever the first line has.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def read_pairs(
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When the file is empty, has fewer than two columns, or lacks `columns`, or when it is not clear which are meant.
     """

@@ -29,7 +29,7 @@ def read_edge_file(
         `grnndata.read_pairs` recognises, such as source, TF, regulator or Gene1, and target, Gene2 or gene_symbol;
         where the first line has no such names it counts as an edge, and the first two columns are taken.
     separator
-        What separates the fields of text; None: tab, comma or white space, whichever the first line has.
+        Separator of the fields of text; None: tab, comma or white space, whichever the first line has.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def read_edge_file(
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If it is empty, has fewer than two columns, or lacks `columns`.
     """

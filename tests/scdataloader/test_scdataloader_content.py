@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse, stats
 
 from scdataloader import CellDataset, CellStore, GeneVocabulary, LabelSpace, cell_keys, draw_numbers
-from scdataloader.collate import Collator, Geneformer, ScGPT
+from scdataloader.collate import Collator, GeneformerFormat, ScGPTFormat
 from scdataloader.store.draws import by_number
 
 VOCABULARY = GeneVocabulary.for_organisms(["human"])
@@ -95,11 +95,11 @@ COLLATORS = {
         "choice": "most_expressed",
         "context": 40,
         "variable_context": True,
-        "format": ScGPT.from_tokens(VOCABULARY, n_bins=5),
+        "format": ScGPTFormat.from_tokens(VOCABULARY, n_bins=5),
     },
     "geneformer": {
         "context": 40,
-        "format": Geneformer.from_tokens(
+        "format": GeneformerFormat.from_tokens(
             VOCABULARY, {"<pad>": 0} | {gene: i + 1 for i, gene in enumerate(IDS)}, dict.fromkeys(IDS, 1.0)
         ),
     },

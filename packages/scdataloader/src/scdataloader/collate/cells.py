@@ -314,7 +314,7 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
 
     def _keys(self, rows: np.ndarray) -> np.ndarray:
         """Return what ties depend on: a key of each cell's counts of the genes that may be chosen, int64."""
-        if self.collator.has_panels and isinstance(self.collator.format, ScPrint):
+        if self.collator.has_panels and isinstance(self.collator.format, ScPrintFormat):
             return rows  # there are no ties
         return row_keys(*self.store.gather_csr(rows, self._chooser.genes, exact=True)).view(np.int64)
 

@@ -194,19 +194,10 @@ def infer(
     known = _plain(adata, shared, counts)
     if isinstance(genes, str) and genes == "all" and context is None:
         context = model.context or DEFAULT_CONTEXT
-    if across is None:
-        across = several
-    at = {}
+    every = np.argsort(contents.rank[numbers]) if (several if across is None else across) else None
     index = shared.index[shared.columns]
-    if across:
-        every = np.argsort(contents.rank[numbers])
-        at = dict.fromkeys(groups, choose_genes(known[every], index, genes, n_genes))
-    else:
-        at = {name: choose_genes(known[cells], index, genes, n_genes) for name, cells in groups.items()}
+    at = _genes(known, groups, index, genes, n_genes, every=every, allowed=allowed)
     del known
-    if allowed is not None:
-        at = {name: allowed.add(places) for name, places in at.items()}
-        allowed.check(at)
     n_most = max(map(len, at.values()))
     plan.check({name: len(cells) for name, cells in groups.items()}, n_most, context)
     plan.memory(model, n_most, min(context or n_most, n_most), n_networks=len(groups)).check(max_memory)
@@ -247,6 +238,27 @@ def infer(
     if not several:
         return next(iter(networks.values()))
     return _together(adata, shared, networks)
+
+
+def _genes(
+    known: AnnData,
+    groups: dict[str, np.ndarray],
+    index: np.ndarray,
+    genes: Genes,
+    n_genes: int,
+    *,
+    every: np.ndarray | None,
+    allowed: Regulators | None,
+) -> dict[str, np.ndarray]:
+    """Return the positions of each group's genes, chosen in its cells or, for all groups alike, in `every` cell."""
+    if every is not None:
+        at = dict.fromkeys(groups, choose_genes(known[every], index, genes, n_genes))
+    else:
+        at = {name: choose_genes(known[cells], index, genes, n_genes) for name, cells in groups.items()}
+    if allowed is not None:
+        at = {name: allowed.add(places) for name, places in at.items()}
+        allowed.check(at)
+    return at
 
 
 def _plain(adata: AnnData, shared: SharedGenes, counts: Any) -> AnnData:

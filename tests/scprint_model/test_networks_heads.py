@@ -71,6 +71,18 @@ def planted(n_genes=60, n_heads=6, informative=(1, 4), seed=0):
     return network, pd.DataFrame({"source": np.array(genes)[source], "target": np.array(genes)[target]})
 
 
+def test_a_truth_of_symbols_fits_a_network_of_ids():
+    network, edges = planted()
+    expected = select_heads(network, edges)
+    network.var["symbol"] = network.var_names
+    network.var_names = [f"ENSG{i:011d}" for i in range(network.n_vars)]
+    for renamed in (edges, edges.apply(lambda names: names.str.lower())):
+        found = select_heads(network, renamed)
+        assert (found.heads, found.scores) == (expected.heads, expected.scores)
+    with pytest.raises(ValueError, match="the truth has edges of 0 of the network's genes"):
+        select_heads(network, edges.apply(lambda names: "X" + names))
+
+
 def test_planted_heads_are_found_and_scored_on_other_regulators(tmp_path):
     network, edges = planted()
     selection = select_heads(network, edges)

@@ -10,7 +10,7 @@ from grnndata import atomic_path
 from scprint_model._command_line import with_folder
 from scprint_model.commands.options import Device, TaskCommand, check_before, lines
 from scprint_model.model import ScPrint
-from scprint_model.networks import HeadSelection, infer, select_heads
+from scprint_model.networks import HeadSelection, estimate, infer, select_heads
 from scprint_model.networks.choose import cell_groups
 from scprint_model.networks.heads import Heads, Split
 from scprint_model.tasks.files import open_cells
@@ -33,6 +33,7 @@ def network(
     truth: Path | None = None,
     split: Split = "regulators",
     edges: int | None = None,
+    dry_run: bool = False,
     device: Device = "cpu",
     **options: Any,
 ) -> str:
@@ -67,6 +68,8 @@ def network(
         Pairs to score the selected heads on: those of other regulators than they were selected with, or others.
     edges
         Number of each network's strongest edges to write beside the output, as .edges.csv.
+    dry_run
+        Say what the networks will take, without making them.
     device
         Device on which the model runs.
     """
@@ -84,6 +87,11 @@ def network(
     scprint = ScPrint.from_pretrained(model).to(device)
     # one value that was asked for is one network, not a named one of several
     asked = group[0] if group is not None and len(group) == 1 else group
+    if dry_run:
+        if known is not None:
+            raise ValueError("--dry-run says what networks take: leave out --truth, which selects heads with one more")
+        options |= {"groupby": groupby, "group": asked, "genes": listed, "heads": chosen, "layers": layers}
+        return f"{out}: {estimate(scprint, adata, regulators=allowed, **options)}"
     written = [str(out)]
     if known is not None:
         groups = cell_groups(adata, groupby, asked)
@@ -127,4 +135,4 @@ def _scores(selection: HeadSelection) -> str:
     )
 
 
-COMMANDS = {"network": TaskCommand(network, infer)}
+COMMANDS = {"network": TaskCommand(network, infer, filled=("before",))}

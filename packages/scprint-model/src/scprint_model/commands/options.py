@@ -84,7 +84,9 @@ def lines(path: Path, what: str) -> list[str]:
     """
     if not path.is_file():
         raise ValueError(f"{what}={str(path)!r} is no file with one name a line, nor another choice that there is")
-    names = path.read_text(encoding="utf-8").split()
+    # blanks end a name, but not that of a regulon, as in "CRX (27g)"
+    text = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    names = [name for line in text for name in ([line] if line.endswith(")") else line.split())]
     if not names:
         raise ValueError(f"{path} names no {what}")
     return names

@@ -152,17 +152,22 @@ def _seen(sums: Sums, model: ScPrint, n_genes: int) -> np.ndarray:
     return sums.n_seen[len(model.captured_tokens) :].numpy()
 
 
-def _build(sums: Sums, model: ScPrint, plan: NetworkPlan, seen: np.ndarray, regulators: np.ndarray | None) -> Any:
+def read_cells(model: ScPrint, cells: NetworkCells, part: np.ndarray, plan: NetworkPlan) -> Sums:
+    """Run some of the cells, at these positions, through the model, and return the sums that a network is made of."""
+    return _accumulate(model, cells, part, plan, lambda _: None)
+
+
+def edge_blocks(sums: Sums, model: ScPrint, plan: NetworkPlan) -> Iterator[tuple[slice, Tensor]]:
+    """Yield attention between the genes that were seen, in blocks of rows; see `attention_rows` and `map_rows`."""
     n_cell_tokens = len(model.captured_tokens)
-    blocks: Iterator[tuple[slice, Tensor]]
     if isinstance(sums, MeanAttention):
-        blocks = map_rows(sums, n_cell_tokens=n_cell_tokens, sinkhorn=plan.normalize == "sinkhorn")
-    else:
-        blocks = attention_rows(
-            sums, plan.heads, n_cell_tokens=n_cell_tokens, combine=plan.combine, normalize=plan.normalize
-        )
+        return map_rows(sums, n_cell_tokens=n_cell_tokens, sinkhorn=plan.normalize == "sinkhorn")
+    return attention_rows(sums, plan.heads, n_cell_tokens=n_cell_tokens, combine=plan.combine, normalize=plan.normalize)
+
+
+def _build(sums: Sums, model: ScPrint, plan: NetworkPlan, seen: np.ndarray, regulators: np.ndarray | None) -> Any:
     return assemble(
-        blocks,
+        edge_blocks(sums, model, plan),
         int(seen.sum()),
         n_planes=plan.n_planes,
         regulators=None if regulators is None else regulators[seen],

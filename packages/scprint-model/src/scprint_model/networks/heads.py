@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from grnndata import GRNAnnData, atomic_path
+from grnndata import GRNAnnData, atomic_path, find_genes
 from scprint_model.model import ScPrint
 from scprint_model.networks.capture import self_attentions
 
@@ -163,8 +163,8 @@ def select_heads(
     network
         Network of ``infer(..., heads="all")``: one plane a head.
     truth
-        Table with columns ``source`` (regulator) and ``target``, named as the network's genes; or an object which has
-        such a table as ``edges``, as bengrn's ground truths do.
+        Table with columns ``source`` (regulator) and ``target``, ids or symbols as `grnndata.find_genes` takes them; or
+        an object which has such a table as ``edges``, as bengrn's ground truths do.
     split
         ``"regulators"``: the score is of other regulators than those that the classifier saw. ``"pairs"``: of other
         pairs, drawn at random. That flatters: regulators with many targets are known from their other pairs.
@@ -270,13 +270,17 @@ def _truth_matrix(network: GRNAnnData, truth: Any) -> tuple[np.ndarray, np.ndarr
     if not isinstance(table, pd.DataFrame) or not {"source", "target"} <= set(table.columns):
         raise ValueError(f"truth must be a table with columns source and target, or have one as .edges: {type(truth)}")
     best = np.array([]), np.array([])
+    symbols = [network.var["symbol"].astype(object).fillna("").astype(str).tolist()] if "symbol" in network.var else []
     for suffix in ("", "_id"):  # bengrn's truths name genes in two ways
         if {f"source{suffix}", f"target{suffix}"} <= set(table.columns):
-            source = network.var_names.get_indexer(pd.Index(table[f"source{suffix}"].astype(str)))
-            target = network.var_names.get_indexer(pd.Index(table[f"target{suffix}"].astype(str)))
+            pairs = table[[f"source{suffix}", f"target{suffix}"]].astype(str).to_numpy()
+            codes, called = pd.factorize(pairs.ravel())
+            found = find_genes(called.tolist(), network.var_names.tolist(), *symbols, what="genes of the truth")
+            source, target = found.at[codes].reshape(-1, 2).T
             kept = (source >= 0) & (target >= 0) & (source != target)
             if kept.sum() > len(best[0]):
                 best = source[kept], target[kept]
+    logger.info("%d of the truth's %d edges are between genes of the network", len(best[0]), len(table))
     regulators, targets = np.unique(best[0]).astype(int), np.unique(best[1]).astype(int)
     if len(regulators) < 2:
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ from scprint_model.networks.heads import Heads, choose_heads, head_names
 from scprint_model.networks.plan import Attention, NetworkPlan, Step
 from scprint_model.networks.regulators import Regulators, find_regulators
 from scprint_model.networks.to_network import TURNED, Normalize
-from scprint_model.tables import DEFAULT_CONTEXT, tables
+from scprint_model.networks.work import WorkEstimate, estimate_work
+from scprint_model.tables import DEFAULT_CONTEXT, tables, tell_context
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ def infer(
     permutations: int = 0,
     folder: Path | str | None = None,
     max_memory: float | None = None,
+    before: Callable[[WorkEstimate], object] | None = None,
     batch_size: int | None = None,
     seed: int = 0,
 ) -> GRNAnnData:
@@ -142,6 +144,9 @@ def infer(
         Folder that keeps each finished network: the same call after an interruption does the others only.
     max_memory
         Memory in GB that may be used; None: what the machine has left.
+    before
+        Function that is called before the model begins with what the networks will take, as
+        `scprint_model.networks.estimate` returns it; what it raises stops the work.
     batch_size
         Number of cells at a time; None: as many as have some 4,000 tokens on the CPU, 65,000 on a GPU. It changes
         nothing but speed and memory.
@@ -200,7 +205,10 @@ def infer(
     del known
     n_most = max(map(len, at.values()))
     plan.check({name: len(cells) for name, cells in groups.items()}, n_most, context)
-    plan.memory(model, n_most, min(context or n_most, n_most), n_networks=len(groups)).check(max_memory)
+    shown = min(context or n_most, n_most)
+    memory = plan.memory(model, n_most, shown, n_networks=len(groups))
+    memory.check(max_memory)
+    tell_context(model, shown)
 
     options = plan.describe(model) | {"genes": genes if isinstance(genes, str) else "given", "seed": seed}
     told: dict[str, Any] = {"groupby": groupby or "", "normalize": normalize, "steps": list(steps), "context": context}
@@ -211,6 +219,11 @@ def infer(
     del counts
     networks = {}
     n_passes = sum(map(len, groups.values())) * (1 + permutations)
+    if before is not None:
+        largest = max(at, key=lambda name: len(at[name]))
+        cells = groups[largest]
+        inputs = NetworkCells.build(adata, shared, at[largest], cells, contents.keys[numbers[cells]], context, seed)
+        before(estimate_work(model, plan, inputs, n_networks=len(groups), n_passes=n_passes, memory=memory))
     with tqdm(total=n_passes, desc="reading attention", unit="cell", disable=None) as bar:
         for name, cells in groups.items():
             network = finished.read(name) if finished else None

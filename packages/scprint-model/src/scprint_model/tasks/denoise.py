@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -18,11 +17,9 @@ from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.named_genes import NOT_IN_DATA, genes_of_data
 from scprint_model.parts import batches, parts
-from scprint_model.tables import tables
+from scprint_model.tables import tables, tell_context
 from scprint_model.tasks.encode import walk
 from scprint_model.tasks.predicted import Block, CountDistribution, collect
-
-logger = logging.getLogger(__name__)
 
 #: How many times deeper where nothing else is asked for.
 DEEPER = 2.0
@@ -101,8 +98,7 @@ def denoise(
     at = np.arange(len(known))
     if genes is not None:
         at = np.unique(genes_of_data(vocabulary, adata, known, genes).all_found(NOT_IN_DATA))
-    if model.context is not None and len(at) > model.context:
-        logger.warning("the model saw at most %d genes of a cell in training, here it sees %d", model.context, len(at))
+    tell_context(model, len(at))
     columns = np.asarray(known.columns[at])
     column = np.full(len(vocabulary), -1)
     column[known.index[columns]] = np.arange(len(at))

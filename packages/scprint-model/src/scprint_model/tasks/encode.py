@@ -17,7 +17,7 @@ from scdataloader.labels import SUFFIX
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.parts import PART_CELLS, batches, parts
-from scprint_model.tables import DEFAULT_CONTEXT, tables
+from scprint_model.tables import DEFAULT_CONTEXT, tables, tell_context
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +167,7 @@ def stream(
     vocabulary, _ = tables(model)
     known = match_genes(vocabulary, adata)
     size = min(context or model.context or DEFAULT_CONTEXT, len(known))
+    tell_context(model, size)
     device = next(model.parameters()).device
     n_empty = 0
     shown = walk(model, adata, known, context=size, batch_size=batch_size, seed=seed, description=description)

@@ -15,7 +15,7 @@ from scdataloader.counts import obs_table
 from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
 from scprint_model.outputs import ScPrintOutput
-from scprint_model.tables import DEFAULT_CONTEXT, tables
+from scprint_model.tables import DEFAULT_CONTEXT, tables, tell_context
 from scprint_model.tasks.encode import walk
 from scprint_model.tasks.generate import find_genes, gene_rows
 from scprint_model.tasks.predicted import Block, CountDistribution, collect
@@ -88,6 +88,7 @@ def impute(
             "predict them"
         )
     size = min(context or model.context or DEFAULT_CONTEXT, len(known))
+    tell_context(model, size)
     device = next(model.parameters()).device
     pieces = [torch.from_numpy(wanted[i : i + size]).to(device) for i in range(0, len(wanted), size)]
 

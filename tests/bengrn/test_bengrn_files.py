@@ -59,7 +59,7 @@ def test_a_file_of_several_networks_needs_a_name(tmp_path):
         {"rod": grnndata.from_matrix(WEIGHTS, GENES), "cone": grnndata.from_matrix(WEIGHTS * 2, GENES)}
     )
     several.write_h5ad(tmp_path / "s.h5ad")
-    with pytest.raises(ValueError, match=r"several networks \(rod, cone\): choose one"):
+    with pytest.raises(ValueError, match=r"several networks \('rod', 'cone'\): choose one"):
         as_network(read_network(tmp_path / "s.h5ad"))
     assert dense(read_network(tmp_path / "s.h5ad", name="cone")).max() == 10
     with pytest.raises(ValueError, match="no network 'bar': there are 'rod', 'cone'"):

@@ -34,7 +34,7 @@ def test_from_edges_keeps_what_it_is_given():
         (EDGES.assign(target=["B", None]), {}, "1 of 2 edges .* lack a gene name"),
         (EDGES.assign(target=["", "C"]), {}, "1 of 2 edges .* lack a gene name"),
         (EDGES.assign(source_id=["1", "2"]), {}, "has the column source_id only"),
-        (EDGES, {"genes": ["A", "B"]}, r"1 genes with edges .* not among its 2 genes \(first: C\)"),
+        (EDGES, {"genes": ["A", "B"]}, r"1 gene with edges .* not among its 2 genes \(first: C\)"),
         (EDGES, {"gene_ids": ["A", "B"]}, "states gene_ids but its edges have no source_id"),
     ],
 )

@@ -138,7 +138,7 @@ def test_foreign_files(capsys, tmp_path):
         file["col_attrs/CellID"] = np.array(["x", "y", "z"], dtype=object)
     out = run(capsys, "info", tmp_path / "scenic.loom")
     assert "2 genes, 3 cells" in out
-    assert "network: 1 edges" in out
+    assert "network: 1 edge (density" in out
     assert "method: SCENIC" in out
 
 

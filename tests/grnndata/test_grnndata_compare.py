@@ -165,7 +165,7 @@ def test_errors_name_genes_and_networks():
     with pytest.raises(ValueError, match=r"a = 'left' with b = 'right': no gene"):
         compare_all({"left": a, "right": b})
     twice = a[:, ["SOX2", "PAX6", "SOX2"]]
-    with pytest.raises(ValueError, match="network b: 1 gene names occur more than once: SOX2"):
+    with pytest.raises(ValueError, match="network b: 1 gene name occurs more than once: SOX2"):
         compare(a, twice)
     with pytest.raises(ValueError, match="top_k must be a positive whole number, got 0"):
         compare(a, a, top_k=0)

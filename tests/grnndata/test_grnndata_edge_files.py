@@ -140,7 +140,7 @@ def test_tables_in_memory():
         assert edges.index.tolist() == [0, 1]
     assert recognise_edges(table.iloc[:0]).empty
     assert table.columns.tolist() == ["tf", "target", "mor"]
-    with pytest.raises(ValueError, match="1 rows have no source, first at row 1"):
+    with pytest.raises(ValueError, match="1 row has no source, first at row 1"):
         recognise_edges(pd.DataFrame({"tf": ["a", None], "target": ["b", "c"], "mor": [1, 2]}))
 
 
@@ -181,7 +181,7 @@ def test_files_that_cannot_be_read(tmp_path):
         "cut.csv.gz": (gzip.compress(FILES["ours.csv"].encode())[:-12], "Compressed file ended"),
         "wrong.parquet": (b"source", "Parquet"),
         "network.xlsx": (b"", "cannot tell the kind of edge table"),
-        "missing.csv": (b"source,target,weight\na,,1\n", "1 rows have no target, first at row 0"),
+        "missing.csv": (b"source,target,weight\na,,1\n", "1 row has no target, first at row 0"),
         "nan.csv": (b"source,target,weight\na,b,NA\n", r"1 weights are not finite numbers, first at row 0 \('NA'\)"),
     }
     for name, (content, message) in contents.items():

@@ -168,9 +168,9 @@ def test_prerank_errors(planted, monkeypatch):
         prerank(grn, sets, ranking="degree")
     with pytest.raises(ValueError, match="the ranking holds 3 genes and one value only"):
         prerank(make(sparse.csr_matrix((3, 3))), sets)
-    with pytest.raises(ValueError, match="1 genes of the ranking are not in var_names: SOX2"):
+    with pytest.raises(ValueError, match="1 gene of the ranking is not in var_names: SOX2"):
         prerank(grn, sets, ranking=pd.Series([1.0, 2.0], ["g1", "SOX2"]))
-    with pytest.raises(ValueError, match="1 genes of the ranking are there more than once: g1"):
+    with pytest.raises(ValueError, match="1 gene of the ranking is there more than once: g1"):
         prerank(grn, sets, ranking=pd.Series([1.0, 2.0], ["g1", "g1"]))
     with pytest.raises(ValueError, match="1 values of the ranking are NaN or infinite"):
         prerank(grn, sets, ranking=pd.Series([1.0, np.nan], ["g1", "g2"]))

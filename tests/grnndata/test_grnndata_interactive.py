@@ -184,7 +184,7 @@ def test_separate_parts_do_not_overlap_and_stand_close_together():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"genes": ["nobody"]}, "1 genes are not in var_names: nobody"),
+        ({"genes": ["nobody"]}, "1 gene is not in var_names: nobody"),
         ({"genes": []}, "no genes"),
         ({"genes": "ENSG1"}, "must be a list of gene names"),
         ({"top_edges": 0}, "top_edges must be a positive"),

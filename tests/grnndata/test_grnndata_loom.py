@@ -206,7 +206,7 @@ def test_files_that_cannot_be_read(tmp_path):
         ({"Gene": GENES}, "there are no regulons: none of the row attributes Regulons, MotifRegulons"),
         ({"Gene": GENES, "Regulons": np.ones(6)}, "there are no regulons"),
         ({"Name": GENES, "Regulons": REGULONS}, r"no row attribute 'Gene' with names: .*gene_attribute= \(Name\)"),
-        ({"Gene": [*GENES[:5], "ATF3"], "Regulons": REGULONS}, "1 gene names occur more than once: ATF3"),
+        ({"Gene": [*GENES[:5], "ATF3"], "Regulons": REGULONS}, "1 gene name occurs more than once: ATF3"),
         ({"Gene": GENES, "Regulons": REGULONS[:5]}, r"/row_attrs/Regulons has shape \(5,\), but /matrix has 6"),
     ]
     for rows, message in cases:

@@ -69,7 +69,7 @@ def test_the_heat_map_takes_the_strongest_genes_or_those_asked_for():
     assert texts(pl.matrix(grn, n_genes=4).get_yticklabels()) == both.index[:4].tolist()
     assert set(texts(pl.matrix(grn, genes=["g7", "g3"]).get_yticklabels())) == {"g3", "g7"}
     assert texts(pl.matrix(network(n=80), n_genes=80).get_yticklabels()) == []
-    with pytest.raises(ValueError, match="1 genes are not in var_names: zz"):
+    with pytest.raises(ValueError, match="1 gene is not in var_names: zz"):
         pl.matrix(grn, genes=["zz"])
     with pytest.raises(ValueError, match="genes have no community"):
         pl.matrix(grn, communities=pd.Series([0], index=["g0"]))
@@ -167,8 +167,8 @@ def test_both_drawings_share_places_scale_and_genes():
     # g3 → g4 is the strongest edge of the first network, and has nothing to do with g0
     widths = [sorted(round(patch.get_linewidth(), 6) for patch in panel.patches) for panel in (left, right)]
     np.testing.assert_allclose(widths, [[0.4 + 2.8 * 0.25, 0.4 + 2.8 * 0.5], [0.4 + 2.8 * 0.25, 0.4 + 2.8]])
-    assert left.get_title() == "rod: 1 edges of its own, 1 in both"
-    assert right.get_title() == "cone: 1 edges of its own, 1 in both"
+    assert left.get_title() == "rod: 1 edge of its own, 1 in both"
+    assert right.get_title() == "cone: 1 edge of its own, 1 in both"
     by_colour = [
         {mpl.colors.to_hex(patch.get_edgecolor()): round(patch.get_linewidth(), 6) for patch in panel.patches}
         for panel in (left, right)
@@ -185,7 +185,7 @@ def test_it_draws_on_given_axes_and_refuses_what_it_cannot_compare():
     given = pyplot.subplots()[1]
     assert pl.differential(a, b, ["g0", "g1"], neighbours=0, ax=given) is given
     assert [len(panel.patches) for panel in given.child_axes] == [1, 1]
-    with pytest.raises(ValueError, match="1 genes are not in var_names: g9"):
+    with pytest.raises(ValueError, match="1 gene is not in var_names: g9"):
         pl.differential(a, b, ["g9"])
     with pytest.raises(ValueError, match="one network is directed and the other is not"):
         pl.differential(a, tl.symmetrise(b), ["g0"])

@@ -121,7 +121,7 @@ def test_drawings_refuse_names_that_are_not_there(network, tmp_path):
         lambda names: pl.network_html(network, tmp_path / "page.html", genes=names),
         lambda names: pl.differential(network, network, names),
     ):
-        with pytest.raises(ValueError, match=r"1 genes are not in var_names: COL4A; near names are \['COL4A3'\]"):
+        with pytest.raises(ValueError, match=r"1 gene is not in var_names: COL4A; near names are \['COL4A3'\]"):
             draw(["CRX", "COL4A"])
     for draw in (
         lambda names: pl.hubs(network, 3, regulators=names),

@@ -110,7 +110,7 @@ def test_networks_can_be_added_replaced_and_removed():
     assert "GRN.rod cell" not in adata.varp
     with pytest.raises(KeyError, match="no named network 'rod cell'"):
         del adata.networks["rod cell"]
-    with pytest.raises(ValueError, match="1 genes of the network are not among the 4 genes of var_names: z"):
+    with pytest.raises(ValueError, match="1 gene of the network is not among the 4 genes of var_names: z"):
         adata.networks["bad"] = grnndata.from_matrix(np.ones((2, 2)), ["a", "z"])
     with pytest.raises(ValueError, match=r"shape \(3, 3\), but the genes are 4"):
         adata.networks["bad"] = np.ones((3, 3))
@@ -455,7 +455,7 @@ def test_networkx_graphs_become_networks():
     several_edges = nx.MultiDiGraph([("a", "b", {"weight": 2.0}), ("a", "b", {"weight": 3.0})])
     assert grnndata.from_networkx(several_edges).edges()["weight"].tolist() == [5]
     graph.add_edge("a", "q")
-    with pytest.raises(ValueError, match="1 genes of the edge table are not among the 4 genes of var_names: q"):
+    with pytest.raises(ValueError, match="1 gene of the edge table is not among the 4 genes of var_names: q"):
         grnndata.from_networkx(graph, cells())
     graph.add_edge("a", "q", weight=float("nan"))
     with pytest.raises(ValueError, match="1 weights are not finite"):
@@ -471,7 +471,7 @@ def test_one_table_may_hold_several_networks():
         assert again.networks[name].uns["grn"]["method"] == "GENIE3"
     with pytest.raises(ValueError, match="by='cell_type' is no column"):
         grnndata.from_edges(table, by="cell_type")
-    with pytest.raises(ValueError, match="1 edges belong to no network"):
+    with pytest.raises(ValueError, match="1 edge belongs to no network"):
         grnndata.from_edges(table.assign(network=[None, *table["network"][1:]]), by="network")
 
 

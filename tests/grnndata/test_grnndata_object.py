@@ -238,13 +238,13 @@ def test_bad_tables_are_refused():
     assert grnndata.from_edges(table, duplicates="sum").edges()["weight"].tolist() == [3, 3]
     assert grnndata.from_edges(table, duplicates="max").edges()["weight"].tolist() == [3, 2]
     cells = anndata.AnnData(np.ones((2, 2)), var=pd.DataFrame(index=["a", "b"]))
-    with pytest.raises(ValueError, match="1 genes of the edge table are not among the 2 genes of var_names: c"):
+    with pytest.raises(ValueError, match="1 gene of the edge table is not among the 2 genes of var_names: c"):
         grnndata.from_edges(table, cells, duplicates="sum")
     with pytest.raises(ValueError, match=r"no column \['weight'\]"):
         grnndata.from_edges(table[["source", "target"]])
     with pytest.raises(ValueError, match="1 weights are not finite numbers, first at row 1"):
         grnndata.from_edges(table.assign(weight=[1, np.nan, 2]))
-    with pytest.raises(ValueError, match="1 gene names occur more than once: a"):
+    with pytest.raises(ValueError, match="1 gene name occurs more than once: a"):
         grnndata.from_matrix(np.ones((2, 2)), ["a", "a"])
 
 

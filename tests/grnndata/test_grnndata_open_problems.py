@@ -44,7 +44,7 @@ def test_beside_cells_and_with_little_said(tmp_path):
     assert grn.varp["GRN"][4, 3] == np.float32(0.95)
     assert grn.uns["grn"]["method"] == "unknown"
     assert grn.uns["grn"]["parameters"] == {}
-    with pytest.raises(ValueError, match=r"net\.h5ad: 1 genes of the edge table are not among the 4 genes"):
+    with pytest.raises(ValueError, match=r"net\.h5ad: 1 gene of the edge table is not among the 4 genes"):
         read_open_problems(path, cells[:, :4])
 
 
@@ -106,7 +106,7 @@ def test_refused(tmp_path):
     with pytest.raises(ValueError, match="is not an h5ad file"):
         read_open_problems(path)
     anndata.AnnData(np.ones((2, 2)), uns={"other": 1}).write_h5ad(path)
-    with pytest.raises(ValueError, match=r"no prediction of Open Problems: .*\(uns holds other\)"):
+    with pytest.raises(ValueError, match=r"no prediction of Open Problems: .*\(uns holds 'other'\)"):
         read_open_problems(path)
     write_theirs(path, prediction="net")
     with pytest.raises(ValueError, match="must be a data frame"):

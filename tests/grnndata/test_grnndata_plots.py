@@ -80,7 +80,7 @@ def test_regulators_are_diamonds_and_communities_are_colours():
     assert len({to_hex(colour) for colour in circles.get_facecolors()}) == 2
     said = [text.get_text() for text in ax.get_legend().get_texts()]
     assert said[:4] == ["community 0", "community 1", "regulator", "other gene"]
-    with pytest.raises(ValueError, match="1 genes have no community: a"):
+    with pytest.raises(ValueError, match="1 gene has no community: a"):
         pl.subnetwork(grn, ["a", "b"], communities=communities.drop("a"))
 
 

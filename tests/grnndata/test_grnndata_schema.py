@@ -157,7 +157,7 @@ def test_ties_do_not_depend_on_the_form_or_on_slicing():
 @pytest.mark.filterwarnings("ignore:Variable names are not unique")
 def test_a_repeated_gene_is_refused_where_names_must_be_unique(tmp_path):
     twice = make()[:, [0, 0, 1]].copy()
-    with pytest.raises(ValueError, match="1 gene names occur more than once: a"):
+    with pytest.raises(ValueError, match="1 gene name occurs more than once: a"):
         twice.to_networkx()
     twice.write_h5ad(tmp_path / "g.h5ad")
     with pytest.warns(UserWarning, match="not unique"):

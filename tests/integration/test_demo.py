@@ -180,7 +180,7 @@ def spoil(kind, source, folder):
         ("normalised", "these are not raw counts"),
         ("one cell", "1 cell(s): at least 2 are needed"),
         ("no cell", "0 cells and"),
-        ("duplicate ids", "1 duplicate cell ids, such as ['"),
+        ("duplicate ids", "1 duplicate cell id, such as ['"),
         ("organism", "unknown organism 'NCBITaxon:999999'"),
         ("names", "of the 27,019 gene names is an Ensembl id or symbol"),
         ("no model gene", "genes are among the model's"),

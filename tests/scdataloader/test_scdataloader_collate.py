@@ -199,7 +199,7 @@ def test_given_genes_that_were_not_measured(vocabulary):
     assert both["mask"].all(dim=1).tolist() == [False, True]
     with pytest.raises(ValueError, match=r"1 of the 2 given genes are not in the vocabulary, such as \['Rho'\]"):
         Collator(vocabulary=vocabulary, choice="given", genes=["Rho", IDS[0]])
-    with pytest.raises(ValueError, match="1 genes are given more than once"):
+    with pytest.raises(ValueError, match="1 gene is given more than once"):
         Collator(vocabulary=vocabulary, choice="given", genes=[IDS[0], IDS[1], IDS[0]])
 
 
@@ -330,7 +330,7 @@ def test_rows_that_make_no_sense(vocabulary):
         cells.__getitems__([])
     with pytest.raises(IndexError, match="there is no cell 2: the 2 cells have the indices from 0"):
         cells.__getitems__([0, 2])
-    with pytest.raises(ValueError, match=rf"data: 1 genes occur more than once, such as \['{IDS[3]}'\]"):
+    with pytest.raises(ValueError, match=rf"data: 1 gene occurs more than once, such as \['{IDS[3]}'\]"):
         collate.panel("data", np.array([1, 3, 2, 3, 4]))
     with pytest.raises(ValueError, match="data: 0 of its 2 genes are in the vocabulary: nothing to choose from"):
         Collator(vocabulary=vocabulary, choice="all").panel("data", np.array([-1, -1]))

@@ -193,8 +193,8 @@ def test_tables_are_read_from_files(tmp_path, ending):
     ("table", "message"),
     [
         (fish().drop(columns=["biotype", "start"]), r"no column 'biotype', 'start': it has \['gene_id'"),
-        (fish(gene_id=["a", "a", "b"]), r"1 gene ids occur more than once.*\['a'\]"),
-        (fish(gene_id=["a", None, "b"]), "1 rows of the gene table have no gene_id"),
+        (fish(gene_id=["a", "a", "b"]), r"1 gene id occurs more than once.*\['a'\]"),
+        (fish(gene_id=["a", None, "b"]), "1 row of the gene table has no gene_id"),
         (fish(gene_id=["ENSORLG00000000002.3", "b", "c"]), r"without version.*ENSORLG00000000002\.3"),
         (fish(start=[1, "x", 2]), r"1 starts .* such as \['x'\]"),
         (fish(start=[1, 2.5, -3]), r"2 starts .* such as \[2\.5, -3"),
@@ -235,7 +235,7 @@ def test_vocabulary_indexes_shares_rows_and_round_trips(tmp_path):
 
 
 def test_vocabulary_refuses_duplicates_and_ragged_input():
-    with pytest.raises(ValueError, match=r"1 gene ids occur more than once, such as \['a'\]"):
+    with pytest.raises(ValueError, match=r"1 gene id occurs more than once, such as \['a'\]"):
         GeneVocabulary(("a", "a"), ("x", "y"), ("t", "t"), np.array([1, 2]))
     with pytest.raises(ValueError, match="differ in length"):
         GeneVocabulary(("a", "b"), ("x",), ("t", "t"), np.array([1, 2]))

@@ -153,7 +153,7 @@ def test_unusable_input_is_refused_with_the_reason(data, message):
 def test_duplicate_cells_are_refused():
     cells = make([[1, 2, 3], [3, 4, 5]])
     cells.obs_names = ["same", "same"]
-    with pytest.raises(ValueError, match=r"1 duplicate cell ids, such as \['same'\]"):
+    with pytest.raises(ValueError, match=r"1 duplicate cell id, such as \['same'\]"):
         ANY_CELL(cells)
 
 

@@ -312,7 +312,7 @@ def test_label_names_get_terms_and_what_is_not_understood_is_told(retina):
     rods = (named.obs["cell_type"] == "retinal rodd cell").to_numpy()
     assert (clean.obs["cell_type_ontology_term_id"] == "unknown").to_numpy().tolist() == rods.tolist()
     (warning,) = report.warnings
-    assert f"1 labels of {rods.sum()} cells are not understood" in warning
+    assert f"1 label of {rods.sum()} cells is not understood" in warning
     assert "retinal rod cell" in warning  # the nearest
 
 

@@ -156,7 +156,7 @@ def test_a_10x_h5_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
         (
             lambda f: rewrite(f / "barcodes.tsv.gz", "only\n"),
             ValueError,
-            "5 rows × 6 columns, but .* 5 features .* 1 cells",
+            "5 rows × 6 columns, but .* 5 features .* 1 cell",
         ),
         (lambda f: rewrite(f / "features.tsv.gz", "a\tb\na\n"), ValueError, r"lines of \[1, 2\] columns"),
         (lambda f: rewrite(f / "matrix.mtx.gz", "nothing"), ValueError, "sample cannot be read as a 10x matrix folder"),

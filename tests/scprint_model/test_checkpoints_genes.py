@@ -57,7 +57,7 @@ def test_coverage_is_logged(vocabulary, caplog):
     with caplog.at_level(logging.INFO):
         match_genes(vocabulary, data([*names, "x"], np.array([[1] * 60 + [90]] * 3)))
     assert "60 of 61 genes (98%), with 40% of the counts" in caplog.text
-    assert "only 40 % of the counts are of genes that the model knows" in caplog.text
+    assert "only 40% of the counts are of genes that the model knows" in caplog.text
 
 
 def test_versions_and_both_organisms(vocabulary):

@@ -175,7 +175,7 @@ def test_tables_that_cannot_be_used(tmp_path, vocabulary):
     with pytest.raises(ValueError, match=r"none of the 5 genes, such as .* is in .*ENSDARG00000000001"):
         load_table(path, vocabulary, 2)
     save(path, IDS[:2], [[1, 2], [np.nan, 1]])
-    with pytest.raises(ValueError, match=r"1 genes have NaN or infinite values, such as \['ENSG00000166710'\]"):
+    with pytest.raises(ValueError, match=r"1 gene has NaN or infinite values, such as \['ENSG00000166710'\]"):
         load_table(path, vocabulary, 2)
     save(path, [IDS[0], "ENSG00000999999"], [[1, 2], [np.nan, 1]])
     assert load_table(path, vocabulary, 2)[1].sum() == 1  # not of a gene that is used

@@ -107,7 +107,7 @@ def test_single_cells_without_counts_are_left_out(small_model, retina, caplog):
     with caplog.at_level(logging.WARNING):
         joint = infer(small_model, some, groupby="obs_names", genes="expressed", n_genes=20)
     assert list(joint.networks) == some.obs_names[[0, 2]].tolist()
-    assert "1 cells have no count" in caplog.text
+    assert "1 cell has no count" in caplog.text
 
 
 def test_only_the_cells_that_are_used_are_read_from_a_file(small_model, retina, tmp_path):

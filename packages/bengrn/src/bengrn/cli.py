@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 
 from bengrn._command_line import Command, Program, check_output, with_folder
 from bengrn._command_options import Parser
+from bengrn._wording import counted, percent
 
 if TYPE_CHECKING:
     from bengrn.scoring import Scores
@@ -123,7 +124,10 @@ def _score(args: Namespace) -> str:
     parts = [_table(scores)]
     if intervals is not None:
         rows = intervals.table.map(lambda value: f"{value:.4g}")
-        title = f"{intervals.level:.0%} intervals, {intervals.n_regulators:,} regulators drawn with replacement"
+        title = (
+            f"{percent(intervals.level)} intervals, {counted(intervals.n_regulators, 'regulator')} drawn with "
+            "replacement"
+        )
         parts.append("\n".join([title, *intervals.notes, rows.to_string()]))
     if null is not None:
         parts.append(

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 import grnndata
+from bengrn._wording import listed
 from bengrn.gene_names import symbols_of, without_version
 
 SYMBOL = "symbol"
@@ -74,10 +75,10 @@ def _from_anndata(adata: AnnData) -> Network:
         several = getattr(adata, "networks", None)
         if several:
             raise ValueError(
-                f"there are several networks ({', '.join(several)}): choose one by its name, networks[name], or "
+                f"there are several networks ({listed(several)}): choose one by its name, networks[name], or "
                 "--network-name on the command line"
             )
-        held = ", ".join(map(repr, adata.varp)) or "nothing"
+        held = listed(adata.varp) or "nothing"
         raise ValueError(f"no network to score: varp['GRN'] is missing (varp holds {held})")
     if adata.varp["GRN"].ndim == 3:
         raise ValueError("this is a stack of networks: score them one by one, networks[name] is one of them")

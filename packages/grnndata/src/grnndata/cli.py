@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 
 from ._command_line import Command, Program, check_output, with_folder
 from ._command_options import Parser
+from ._wording import counted
 
 # The help has to come at once: what reads files is imported where it is used.
 if TYPE_CHECKING:
@@ -104,14 +105,14 @@ def _info(args: Namespace) -> str:
     from .tools import hubs
 
     grn = _read(args.file)
-    lines = [f"{args.file}: {grn.n_vars:,} genes, {grn.n_obs:,} cells"]
+    lines = [f"{args.file}: {counted(grn.n_vars, 'gene')}, {counted(grn.n_obs, 'cell')}"]
     if _has_one(grn):
         told = check_description(grn.uns.get(UNS_KEY))
         form = "directed" if told["directed"] else "undirected"
         parameters = ", ".join(f"{key}={_brief(value)}" for key, value in told["parameters"].items())
         lines += [
-            f"network: {grn.n_edges:,} edges (density {grn.density:.3g}), {form}, {len(grn.regulators):,} regulators, "
-            f"{len(grn.targets):,} targets",
+            f"network: {counted(grn.n_edges, 'edge')} (density {grn.density:.3g}), {form}, "
+            f"{counted(len(grn.regulators), 'regulator')}, {counted(len(grn.targets), 'target')}",
             f"method: {told['method']} ({parameters or 'no parameters given'}), normalisation {told['normalisation']}",
             *(f"step: {step}" for step in told["steps"]),
         ]
@@ -153,7 +154,7 @@ def _convert(args: Namespace) -> str:
     _say(f"writing {args.out}")
     write: Any = {".h5ad": write_h5ad, ".zarr": write_zarr}.get(kind, write_edges)
     write(grn, with_folder(args.out))
-    return f"{args.out}: " + (f"{grn.n_edges:,} edges" if _has_one(grn) else f"{len(grn.networks):,} networks")
+    return f"{args.out}: " + (counted(grn.n_edges, "edge") if _has_one(grn) else counted(len(grn.networks), "network"))
 
 
 def _hubs(args: Namespace) -> str:
@@ -255,7 +256,7 @@ def _table(table: pd.DataFrame, args: Namespace) -> str:
         return _text(table.head(args.top_k))
     with atomic_path(with_folder(args.out)) as temporary:
         table.to_csv(temporary, sep=_TABLES[Path(args.out).suffix.lower()], index=False)
-    return f"{args.out}: {len(table):,} rows"
+    return f"{args.out}: {counted(len(table), 'row')}"
 
 
 def _text(table: pd.DataFrame) -> str:

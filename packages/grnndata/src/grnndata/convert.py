@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from ._wording import counted, listed
 from .core import GRNAnnData
 from .edge_files import Columns, recognise_edges
 from .edges import Duplicates, Genes, check_unique, edges_to_matrix, networkx_to_matrix
@@ -76,12 +77,15 @@ def from_edges(
 
 def _group_names(table: pd.DataFrame, by: str) -> np.ndarray:
     if by not in table.columns:
-        raise ValueError(f"by={by!r} is no column of the edge table: it has {list(table.columns)}")
+        raise ValueError(f"by={by!r} is no column of the edge table: it has [{listed(table.columns)}]")
     if table.empty:
         raise ValueError("the edge table has no edges, and so no networks to tell apart")
     unnamed = table[by].isna().to_numpy()
     if unnamed.any():
-        raise ValueError(f"{int(unnamed.sum()):,} edges belong to no network: {by!r} is missing, drop these rows")
+        raise ValueError(
+            f"{counted(int(unnamed.sum()), 'edge belongs', 'edges belong')} to no network: {by!r} is missing, "
+            "drop these rows"
+        )
     return table[by].astype(str).to_numpy()
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from ._wording import listed
 from .edges import check_unique, matrix_to_edges, matrix_to_igraph, matrix_to_networkx
 from .networks import Networks
 from .schema import (
@@ -312,7 +313,7 @@ class GRNAnnData(AnnData):
     def __repr__(self) -> str:
         text = super().__repr__().replace("AnnData object", "GRNAnnData object", 1)
         if len(self.networks):
-            text += f"\n    networks: {', '.join(map(repr, self.networks))}"
+            text += f"\n    networks: {listed(self.networks)}"
         if GRN_KEY not in self.varp:
             return text
         info = check_description(self.uns.get(UNS_KEY))

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ._atomic import atomic_path
+from ._wording import listed
 from .edges import EDGE_COLUMNS, check_edges
 
 if TYPE_CHECKING:
@@ -219,7 +220,8 @@ def _recognise(names: list[Any]) -> dict[str, int | None]:
     if len(fitting) > 1:
         readings = " or ".join("(" + ", ".join(known) + ")" for known in fitting)
         raise ValueError(
-            f"the edge table can be read in several ways, as {readings}: it has the columns {names}; choose with "
+            f"the edge table can be read in several ways, as {readings}: it has the columns [{listed(names)}]; "
+            "choose with "
             f"columns={dict(zip(EDGE_COLUMNS, _spelled(names, lower, fitting[0]), strict=True))}, or drop a column"
         )
     places: dict[str, int | None] = {}
@@ -240,7 +242,7 @@ def _find_by_name(names: list[Any], columns: Mapping[str, str | None]) -> dict[s
     absent = [name for role, name in asked.items() if name not in names and not (name is None and role == "weight")]
     if absent:
         fix = "; pass 'weight': None for a weight of 1 everywhere" if absent == ["weight"] else ""
-        raise ValueError(f"the edge table has no column {absent}: it has the columns {names}{fix}")
+        raise ValueError(f"the edge table has no column {absent}: it has the columns [{listed(names)}]{fix}")
     repeated = [name for name in asked.values() if names.count(name) > 1]
     if repeated:
         raise ValueError(f"the edge table has several columns {repeated}: rename them, or give roles by place")
@@ -275,7 +277,8 @@ def _unrecognised(names: list[Any], lower: list[str]) -> str:
         example = {"source": "from", "target": "to", "weight": "score"}
     none = " (None: 1 everywhere)" if pairs else ""
     return (
-        f"the edge table has no column {missing} that is recognised: it has the columns {names}, and recognised are "
+        f"the edge table has no column {missing} that is recognised: it has the columns [{listed(names)}], and "
+        "recognised are "
         f"{known}; name them yourself, for example columns={example}{none}, or by place when there is no header: "
         "columns=('source', 'target', 'weight')"
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from ._wording import counted, listed
 from .ranking import check_count, strongest, top_k_matrix
 from .schema import Network, is_sparse, nonzero_entries
 
@@ -84,13 +85,16 @@ def check_edges(table: pd.DataFrame) -> pd.DataFrame:
     if missing:
         fix = "add table.assign(weight=1.0)" if missing == ["weight"] else "rename the columns"
         raise ValueError(
-            f"the edge table has no column {missing}: it has {list(table.columns)} and needs "
+            f"the edge table has no column {missing}: it has [{listed(table.columns)}] and needs "
             f"{list(EDGE_COLUMNS)}; {fix}"
         )
     for column in ("source", "target"):
         unnamed = np.flatnonzero(table[column].isna().to_numpy())
         if unnamed.size:
-            raise ValueError(f"{unnamed.size:,} rows have no {column}, first at {_places(unnamed)}: drop these rows")
+            raise ValueError(
+                f"{counted(unnamed.size, 'row has', 'rows have')} no {column}, first at {_places(unnamed)}: "
+                "drop these rows"
+            )
     weights = pd.to_numeric(table["weight"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     with np.errstate(over="ignore"):
         stored = weights.astype(np.float32)
@@ -142,7 +146,8 @@ def edges_to_matrix(table: pd.DataFrame, genes: Genes, *, duplicates: Duplicates
     if names.size:
         unknown = list(dict.fromkeys(names))
         raise ValueError(
-            f"{len(unknown):,} genes of the edge table are not among the {len(index):,} genes of var_names: "
+            f"{counted(len(unknown), 'gene of the edge table is', 'genes of the edge table are')} not among the "
+            f"{len(index):,} genes of var_names: "
             f"{some(unknown)}; drop their edges, or rename them (symbols on one side, ids on the other?)"
         )
     pair = rows.astype(np.int64) * len(index) + columns
@@ -254,7 +259,8 @@ def check_unique(genes: Genes) -> pd.Index:
     if not index.is_unique:
         repeated = list(dict.fromkeys(index[index.duplicated()]))
         raise ValueError(
-            f"{len(repeated):,} gene names occur more than once: {some(repeated)}; merge these genes, or "
+            f"{counted(len(repeated), 'gene name occurs', 'gene names occur')} more than once: "
+            f"{some(repeated)}; merge these genes, or "
             "call adata.var_names_make_unique() first"
         )
     return index

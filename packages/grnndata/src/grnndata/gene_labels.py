@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ._wording import listed
 from .core import GRNAnnData
 
 
@@ -18,7 +19,7 @@ def gene_labels(grn: GRNAnnData, label: str) -> pd.Series:
     names = pd.Series(grn.var_names.to_numpy(), index=grn.var_names, dtype="str")
     if label not in grn.var:
         if label != "symbol":
-            raise KeyError(f"label={label!r} is no column of var: it has {list(grn.var.columns)}")
+            raise KeyError(f"label={label!r} is no column of var: it has [{listed(grn.var.columns)}]")
         return names
     column = grn.var[label]
     text = column.astype(str).where(column.notna() & (column.astype(str) != ""), names)

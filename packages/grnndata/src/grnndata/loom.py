@@ -15,6 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ._wording import listed
 from .core import GRNAnnData
 from .edges import check_unique, some
 
@@ -170,7 +171,7 @@ def _read(
     cell_attribute: str,
 ) -> GRNAnnData:
     if not isinstance(file.get("matrix"), h5py.Dataset) or not isinstance(file.get("row_attrs"), h5py.Group):
-        raise ValueError(f"this is no loom file: it needs /matrix and /row_attrs, and has {sorted(file)}")
+        raise ValueError(f"this is no loom file: it needs /matrix and /row_attrs, and has [{listed(sorted(file))}]")
     matrix = file["matrix"]
     rows = _attributes(file, "row_attrs", matrix.shape[0])
     genes = check_unique(pd.Index(_pop_names(rows, gene_attribute, "row")))
@@ -207,7 +208,7 @@ def _choose(rows: dict[str, NDArray[Any]], regulons: str | None) -> str:
     if not found:
         raise ValueError(
             f"there are no regulons: none of the row attributes {', '.join(REGULON_ATTRIBUTES)} is there, with one "
-            f"field a regulon (there are {', '.join(sorted(rows)) or 'none'}); run pyscenic aucell to write them, or "
+            f"field a regulon (there are {listed(sorted(rows)) or 'none'}); run pyscenic aucell to write them, or "
             "name the attribute with regulons="
         )
     if len(found) > 1:

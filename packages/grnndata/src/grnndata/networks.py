@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from ._wording import counted, listed
 from .edges import check_unique, edges_to_matrix, matrix_to_edges, some
 from .schema import (
     GRN_KEY,
@@ -53,8 +54,8 @@ class Networks[One: AnnData](MutableMapping[str, One]):
         elif name in self._named:
             described = info["networks"].get(network_key(name), {})
         else:
-            listed = ", ".join(map(repr, self)) or "no others beside the main one"
-            raise KeyError(f"no network {name!r}: there are {listed}")
+            there = listed(self) or "no others beside the main one"
+            raise KeyError(f"no network {name!r}: there are {there}")
         bare = without_networks(self._adata)
         bare.varp[GRN_KEY] = self._matrix(name)
         bare.uns[UNS_KEY] = own_description(described)
@@ -74,7 +75,7 @@ class Networks[One: AnnData](MutableMapping[str, One]):
 
     def __delitem__(self, name: str) -> None:
         if name not in self._named:
-            raise KeyError(f"no named network {name!r}: there are {', '.join(map(repr, self._named)) or 'none'}")
+            raise KeyError(f"no named network {name!r}: there are {listed(self._named) or 'none'}")
         info = self._info
         info["names"] = [other for other in info["names"] if other != name]
         info["networks"] = {key: told for key, told in info["networks"].items() if key != network_key(name)}
@@ -91,7 +92,7 @@ class Networks[One: AnnData](MutableMapping[str, One]):
         return name in self._planes or name in self._named
 
     def __repr__(self) -> str:
-        return f"Networks({', '.join(map(repr, self)) or 'none'})"
+        return f"Networks({listed(self) or 'none'})"
 
     def edges(self, top_k: int | None = None, threshold: float | None = None) -> pd.DataFrame:
         """List the edges of every network, see `GRNAnnData.edges`, with a first column ``network``.
@@ -178,7 +179,8 @@ def place_network(network: Any, genes: pd.Index, among: pd.Index) -> Any:
     if (at < 0).any():
         lacking = list(genes[at < 0])
         raise ValueError(
-            f"{len(lacking):,} genes of the network are not among the {len(among):,} genes of var_names: "
+            f"{counted(len(lacking), 'gene of the network is', 'genes of the network are')} not among the "
+            f"{len(among):,} genes of var_names: "
             f"{some(lacking)}; slice the network to the shared genes first"
         )
     if is_sparse(network):

@@ -13,6 +13,7 @@ from anndata import AnnData
 from anndata.io import read_elem, write_h5ad
 
 from ._atomic import atomic_path
+from ._wording import listed
 from .convert import from_edges
 from .core import GRNAnnData
 from .edge_files import recognise_edges
@@ -67,7 +68,7 @@ def read_open_problems(
     if not isinstance(prediction, pd.DataFrame):
         raise ValueError(
             f"{path} is no prediction of Open Problems: uns['prediction'] must be a data frame source, target, "
-            f"weight (uns holds {', '.join(keys) or 'nothing'})"
+            f"weight (uns holds {listed(keys) or 'nothing'})"
         )
     method, dataset = (held.get(key) for key in ("method_id", "dataset_id"))
     try:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ._content import open_content
+from ._wording import listed
 from .edge_files import KNOWN_COLUMNS, NA_OPTIONS
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def read_pairs(
     source, target = _chosen(held, path) if columns is None else columns
     missing = [column for column in (source, target) if column not in held]
     if missing:
-        raise ValueError(f"{path} has no column {missing}; it has {held}")
+        raise ValueError(f"{path} has no column {missing}; it has [{listed(held)}]")
     rest = [name for name in held if isinstance(name, str) and name not in (source, target, "source", "target")]
     return pd.DataFrame({"source": _as_text(table[source]), "target": _as_text(table[target])}).join(table[rest])
 
@@ -111,7 +112,9 @@ def _chosen(held: Sequence[Any], path: Path) -> tuple[Any, Any]:
         return source, target
     if all(isinstance(name, (int, np.integer)) for name in held):  # no header
         return held[0], held[1]
-    raise ValueError(f"{path} has the columns {held}: say which hold the regulator and the target, columns=(…, …)")
+    raise ValueError(
+        f"{path} has the columns [{listed(held)}]: say which hold the regulator and the target, columns=(…, …)"
+    )
 
 
 def _as_text(names: pd.Series) -> pd.Series:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import anndata
 import h5py
 
+from ._wording import listed
 from .convert import Orientation, from_edges, from_matrix, orient
 from .core import GRNAnnData, adopt
 from .edge_files import is_edge_file, read_edges, read_square_table
@@ -178,12 +179,10 @@ def choose_network(grn: GRNAnnData, name: str | None, *, option: str = "name=") 
     names = list(grn.networks)
     if name is not None:
         if name not in names:
-            raise ValueError(
-                f"there is no network {name!r}: there are {', '.join(map(repr, names)) or 'no named ones'}"
-            )
+            raise ValueError(f"there is no network {name!r}: there are {listed(names) or 'no named ones'}")
         return grn.networks[name]
     if GRN_KEY not in grn.varp or grn.varp[GRN_KEY].ndim != 2:
-        raise ValueError(f"there are {len(names)} networks: choose one with {option}, of {', '.join(map(repr, names))}")
+        raise ValueError(f"there are {len(names)} networks: choose one with {option}, of {listed(names)}")
     return grn
 
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from anndata import AnnData
 
+from ._wording import listed
 from .schema import (
     GRN_KEY,
     UNS_KEY,
@@ -61,15 +62,14 @@ def stored_network(adata: AnnData) -> Any:
     require_network(adata)
     named = [name for key in adata.varp if (name := network_name(key)) is not None]
     raise ValueError(
-        f"there is no main network, only named ones ({', '.join(map(repr, named))}): choose one, for example "
-        f"networks[{named[0]!r}]"
+        f"there is no main network, only named ones ({listed(named)}): choose one, for example networks[{named[0]!r}]"
     )
 
 
 def require_network(adata: AnnData) -> None:
     """Raise ValueError when an AnnData holds no network at all."""
     if not any(key == GRN_KEY or network_name(key) is not None for key in adata.varp):
-        held = ", ".join(map(repr, adata.varp)) or "nothing"
+        held = listed(adata.varp) or "nothing"
         raise ValueError(f"no network: varp[{GRN_KEY!r}] is missing (varp holds {held}); pass one as grn=")
 
 

@@ -7,6 +7,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from scdataloader._wording import counted, percent
+
 __all__ = [
     "check_raw_counts",
     "check_shape",
@@ -81,7 +83,7 @@ def check_cell_names(names: pd.Index) -> None:
     repeated = names[names.duplicated()].unique()
     if len(repeated):
         raise ValueError(
-            f"{len(repeated)} duplicate cell ids, such as {repeated[:3].tolist()}: "
+            f"{counted(len(repeated), 'duplicate cell id')}, such as {repeated[:3].tolist()}: "
             "make them unique (adata.obs_names_make_unique())"
         )
 
@@ -113,7 +115,8 @@ def check_raw_counts(matrix: sparse.csr_matrix | np.ndarray, *, all_zero: bool =
         if not whole.all():
             examples = ", ".join(f"{v:.4g}" for v in part[~whole][:3])
             raise ValueError(
-                f"these are not raw counts: {(~whole).mean():.0%} of the stored values are not whole numbers "
+                f"these are not raw counts: {percent(float((~whole).mean()))} of the stored values are not "
+                "whole numbers "
                 f"({examples}, ...; largest {part.max():.4g}), so they look normalised. Put raw counts in X, for "
                 "instance from adata.raw or a layer"
             )

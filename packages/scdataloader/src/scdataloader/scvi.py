@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader._wording import listed
 from scdataloader.counts import check_raw_counts, csr_counts, obs_table
 
 #: The category of cells without a label: pass it as scvi-tools' ``unlabeled_category``.
@@ -44,7 +45,7 @@ def scvi_ready(adata: anndata.AnnData, *, batch: str | None = None, labels: str 
         if column is None:
             continue
         if column not in obs:
-            raise ValueError(f"obs has no column {column!r}; it has {obs.columns.tolist()}")
+            raise ValueError(f"obs has no column {column!r}; it has [{listed(obs.columns)}]")
         obs[column] = _categories(obs[column])
     counts = sparse.csr_matrix(csr_counts(adata), dtype=np.float32, copy=True)
     counts.eliminate_zeros()

@@ -16,6 +16,7 @@ from scipy import sparse
 from scdataloader import GeneVocabulary, cell_keys
 from scdataloader.counts import check_raw_counts, check_shape, csr_counts, obs_table, total_counts
 from scdataloader.genes import find_organism, gene_columns, gene_table
+from scprint_model._wording import counted, listed, percent
 from scprint_model.parts import parts
 
 logger = logging.getLogger(__name__)
@@ -62,11 +63,11 @@ class SharedGenes:
 
     def __str__(self) -> str:
         text = (
-            f"{len(self.columns):,} of {len(self.index):,} genes ({self.share_of_genes:.0%}), with "
-            f"{self.share_of_counts:.0%} of the counts, are in the model's vocabulary"
+            f"{len(self.columns):,} of {len(self.index):,} genes ({percent(self.share_of_genes)}), with "
+            f"{percent(self.share_of_counts)} of the counts, are in the model's vocabulary"
         )
         if self.unknown:
-            text += f"; not there: {len(self.unknown):,}, such as {list(self.unknown[:3])}"
+            text += f"; not there: {len(self.unknown):,}, such as [{listed(self.unknown, 3, more=False)}]"
         return text
 
     def select(self, adata: AnnData, at: np.ndarray | None = None) -> AnnData:
@@ -175,21 +176,22 @@ def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:
     if len(columns) < MIN_SHARED_GENES:
         raise ValueError(
             f"{len(columns)} of the data's {adata.n_vars:,} genes are among the model's {len(vocabulary):,}, with "
-            f"{found.share_of_counts:.0%} of the counts; {MIN_SHARED_GENES} are needed. The data's names look like "
-            f"{names[:3]}, the model's like {list(vocabulary.ids[:2])}. Put Ensembl ids or symbols in var_names, or "
+            f"{percent(found.share_of_counts)} of the counts; {MIN_SHARED_GENES} are needed. The data's names look "
+            f"like {names[:3]}, the model's like {list(vocabulary.ids[:2])}. Put Ensembl ids or symbols in "
+            "var_names, or "
             "run scdataloader.Preprocessor first: it says what became of each name"
         )
     logger.info("%s", found)
     if found.repeated:
         logger.warning(
-            "%d columns are of genes that other columns have too, such as %s: their counts are added up",
-            len(found.repeated),
+            "%s of genes that other columns have too, such as %s: their counts are added up",
+            counted(len(found.repeated), "column is", "columns are"),
             list(found.repeated[:3]),
         )
     if found.share_of_counts < FEW_COUNTS:
         logger.warning(
-            "only %.0f %% of the counts are of genes that the model knows: it sees a small part of each cell",
-            100 * found.share_of_counts,
+            "only %s of the counts are of genes that the model knows: it sees a small part of each cell",
+            percent(found.share_of_counts),
         )
     return found
 

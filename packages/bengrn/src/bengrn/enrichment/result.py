@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bengrn._wording import percent
+
 COLUMNS = (
     *("test", "ranking", "term", "n_genes", "es", "nes", "auroc", "auroc_expected", "p_value", "q_value"),
     *("significant", "fdr_over", "leading_edge"),
@@ -83,8 +85,9 @@ class Enrichment:
     def _line(self, row: pd.Series) -> str:
         if row["test"] == "encode":
             return (
-                f"{row['n_significant']} of {row['n_tested']} factors rank their targets high, {row['share']:.1%} "
-                f"(by chance {row['share_by_chance']:.1%})"
+                f"{row['n_significant']} of {row['n_tested']} factors rank their targets high, "
+                f"{percent(row['share'], 1)} "
+                f"(by chance {percent(row['share_by_chance'], 1)})"
             )
         if row["n_tested"] == 1:
             one = self.table[(self.table["test"] == row["test"]) & (self.table["ranking"] == row["ranking"])].iloc[0]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from bengrn._wording import counted, listed
+
 _ID_COLUMNS = ("source_id", "target_id")
 
 
@@ -96,7 +98,7 @@ class GroundTruth:
         """
         missing = [column for column in ("source", "target") if column not in table.columns]
         if missing:
-            raise ValueError(f"a truth needs the columns source and target; {list(table.columns)} lacks {missing}")
+            raise ValueError(f"a truth needs the columns source and target; [{listed(table.columns)}] lacks {missing}")
         if table.empty:
             raise ValueError(f"the truth {name!r} has no edge: nothing can be scored against it")
         given = [column for column in _ID_COLUMNS if column in table.columns]
@@ -221,7 +223,7 @@ def _stated(
     outside = sorted(set(edges[source]).union(edges[target]) - known)
     if outside:
         raise ValueError(
-            f"{len(outside):,} genes with edges in the truth {name!r} are not among its {len(known):,} genes "
+            f"{counted(len(outside), 'gene')} with edges in the truth {name!r} but not among its {len(known):,} genes "
             f"(first: {', '.join(outside[:3])}): add them, or drop their edges"
         )
     return known

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bengrn._content import open_content
+from bengrn._wording import listed
 from bengrn.fetch import Source, content_hash, fetch
 from bengrn.truths import uniprot
 from bengrn.truths.ground_truth import GroundTruth
@@ -205,7 +206,7 @@ def _read(path: Path) -> pd.DataFrame:
     missing = [column for column in _COLUMNS if column not in table.columns]
     if missing:
         raise ValueError(
-            f"{path} has the columns {', '.join(map(str, table.columns[:30]))}: OmniPath's table of interactions has "
+            f"{path} has the columns {listed(table.columns)}: OmniPath's table of interactions has "
             f"{', '.join(missing)} too"
         )
     return _as_flags(table)

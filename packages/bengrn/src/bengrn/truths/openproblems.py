@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bengrn._wording import listed
 from bengrn.fetch import Source, fetch
 from bengrn.truths.edge_file import read_edge_file
 from bengrn.truths.ground_truth import GroundTruth
@@ -80,7 +81,7 @@ def load_openproblems(
     edges = _prediction(file) if file.suffix == ".h5ad" else read_edge_file(file)
     if top is not None:
         if "weight" not in edges:
-            raise ValueError(f"top={top:,} needs weights, and {file.name} has the columns {list(edges.columns)}")
+            raise ValueError(f"top={top:,} needs weights, and {file.name} has the columns [{listed(edges.columns)}]")
         strength = pd.to_numeric(edges["weight"]).abs()
         edges = edges.loc[strength.sort_values(ascending=False, kind="stable").index[:top]]
     return record.truth(edges, name=name, version=version, part="" if top is None else f"its {top:,} strongest edges")
@@ -91,9 +92,9 @@ def _prediction(path: Path) -> pd.DataFrame:
 
     held = anndata.read_h5ad(path, backed="r").uns
     if "prediction" not in held:
-        raise ValueError(f"{path} has no uns['prediction']; uns holds {', '.join(map(repr, held)) or 'nothing'}")
+        raise ValueError(f"{path} has no uns['prediction']; uns holds {listed(held) or 'nothing'}")
     table = pd.DataFrame(held["prediction"])
     missing = [column for column in ("source", "target") if column not in table]
     if missing:
-        raise ValueError(f"uns['prediction'] of {path} has the columns {list(table.columns)}, not {missing}")
+        raise ValueError(f"uns['prediction'] of {path} has the columns [{listed(table.columns)}], not {missing}")
     return table.assign(weight=pd.to_numeric(table["weight"])) if "weight" in table else table

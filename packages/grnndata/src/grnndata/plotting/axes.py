@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .._wording import counted
+from ..edges import some
 from ..named_genes import find_genes
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ def communities_of(drawn: pd.Index, communities: pd.Series) -> pd.Series:
     """
     without = drawn[~drawn.isin(communities.index[communities.notna()])]
     if len(without):
-        raise ValueError(f"{len(without)} genes have no community: {', '.join(without[:5])}")
+        raise ValueError(f"{counted(len(without), 'gene has', 'genes have')} no community: {some(list(without))}")
     return communities.loc[drawn]
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._wording import counted
 from ..blocks import row_blocks
 from ..edges import check_unique, matrix_to_edges, some
 from ..named_genes import find_genes
@@ -42,7 +43,8 @@ def check_genes(genes: Sequence[str], labels: pd.Series) -> pd.Index:
     found = find_genes(genes, names.tolist(), labels.tolist())
     unknown = found.missing
     if unknown or not len(found):
-        what = f"{len(unknown)} genes are not in var_names: {some(unknown)}{found.hint()}" if unknown else "no genes"
+        missing = counted(len(unknown), "gene is", "genes are")
+        what = f"{missing} not in var_names: {some(unknown)}{found.hint()}" if unknown else "no genes"
         raise ValueError(f"{what}; pass names from var_names, which are like {', '.join(names[:3])}")
     return check_unique(names.take(found.at))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .._wording import counted, listed
 from ..core import GRNAnnData
 from ..edges import check_unique
 from ..gene_labels import gene_labels
@@ -123,7 +124,7 @@ def differential(
         draw_nodes(panel, positions, np.where(marked, "#222222", "#888888"), np.zeros_like(marked))
         write_labels(panel, positions, labels, bold=marked, is_above=is_above)
         n_only, n_both = int((own & ~in_both).sum()), int(in_both.sum())
-        panel.set_title(f"{name}: {n_only} edges of its own, {n_both} in both", fontsize=10, color=colour)
+        panel.set_title(f"{name}: {counted(n_only, 'edge')} of its own, {n_both} in both", fontsize=10, color=colour)
     _add_legend(ax, edges, names, scale=scale, directed=a.directed)
     return ax
 
@@ -159,7 +160,7 @@ def differential_hubs(
     check_count(n, "n")
     needed = {"gene", "strength_a", "strength_b", "difference", "q_value"}
     if not needed <= set(table.columns):
-        raise ValueError(f"this is no table of differential_hubs: it has the columns {list(table.columns)}")
+        raise ValueError(f"this is no table of differential_hubs: it has the columns [{listed(table.columns)}]")
     order = np.argsort(-table["difference"].abs().to_numpy(), kind="stable")[:n]
     shown = table.iloc[order]
     labels = shown["symbol" if "symbol" in shown else "gene"].astype(str)

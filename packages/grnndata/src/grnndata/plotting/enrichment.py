@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .._wording import listed
 from ..ranking import check_count
 from .axes import get_axes
 
@@ -45,7 +46,7 @@ def enrichment(table: pd.DataFrame, *, n: int = 15, ax: Axes | None = None) -> A
     is_prerank = {"term", "nes", "q_value", "n_genes"} <= set(table.columns)
     if not is_prerank and not {"term", "n_overlap", "n_genes", "q_value"} <= set(table.columns):
         raise ValueError(
-            f"this is no table of prerank or over_representation: it has the columns {list(table.columns)}"
+            f"this is no table of prerank or over_representation: it has the columns [{listed(table.columns)}]"
         )
     if table.empty:
         raise ValueError("the table holds no gene set")

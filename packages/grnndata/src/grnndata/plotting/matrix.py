@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .._wording import counted
 from ..core import GRNAnnData
-from ..edges import check_unique
+from ..edges import check_unique, some
 from ..gene_labels import gene_labels
 from ..ranking import check_count, strongest
 from ..schema import is_sparse
@@ -114,5 +115,5 @@ def _groups(genes: pd.Index, communities: pd.Series | None) -> np.ndarray:
         return np.zeros(len(genes), dtype=np.int64)
     without = genes[~genes.isin(communities.index)]
     if len(without):
-        raise ValueError(f"{len(without)} genes have no community: {', '.join(without[:5])}")
+        raise ValueError(f"{counted(len(without), 'gene has', 'genes have')} no community: {some(list(without))}")
     return pd.Categorical(communities.loc[genes]).codes.astype(np.int64)

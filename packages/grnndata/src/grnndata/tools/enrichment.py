@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._wording import counted
 from ..core import GRNAnnData
 from ..edges import some
 from ..gene_labels import gene_labels
@@ -222,7 +223,10 @@ def _ranked(grn: GRNAnnData, ranking: Ranking | pd.Series, label: str) -> pd.Ser
         repeated = values.index[values.index.duplicated()].astype(str)
         if len(unknown) or len(repeated):
             wrong, what = (unknown, "not in var_names") if len(unknown) else (repeated, "there more than once")
-            raise ValueError(f"{len(wrong):,} genes of the ranking are {what}: {some(list(wrong))}")
+            raise ValueError(
+                f"{counted(len(wrong), 'gene of the ranking is', 'genes of the ranking are')} {what}: "
+                f"{some(list(wrong))}"
+            )
         n_bad = int((~np.isfinite(values.to_numpy(dtype=np.float64))).sum())
         if n_bad:
             raise ValueError(f"{n_bad:,} values of the ranking are NaN or infinite: drop or replace them")
@@ -296,7 +300,8 @@ def _groups(genes: Iterable[str] | pd.Series, names: pd.Series, universe: pd.Ind
     if len(unknown):
         hint = " (a Series holds communities and is indexed by gene)" if communities else ""
         raise ValueError(
-            f"{len(unknown):,} genes are not in the background of {len(universe):,}: {some(list(unknown))}; drop "
+            f"{counted(len(unknown), 'gene is', 'genes are')} not in the background of {len(universe):,}: "
+            f"{some(list(unknown))}; drop "
             f"them, or pass the background that they come from{hint}"
         )
     labels = names.reindex(given)

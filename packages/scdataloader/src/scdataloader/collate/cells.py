@@ -12,6 +12,7 @@ from scipy import sparse
 from tqdm.auto import tqdm
 
 from scdataloader._torch import torch
+from scdataloader._wording import listed
 from scdataloader.batch import CellBatch
 from scdataloader.collate.choosing import Chooser, Empty
 from scdataloader.collate.collator import Collator
@@ -224,7 +225,7 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
                 continue
             if name not in table:
                 there = self.store.obs_tables()[self.store.datasets.index(data_set)].columns.tolist()
-                raise ValueError(f"{data_set}: obs has no column {name!r}; it has {there}")
+                raise ValueError(f"{data_set}: obs has no column {name!r}; it has [{listed(there)}]")
             column = table[name]
             if self.rows is not None:
                 mine = self.rows[(self.rows >= begin) & (self.rows < begin + len(table))]

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from scdataloader._wording import counted
 from scdataloader.collate.contexts import Contexts, Panel
 from scdataloader.collate.geneformer import GeneformerFormat
 from scdataloader.collate.listed import all_measured, given_genes
@@ -172,7 +173,9 @@ class Collator:
             )
         if len(set(wanted)) < len(wanted):
             repeated = [gene for gene, n in Counter(wanted).items() if n > 1]
-            raise ValueError(f"{len(repeated)} genes are given more than once, such as {repeated[:3]}")
+            raise ValueError(
+                f"{counted(len(repeated), 'gene is', 'genes are')} given more than once, such as {repeated[:3]}"
+            )
         usable = self.format.usable
         if self.gene_choice == "given" and usable is not None and not usable[index].all():
             bad = [gene for gene, i in zip(wanted, index, strict=True) if not usable[i]]
@@ -200,7 +203,9 @@ class Collator:
         repeated = known[1:][known[1:] == known[:-1]]
         if len(repeated):
             ids = [self.vocabulary.ids[i] for i in repeated[:3]]
-            raise ValueError(f"{name}: {len(repeated)} genes occur more than once, such as {ids}")
+            raise ValueError(
+                f"{name}: {counted(len(repeated), 'gene occurs', 'genes occur')} more than once, such as {ids}"
+            )
         usable = self.usable
         measured = known if usable is None else known[usable[known]]
         self._check_measured(name, len(measured), len(index))

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader._wording import listed
 from scdataloader.genes.tables import ORGANISMS, organism_id
 
 #: Ensembl ids of each organism, also behind a genome's name as aligners to two genomes write it (``GRCh38_ENSG...``).
@@ -63,7 +64,7 @@ class GeneMapping:
     def __str__(self) -> str:
         text = f"{self.n_ensembl:,} Ensembl ids and {self.n_symbol:,} symbols recognised"
         if self.unknown:
-            text += f", {len(self.unknown):,} unknown, such as {list(self.unknown[:3])}"
+            text += f", {len(self.unknown):,} unknown, such as [{listed(self.unknown, 3, more=False)}]"
         if self.n_alias:
             text += f", {self.n_alias:,} aliases"
         return text + (f", {self.n_entrez:,} Entrez ids" if self.n_entrez else "")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scdataloader._wording import counted, listed
 from scdataloader.genes.organisms import RELEASES, find, plain_name
 from scdataloader.resources import packaged_file
 from scdataloader.write import atomic
@@ -172,16 +173,21 @@ def read_gene_table(table: pd.DataFrame | Path | str) -> pd.DataFrame:
     missing = [name for name in _COLUMNS if name not in frame]
     if missing:
         raise ValueError(
-            f"the gene table has no column {', '.join(map(repr, missing))}: it has {list(frame.columns)}, and "
+            f"the gene table has no column {', '.join(map(repr, missing))}: it has [{listed(frame.columns)}], and "
             f"gene_id, {', '.join(_COLUMNS)} are needed"
         )
     frame["gene_id"] = _text(frame["gene_id"]).str.strip()
     ids = frame["gene_id"]
     if (ids == "").any():
-        raise ValueError(f"{(ids == '').sum():,} rows of the gene table have no gene_id")
+        raise ValueError(
+            f"{counted(int((ids == '').sum()), 'row of the gene table has', 'rows of the gene table have')} no gene_id"
+        )
     if ids.duplicated().any():
         repeated = ids[ids.duplicated()].unique().tolist()
-        raise ValueError(f"{len(repeated):,} gene ids occur more than once in the gene table, such as {repeated[:3]}")
+        raise ValueError(
+            f"{counted(len(repeated), 'gene id occurs', 'gene ids occur')} more than once in the gene table, "
+            f"such as {repeated[:3]}"
+        )
     if versioned := [gene for gene in ids.tolist() if _VERSIONED.match(gene)]:
         raise ValueError(f"gene ids must be without version: {len(versioned):,} carry one, such as {versioned[:3]}")
     start = pd.to_numeric(frame["start"], errors="coerce")

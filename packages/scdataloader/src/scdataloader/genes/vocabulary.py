@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scdataloader._wording import counted
 from scdataloader.genes.tables import gene_table, organism_id
 from scdataloader.write import atomic
 
@@ -42,7 +43,9 @@ class GeneVocabulary:
         if len(self._index) != len(self.ids):
             repeated = pd.Index(self.ids)
             names = repeated[repeated.duplicated()].unique().tolist()
-            raise ValueError(f"{len(names)} gene ids occur more than once, such as {names[:3]}")
+            raise ValueError(
+                f"{counted(len(names), 'gene id occurs', 'gene ids occur')} more than once, such as {names[:3]}"
+            )
 
     def __len__(self) -> int:
         return len(self.ids)

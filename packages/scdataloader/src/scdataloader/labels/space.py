@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader._wording import counted, listed
 from scdataloader.labels.ontology import (
     CLASS_SCOPES,
     ancestors,
@@ -232,12 +233,12 @@ class LabelSpace:
         """
         if strict and len(missing := self.not_found(obs)):
             shown = "; ".join(
-                f"{name} {label!r} of {n} cells: {problem}"
+                f"{name} {label!r} of {counted(n, 'cell')}: {problem}"
                 for name, label, n, problem in missing.head(_SHOWN).itertuples(index=False)
             )
             raise ValueError(
-                f"{len(missing)} labels are not in the label space: {shown}. Correct them, set them to 'unknown', or "
-                "make the space from a corpus that has them"
+                f"{counted(len(missing), 'label is', 'labels are')} not in the label space: {shown}. Correct them, "
+                "set them to 'unknown', or make the space from a corpus that has them"
             )
         columns = []
         for name, labels in self.classes.items():
@@ -350,7 +351,7 @@ def class_scope(tables: Sequence[pd.DataFrame], name: str, *, flat: Collection[s
         raise ValueError(
             f"none of {len(tables)} tables has a column {name + SUFFIX!r} or {name!r} for class {name!r}"
             + (f"; did you mean {near[0]!r}?" if near else "")
-            + f" They have {columns}"
+            + f" They have [{listed(columns, 40)}]"
         )
     if name in CLASS_SCOPES and name not in flat:
         return CLASS_SCOPES[name]
@@ -377,7 +378,6 @@ def corpus_labels(tables: Sequence[pd.DataFrame], name: str, scope: tuple[str, .
 
 
 def _suggest(labels: pd.DataFrame, scope: tuple[str, ...] | None) -> pd.DataFrame:
-    # names the nearest terms of the commonest labels
     problems = labels["problem"].tolist()
     for i, label in enumerate(labels["label"].tolist()[:_SHOWN]):
         problems[i] = standard_label(label, scope)[1] or problems[i]
@@ -385,9 +385,12 @@ def _suggest(labels: pd.DataFrame, scope: tuple[str, ...] | None) -> pd.DataFram
 
 
 def _complain(name: str, wrong: pd.DataFrame, scope: tuple[str, ...] | None, *, strict: bool) -> None:
-    table = _suggest(wrong, scope)
-    shown = "; ".join(f"{n} cells: {p}" for n, p in zip(table["n_cells"], table["problem"].head(_SHOWN), strict=False))
-    text = f"class {name!r}: {len(table)} labels of {table['n_cells'].sum()} cells are not understood: {shown}"
+    table = _suggest(wrong, scope)  # names the nearest terms of the commonest labels
+    rows = zip(table["n_cells"].tolist(), table["problem"].head(_SHOWN), strict=False)
+    shown = "; ".join(f"{counted(n, 'cell')}: {p}" for n, p in rows)
+    cells = counted(int(table["n_cells"].sum()), "cell")
+    wrong_ones = counted(len(table), f"label of {cells} is", f"labels of {cells} are")
+    text = f"class {name!r}: {wrong_ones} not understood: {shown}"
     if strict:
         raise ValueError(f"{text}. Correct them, set them to 'unknown', or name a column of free labels as the class")
     logger.warning("%s; they count as unknown", text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from scdataloader._wording import counted
 from scdataloader.labels.space import CLASSES, SUFFIX, check_labels, class_scope, corpus_labels, label_column
 
 _SHOWN = 5
@@ -40,8 +41,9 @@ def with_terms(obs: pd.DataFrame) -> tuple[pd.DataFrame, list[str], list[str]]:
         wrong = check_labels([obs], [name])
         if len(wrong):
             shown = "; ".join(wrong["problem"].head(_SHOWN).tolist())
+            cells = counted(int(wrong["n_cells"].sum()), "cell")
             warnings.append(
-                f"{name}: {len(wrong)} labels of {wrong['n_cells'].sum():,} cells are not understood and count as "
-                f"unknown: {shown}"
+                f"{name}: {counted(len(wrong), f'label of {cells} is', f'labels of {cells} are')} not understood and "
+                f"counted as unknown: {shown}"
             )
     return out, added, warnings

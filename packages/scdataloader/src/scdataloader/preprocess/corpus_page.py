@@ -12,6 +12,7 @@ from importlib.resources import files
 from statistics import median
 from typing import Any
 
+from scdataloader._wording import percent
 from scdataloader.genes.tables import ORGANISMS
 from scdataloader.preprocess.corpus_svg import bars, histogram, number
 from scdataloader.preprocess.file_result import FileResult
@@ -229,7 +230,7 @@ def _row(i: int, file: FileResult) -> str:
         f'<th scope="row"><a href="#f{i}">{escape(file.name)}</a>{why}</th>',
         f"<td>{_status(file)}</td>",
         *(_number(numbers.get(key)) for key in ("cells_in", "cells_out")),
-        _number(kept, None if kept is None else f"{kept:.1%}"),
+        _number(kept, None if kept is None else percent(kept, 1)),
         *(_number(numbers.get(key)) for key in ("genes_in", "genes_out")),
         f"<td>{escape(_organism(file))}</td>",
         _number(file.seconds, None if file.seconds is None else f"{file.seconds:,.1f}"),
@@ -337,7 +338,7 @@ def _organism(file: FileResult) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "0 %"
+    return percent(part / whole, 1) if whole else "0%"
 
 
 def _files(n: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader._wording import counted, percent
 from scdataloader.counts import check_cell_names, check_size
 from scdataloader.genes.columns import GeneColumns, all_names, gene_columns
 from scdataloader.genes.identifiers import find_organism
@@ -158,7 +159,8 @@ def _check_left(settings: Preprocessor, keep: np.ndarray, why: str) -> None:
     if n_cells - left > settings.max_lost * n_cells:
         lost = 1 - left / n_cells
         raise ValueError(
-            f"{left:,} of {n_cells:,} cells are left {why}: {lost:.2%} lost, more than max_lost={settings.max_lost:.0%}"
+            f"{left:,} of {n_cells:,} cells are left {why}: {percent(lost, 2)} lost, more than "
+            f"max_lost={percent(settings.max_lost)}"
         )
 
 
@@ -216,7 +218,7 @@ def _flag(settings: Preprocessor, metrics: pd.DataFrame, n_genes: int, report: R
         metrics[name] = flags[name]
     shape = (len(metrics), n_genes)
     n_outliers, n_mt = int(flags["outlier"].sum()), int(flags["mt_outlier"].sum())
-    detail = f"{n_outliers:,} outliers and {n_mt:,} of high mitochondrial share flagged, kept"
+    detail = f"{counted(n_outliers, 'outlier')} and {n_mt:,} of high mitochondrial share flagged, kept"
     report.add("quality", shape, shape, detail)
 
 

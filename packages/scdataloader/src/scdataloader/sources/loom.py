@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from scdataloader._wording import listed
 from scdataloader.sources.addresses import source_name
 from scdataloader.sources.elements import check_complete, dense
 from scdataloader.sources.reading import Lazy, damage_named, guarded
@@ -107,5 +108,5 @@ def _find(table: pd.DataFrame, names: tuple[str, ...]) -> str | None:
 
 def _unnamed(what: str, group: str, table: pd.DataFrame, usual: tuple[str, ...]) -> str:
     return (
-        f"no attribute names its {what}: {group} holds {table.columns.tolist()}, usual are {list(usual)} and the like"
+        f"no attribute names its {what}: {group} holds [{listed(table.columns)}], usual are {list(usual)} and the like"
     )

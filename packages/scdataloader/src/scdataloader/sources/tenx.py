@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader._wording import counted
 from scdataloader.sources.addresses import source_name
 from scdataloader.sources.elements import check_complete, row_major
 from scdataloader.sources.reading import Lazy, damage_named, guarded
@@ -98,7 +99,7 @@ def open_tenx_mtx(path: Path | str) -> Source:
         if (n_features, n_cells) != (len(features), len(cells)):
             raise ValueError(
                 f"{matrix_file.name} has {n_features:,} rows × {n_cells:,} columns, but {feature_file.name} names "
-                f"{len(features):,} features and {barcode_file.name} {len(cells):,} cells"
+                f"{counted(len(features), 'feature')} and {barcode_file.name} {counted(len(cells), 'cell')}"
             )
         _check_expression(features)
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader._wording import percent
 from scdataloader.resources import packaged_file
 from scdataloader.sources.addresses import source_name
 from scdataloader.sources.reading import damage_named
@@ -120,7 +121,8 @@ def _orientation(rows: Sequence[str], columns: Sequence[str]) -> GenesIn:
     if in_columns >= 0.5 and in_rows < 0.1:
         return "columns"
     raise ValueError(
-        f"{in_rows:.0%} of its rows ({list(rows[:3])}) and {in_columns:.0%} of its columns ({list(columns[:3])}) are "
+        f"{percent(in_rows)} of its rows ({list(rows[:3])}) and {percent(in_columns)} of its columns "
+        f"({list(columns[:3])}) are "
         "named like genes, which does not tell where the genes are: say genes_in='rows' or genes_in='columns'"
     )
 

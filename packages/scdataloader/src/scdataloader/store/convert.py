@@ -147,7 +147,7 @@ def whole_counts(values: np.ndarray, name: str) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         wrong = values[~((values >= 0) & (values <= LARGEST_COUNT) & (values == np.floor(values)))]
     if len(wrong):
-        examples = ", ".join(f"{value:.6g}" for value in wrong[:3])
+        examples = ", ".join(f"{value:.6g}" for value in wrong[np.argsort(np.isnan(wrong), kind="stable")][:3])
         raise ValueError(
             f"{name}: {len(wrong):,} of {len(values):,} values are no counts ({examples}): a store holds whole numbers "
             f"from 0 to {LARGEST_COUNT}; put raw counts in X, for instance with scdataloader.Preprocessor"

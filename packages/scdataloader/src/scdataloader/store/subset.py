@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from scdataloader._wording import listed
 from scdataloader.store.reader import CellReader
 
 
@@ -76,5 +77,5 @@ def _columns(where: str, there: Sequence[str]) -> list[str]:
     except SyntaxError as error:
         raise ValueError(f"where={where!r} cannot be understood: {error}") from error
     if unknown := [name for name in dict.fromkeys(names) if name not in there]:
-        raise ValueError(f"where={where!r}: obs has no columns {unknown}; it has {list(there)}")
+        raise ValueError(f"where={where!r}: obs has no columns {unknown}; it has [{listed(there)}]")
     return list(dict.fromkeys(names))

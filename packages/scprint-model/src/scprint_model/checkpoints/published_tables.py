@@ -13,6 +13,7 @@ from scipy import sparse
 from scdataloader import GeneVocabulary, LabelSpace
 from scdataloader.genes import gene_table, organism_id
 from scdataloader.labels import CLASS_SCOPES, SUFFIX, LabelClass, is_joined, term_name
+from scprint_model._wording import counted
 
 _DIGITS = "0123456789"
 _PREFIXES = {"ENSG": "NCBITaxon:9606", "ENSMUSG": "NCBITaxon:10090"}
@@ -50,7 +51,9 @@ class PublishedVocabulary(GeneVocabulary):
     def __post_init__(self) -> None:
         if len(self._index) != len(self.ids):
             repeated = [gene for gene, n in Counter(self.ids).items() if n > 1]
-            raise ValueError(f"{len(repeated):,} genes occur more than once, such as {repeated[:3]}")
+            raise ValueError(
+                f"{counted(len(repeated), 'gene occurs', 'genes occur')} more than once, such as {repeated[:3]}"
+            )
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from scdataloader.counts import total_counts as counted
 from scdataloader.labels import SUFFIX, label_column
 from scprint_model import tasks
 from scprint_model._command_line import with_folder
+from scprint_model._wording import listed
 from scprint_model.commands.options import Device, TaskCommand, cells_where, check_before, lines
 from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
@@ -99,7 +100,7 @@ def annotate(
     chosen = class_names(network, classes)
     names = [name.removesuffix(SUFFIX) for name in chosen]
     if report is not None and all(label_column(truth.columns, name) is None for name in names):
-        raise ValueError(f"--report: obs of {input} has no true labels of {names}, only {list(truth.columns)}")
+        raise ValueError(f"--report: obs of {input} has no true labels of {names}, only [{listed(truth.columns)}]")
     predicted = tasks.annotate(network, adata, classes=chosen, encoded=None, **options)
     scores = calibration(predicted, truth, labels=network.label_space)
     write_with(input, with_folder(out), obs=predicted, obsm={**adata.obsm}, uns={**adata.uns})

@@ -16,6 +16,7 @@ from jsonargparse import Namespace
 
 from scprint_model._command_line import check_output
 from scprint_model._command_options import Parser
+from scprint_model._wording import listed
 
 Device = Literal["cpu", "cuda"]
 
@@ -102,11 +103,13 @@ def cells_where(adata: AnnData, where: str) -> np.ndarray:
     """
     column, equals, value = where.partition("=")
     if not equals or column not in adata.obs:
-        raise ValueError(f"{where!r} must be column=value, with a column of obs, which has {list(adata.obs.columns)}")
+        raise ValueError(
+            f"{where!r} must be column=value, with a column of obs, which has [{listed(adata.obs.columns)}]"
+        )
     at = np.flatnonzero(adata.obs[column].astype(str).to_numpy() == value)
     if not len(at):
-        there = adata.obs[column].astype(str).value_counts().index[:8].tolist()
-        raise ValueError(f"no cell has {column} = {value!r}; there are {there}")
+        there = listed(adata.obs[column].dropna().astype(str).value_counts().index, 8)
+        raise ValueError(f"no cell has {column} = {value!r}; there are [{there}]")
     return at
 
 

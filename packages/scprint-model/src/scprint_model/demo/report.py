@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from grnndata import GRNAnnData, tl
 from scdataloader import Report
+from scprint_model._wording import percent
 from scprint_model.demo.page import table, write_page
 
 _FILES = {
@@ -74,12 +75,12 @@ def _cost(scores: dict[str, Any]) -> str:
 
 
 def _annotation_text(values: dict[str, float]) -> str:
-    text = f"{values['share_known']:.1%} of the cells are of a type that the model was trained to name"
+    text = f"{percent(values['share_known'], 1)} of the cells are of a type that the model was trained to name"
     if "accuracy_known" in values:
-        text += f", {values['accuracy_known']:.1%} of these are named right"
+        text += f", {percent(values['accuracy_known'], 1)} of these are named right"
     if "broad_accuracy" in values:
-        text += f"; broad class right for {values['broad_accuracy']:.1%}"
-        text += f" (always the commonest: {values['broad_majority']:.1%})"
+        text += f"; broad class right for {percent(values['broad_accuracy'], 1)}"
+        text += f" (always the commonest: {percent(values['broad_majority'], 1)})"
     return text
 
 

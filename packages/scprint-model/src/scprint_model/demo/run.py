@@ -21,6 +21,7 @@ from grnndata import GRNAnnData, tl
 from scdataloader import Preprocessor, datasets
 from scdataloader.counts import csr_counts, obs_table
 from scdataloader.labels import UNKNOWN
+from scprint_model._wording import counted, listed
 from scprint_model.demo import evaluate, report
 from scprint_model.demo.figures import draw_hubs, draw_umap
 from scprint_model.genes import shared_genes
@@ -191,7 +192,9 @@ def _choose_group(cells: AnnData, cell_type: str | None) -> tuple[str, str] | No
     counts = truth.value_counts()
     if counts.get(cell_type, 0) < 2:
         raise ValueError(
-            f"{counts.get(cell_type, 0)} cells are of type {cell_type!r}, 2 are needed; there are {counts.to_dict()}"
+            f"{counted(int(counts.get(cell_type, 0)), 'cell is', 'cells are')} of type {cell_type!r}, 2 are "
+            "needed; there are "
+            f"{{{listed(counts.index, sizes=counts.to_dict())}}}"
         )
     return "cell_type", cell_type
 

@@ -24,6 +24,7 @@ from scdataloader.labels import (
     label_column,
     term_name,
 )
+from scprint_model._wording import listed, percent
 from scprint_model.config import SPECIAL_TOKENS
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,8 @@ def extend_space(
         classes[target.name] = extend_class(classes.get(target.name), [t for one in terms for t in one], scope)
         if len(classes[target.name].leaves) < 2:
             raise ValueError(
-                f"column {target.column!r} has the leaf labels {list(classes[target.name].leaves)}: a class needs two"
+                f"column {target.column!r} has the leaf labels [{listed(classes[target.name].leaves)}]: a class "
+                "needs two"
             )
         for at, one in zip(columns, terms, strict=True):
             codes = classes[target.name].codes
@@ -197,9 +199,7 @@ def _scope(tables: Sequence[pd.DataFrame], target: Target, old: LabelClass | Non
     labels = labels[~labels["label"].map(is_unknown).astype(bool)]
     understood = float((labels["problem"] == "").mean()) if len(labels) else 1.0
     if understood < ENOUGH_TERMS:
-        logger.info(
-            "%s: %.0f %% of the labels are ontology terms; they are taken as they are", target, understood * 100
-        )
+        logger.info("%s: %s of the labels are ontology terms; they are taken as they are", target, percent(understood))
         return ()
     return scope
 

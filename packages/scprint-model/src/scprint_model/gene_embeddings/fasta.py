@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from scprint_model._wording import counted
 from scprint_model.genes import without_version
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def read_fasta(path: Path | str) -> list[Protein]:
     if seen <= _NUCLEOTIDES and n_letters >= _ENOUGH:
         raise ValueError(f"{path} holds nucleotides ({''.join(sorted(seen))} only): proteins (pep.all.fa) are needed")
     if empty:
-        logger.warning("%s: %d records have no residues and are left out, such as %s", path, len(empty), empty[:3])
+        logger.warning("%s: %s without residues left out, such as %s", path, counted(len(empty), "record"), empty[:3])
     return proteins
 
 

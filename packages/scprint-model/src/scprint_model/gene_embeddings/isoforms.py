@@ -11,6 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
+from scprint_model._wording import counted, listed
 from scprint_model.gene_embeddings.fasta import Protein, open_text
 from scprint_model.genes import without_version
 
@@ -74,7 +75,7 @@ def choose_isoforms(
     if not groups:
         raise ValueError(_no_gene(proteins, without, genes, biotype))
     if without:
-        logger.warning("%d proteins have no gene and are left out, such as %s", len(without), without[:3])
+        logger.warning("%s without a gene left out, such as %s", counted(len(without), "protein"), without[:3])
     counts = {"canonical": 0, "longest": 0, "first": 0, "without_gene": len(without)}
     chosen: dict[tuple[str, str], Protein] = {}
     for key in sorted(groups):
@@ -167,7 +168,7 @@ def read_genes(path: Path | str) -> dict[str, list[str]]:
     protein = next((name for name in _PROTEIN_COLUMNS if name in table), None)
     gene = next((name for name in _GENE_COLUMNS if name in table), None)
     if protein is None or gene is None:
-        raise ValueError(f"{path} needs columns 'protein' and 'gene_id': it has {list(table.columns)}")
+        raise ValueError(f"{path} needs columns 'protein' and 'gene_id': it has [{listed(table.columns)}]")
     out: dict[str, list[str]] = {}
     for name, ids in zip(table[protein].tolist(), table[gene].tolist(), strict=True):
         if name and ids:

@@ -19,6 +19,7 @@ from torch.nn.functional import adaptive_avg_pool1d
 
 from scdataloader import GeneVocabulary
 from scdataloader.genes import gene_table, map_identifiers, organism_id
+from scprint_model._wording import counted
 from scprint_model.genes import without_version
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,10 @@ def load_table(
             f"{table['gene_id'].tolist()[:2]}: are they of the same organism?"
         )
     if bad := [str(table["gene_id"].iloc[row]) for row in rows if not bool(values[row].isfinite().all())]:
-        raise ValueError(f"{path}: {len(bad):,} genes have NaN or infinite values, such as {bad[:3]}: make it anew")
+        raise ValueError(
+            f"{path}: {counted(len(bad), 'gene has', 'genes have')} NaN or infinite values, such as "
+            f"{bad[:3]}: make it anew"
+        )
     n = torch.zeros(len(vocabulary))
     n.index_add_(0, torch.from_numpy(genes), torch.ones(len(genes)))
     found_g = n > 0

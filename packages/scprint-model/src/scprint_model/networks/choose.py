@@ -18,6 +18,7 @@ from torch import Tensor
 from grnndata import tl
 from scdataloader import draw_numbers
 from scdataloader.counts import csr_counts, obs_table, total_counts
+from scprint_model._wording import counted, listed
 from scprint_model.genes import SharedGenes, find_names
 from scprint_model.parts import batches, parts
 
@@ -56,7 +57,7 @@ def cell_groups(adata: AnnData, groupby: str | None, group: str | Sequence[str] 
     if groupby not in obs:
         near = get_close_matches(groupby, list(map(str, obs.columns)), n=3, cutoff=0.4)
         raise ValueError(
-            f"obs has no column {groupby!r}; {f'near ones: {near}' if near else f'it has {list(obs.columns)}'}"
+            f"obs has no column {groupby!r}; {f'near ones: {near}' if near else f'it has [{listed(obs.columns)}]'}"
         )
     named = obs[groupby].notna().to_numpy()
     values = obs[groupby].astype(str).to_numpy()
@@ -134,17 +135,19 @@ def drop_empty_cells(
     kept = {name: contents.ordered(cells[contents.known_counts[cells] > 0]) for name, cells in groups.items()}
     n_empty = sum(map(len, groups.values())) - sum(map(len, kept.values()))
     if n_empty:
-        logger.warning("%d cells have no count of a gene that the model knows: they are left out", n_empty)
+        logger.warning(
+            "%s no count of a gene that the model knows: left out", counted(n_empty, "cell has", "cells have")
+        )
     small = {name: len(cells) for name, cells in kept.items() if len(cells) < least}
     if len(small) == len(kept):
-        sizes = next(iter(small.values())) if len(small) == 1 else small
+        sizes = next(iter(small.values())) if len(small) == 1 else f"{{{listed(small, sizes=small)}}}"
         raise ValueError(
             f"a network needs at least {least} cells, this group has {sizes}"
             + (f" beside {n_empty} without any count" if n_empty else "")
             + ("; networks of single cells are groupby='obs_names'" if not n_empty and least > 1 else "")
         )
     if small:
-        logger.warning("no network of groups with fewer than %d cells: %s", least, small)
+        logger.warning("no network of groups with fewer than %d cells: {%s}", least, listed(small, sizes=small))
     result = {}
     for name, cells in kept.items():
         if name not in small:

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from grnndata import GRNAnnData, network_key
 from scdataloader.counts import total_counts
+from scprint_model._wording import counted
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.named_genes import names_in_data
@@ -319,7 +320,11 @@ def _as_grnndata(
         unseen = adata.var_names[shared.columns[at[~seen]]].tolist()
         told["n_genes_never_seen"] = len(unseen)
         if unseen:
-            logger.warning("%d genes were in no cell's context and are left out, such as %s", len(unseen), unseen[:3])
+            logger.warning(
+                "%s in no cell's context: left out, such as %s",
+                counted(len(unseen), "gene was", "genes were"),
+                unseen[:3],
+            )
     network = GRNAnnData(
         base,
         grn=found.network,

@@ -14,6 +14,7 @@ from anndata import AnnData
 from scdataloader import LabelSpace
 from scdataloader.counts import obs_table
 from scdataloader.labels import CLASS_SCOPES, SUFFIX, ancestors, current_term, is_unknown, label_column, standard_label
+from scprint_model._wording import listed, percent
 from scprint_model.tasks.annotate import UNKNOWN
 from scprint_model.tasks.coarsen import OTHER
 
@@ -65,7 +66,7 @@ class Calibration:
             return f"of {_cells(self.n_cells)} with a true label none got one{beyond}"
         return (
             f"accuracy {self.accuracy:.3f}{coarse}, macro F1 {self.macro_f1:.3f}, expected calibration error "
-            f"{self.expected_calibration_error:.3f} over the {self.coverage:.1%} of {_cells(self.n_cells)} "
+            f"{self.expected_calibration_error:.3f} over the {percent(self.coverage, 1)} of {_cells(self.n_cells)} "
             f"that got a label{beyond}"
         )
 
@@ -140,7 +141,9 @@ def calibration(
         if name.startswith(_PREFIX) and name.endswith(SUFFIX)
     ]
     if not stems:
-        raise ValueError(f"there is no column {_PREFIX}<class>{SUFFIX} among {list(table.columns)}: run annotate first")
+        raise ValueError(
+            f"there is no column {_PREFIX}<class>{SUFFIX} among [{listed(table.columns)}]: run annotate first"
+        )
     scores = {}
     for stem in stems:
         column = _truth_of(stem, truth)

@@ -16,6 +16,7 @@ from anndata.io import read_elem, sparse_dataset, write_elem
 from scipy import sparse
 
 from grnndata import atomic_path
+from scprint_model._wording import listed
 
 #: Stored values that are held at a time while a matrix is turned by rows: some 200 MB.
 CHUNK = 1 << 22
@@ -59,7 +60,8 @@ def _cells(file: h5py.File, path: Path) -> AnnData:
     missing = [name for name in ("obs", "var") if name not in file]
     if missing:
         raise ValueError(
-            f"{path} is HDF5 but no h5ad file: it has {sorted(file)} and not {missing}. Read it with scanpy (such as "
+            f"{path} is HDF5 but no h5ad file: it has [{listed(sorted(file))}] and not {missing}. Read it with "
+            "scanpy (such as "
             "scanpy.read_10x_h5) and write it with AnnData.write_h5ad"
         )
     obs, var = cast("pd.DataFrame", read_elem(file["obs"])), cast("pd.DataFrame", read_elem(file["var"]))

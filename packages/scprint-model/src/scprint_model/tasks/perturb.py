@@ -14,6 +14,7 @@ from scipy import sparse
 
 from grnndata import tl
 from scdataloader.counts import csr_counts, obs_table, total_counts
+from scprint_model._wording import listed
 from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
 from scprint_model.named_genes import NOT_IN_DATA, genes_of_data
@@ -175,7 +176,7 @@ def _changed(data: AnnData, changed: np.ndarray, to: float | None, fold: float |
     if not abs(new - counts).sum():
         names = data.var["name"][changed].tolist()
         what = f"the count {to}" if to is not None else f"as good as {fold} times their counts"
-        raise ValueError(f"{names} have {what} in every cell already: nothing would change")
+        raise ValueError(f"[{listed(names)}] have {what} in every cell already: nothing would change")
     totals = np.maximum(data.obs["total_counts"].to_numpy(np.float64) + shift, 1)
     return AnnData(new, obs=obs_table(data).assign(total_counts=totals), var=cast("pd.DataFrame", data.var))
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from scdataloader import CellBatch, LabelSpace
+from scprint_model._wording import listed
 
 #: Cells and genes named in a message.
 _NAMED = 16
@@ -165,4 +166,4 @@ def _cells(batch: CellBatch, which: Tensor) -> str:
     more = f" and {len(rows) - _NAMED_IN_BATCH} more" if len(rows) > _NAMED_IN_BATCH else ""
     data_sets = sorted(set(batch["dataset"][which].tolist()))
     named = ", ".join(map(str, rows[:_NAMED_IN_BATCH]))
-    return f"cells {named}{more} of the batch (data sets {', '.join(map(str, data_sets))}) have"
+    return f"cells {named}{more} of the batch (data sets {listed(data_sets)}) have"

@@ -17,6 +17,7 @@ from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 
 from grnndata import atomic_path
 from scdataloader import CellDataModule
+from scprint_model._wording import listed
 from scprint_model.checkpoints.folder import TRAINING_CELLS, save_folder
 from scprint_model.model import ScPrint
 from scprint_model.training.averaging import AverageWeights
@@ -82,7 +83,9 @@ class SavePretrained(Callback):
         if self.best is None:
             return True
         if self.best not in trainer.callback_metrics:
-            raise ValueError(f"best={self.best!r} is not among the metrics {sorted(trainer.callback_metrics)}")
+            raise ValueError(
+                f"best={self.best!r} is not among the metrics [{listed(sorted(trainer.callback_metrics), 40)}]"
+            )
         value = float(trainer.callback_metrics[self.best])
         if not value < self._lowest:
             return False

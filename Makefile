@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
+# Many containers forbid byte code. Each process would then compile torch and anndata anew: seconds, and tests start many.
+export PYTHONDONTWRITEBYTECODE :=
 
 # uv if the machine has a working one, else a private copy in .bootstrap.
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)

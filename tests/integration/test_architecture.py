@@ -29,9 +29,7 @@ LONG_FILES: set[str] = set()
 #: Folders of one kind, whose files are named by what they are about, by package.
 ONE_KIND: dict[str, list[set[str]]] = {"grnndata": [{"tools", "plotting"}]}
 #: File names that a package has twice.
-REPEATED_FILES: set[tuple[str, str]] = {
-    ("scdataloader", "report.py"),
-}
+REPEATED_FILES: set[tuple[str, str]] = set()
 #: Rooms of a package that are public with all that their own ``__all__`` names, and where each is.
 ROOMS: dict[str, dict[str, str]] = {
     "grnndata": {"tl": "tools", "pl": "plotting"},
@@ -42,9 +40,7 @@ ROOMS: dict[str, dict[str, str]] = {
 #: Names of ``__all__`` that the reference does not show.
 UNDOCUMENTED: set[str] = set()
 #: Files and folders at the top of a package that the page does not list.
-UNLISTED: set[str] = {
-    "scdataloader/splitmix.py",
-}
+UNLISTED: set[str] = set()
 
 
 def test_packages_take_only_public_names_of_each_other():

@@ -10,7 +10,7 @@ from scipy import sparse, stats
 
 from scdataloader import CellDataset, CellStore, GeneVocabulary, LabelSpace, cell_keys, draw_numbers
 from scdataloader.collate import Collator, GeneformerFormat, ScGPTFormat
-from scdataloader.store.draws import by_number
+from scdataloader.randomness import by_number
 
 VOCABULARY = GeneVocabulary.for_organisms(["human"])
 IDS = list(VOCABULARY.ids[:120])

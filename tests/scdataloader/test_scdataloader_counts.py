@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from scdataloader import Preprocessor, datasets
-from scdataloader.preprocess.find_counts import find_counts
-from scdataloader.preprocess.undo import Undo, how_to_undo, recover
+from scdataloader.preprocess.find_counts import Undo, find_counts, how_to_undo, recover
 from scdataloader.sources import open_source
 
 RNG = np.random.default_rng(0)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from scdataloader.sampling.feistel import ROUNDS, permute, permuted, place_of, round_keys, sides
-from scdataloader.sampling.philox import below, bits
+from scdataloader.randomness import bits, scaled
+from scdataloader.sampling.permutation import ROUNDS, permute, permuted, place_of, round_keys, sides
 
 
 def u64(*values):
@@ -40,7 +40,7 @@ def test_philox_gives_the_known_answers(counter, key, expected):
 
 @given(st.integers(0, 2**64 - 1), st.integers(1, 2**64 - 1))
 def test_multiply_and_shift(number, limit):
-    assert int(below(*u64(number, limit))) == number * limit >> 64
+    assert int(scaled(*u64(number, limit))) == number * limit >> 64
 
 
 @given(

@@ -19,9 +19,9 @@ from scipy import sparse
 from scdataloader import LabelSpace
 from scdataloader.store import CellStore
 from scdataloader.store import convert as converting
-from scdataloader.store.lock import build_lock
-from scdataloader.store.report import describe, verify_table
+from scdataloader.store.build import build_lock
 from scdataloader.store.shard import ShardWriter
+from scdataloader.store.verify import describe, verify_table
 
 GENES = {"x": [f"g{i}" for i in range(30)], "y": [f"g{i}" for i in range(45, 15, -1)]}
 TYPES = ("CL:0000084", "CL:0000236", "CL:0000576", "unknown")
@@ -169,7 +169,7 @@ def test_any_matrix_is_stored_alike(tmp_path, kind):
 
 def test_blocks_do_not_show(files, tmp_path, monkeypatch):
     CellStore.build(files, tmp_path / "whole", shard_bytes=1500)
-    monkeypatch.setattr(converting, "BLOCK_VALUES", 90)
+    monkeypatch.setattr(converting, "CONVERTED_VALUES", 90)
     CellStore.build(files, tmp_path / "blocks", shard_bytes=1500)
     names = ["manifest.json", *(f"shards/{path.name}" for path in (tmp_path / "whole" / "shards").iterdir())]
     assert len(names) > 9

@@ -15,8 +15,8 @@ from scipy import sparse, stats
 
 import scdataloader.store
 from scdataloader.store import CellStore, GeneMap
-from scdataloader.store.context import Context, empty_context
-from scdataloader.store.encode import encode, encode_sizes
+from scdataloader.store.genemap import Gathered, empty_gathered
+from scdataloader.store.records import encode, encode_sizes
 
 LARGEST = 2**32 - 1
 
@@ -113,13 +113,13 @@ def test_all_wanted_genes_equal_the_oracle(corpus):
 def test_arrays_given_are_filled(corpus):
     store, _ = corpus
     genes = store.gene_map([f"g{i}" for i in range(50)])
-    out = empty_context(3, genes)
+    out = empty_gathered(3, genes)
     assert store.gather(np.array([0, 50, 2]), genes, out=out) is out
     assert np.array_equal(out.counts, store.gather(np.array([0, 50, 2]), genes).counts)
     with pytest.raises(ValueError, match="hold 3 cells, but 1 rows"):
         store.gather(np.array([0]), genes, out=out)
-    with pytest.raises(ValueError, match="must come from empty_context"):
-        store.gather(np.array([0]), genes, out=Context(None, np.zeros((1, 50), np.float32)))
+    with pytest.raises(ValueError, match="must come from empty_gathered"):
+        store.gather(np.array([0]), genes, out=Gathered(None, np.zeros((1, 50), np.float32)))
 
 
 def test_csr_equals_the_oracle(corpus):

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, sparse
 
+from scdataloader._atomic import atomic_path
 from scdataloader.genes import gene_table
-from scdataloader.write import atomic
 
 N_GENES = 20_000
 #: Expressed genes of the average cell, and the mean of their counts.
@@ -80,7 +80,7 @@ def make_corpus(folder: Path, *, files: int = 4, cells: int = 25_000, seed: int 
     paths = [folder / f"synthetic_{cells}_{seed + i}.h5ad" for i in range(files)]
     for i, path in enumerate(paths):
         if not path.exists():
-            with atomic(path) as temporary:
+            with atomic_path(path) as temporary:
                 make_file(cells, seed=seed + i).write_h5ad(temporary)
     return paths
 

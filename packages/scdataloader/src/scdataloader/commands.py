@@ -34,11 +34,11 @@ def check(file: str, *, preprocessor: Preprocessor, lost: Path | None = None) ->
 
 
 def _write_lost(file: str, preprocessor: Preprocessor, organism: str, path: Path) -> None:
+    from scdataloader._atomic import atomic_path
     from scdataloader.genes.columns import gene_columns
     from scdataloader.genes.tables import gene_table
     from scdataloader.preprocess.find_counts import find_counts
     from scdataloader.sources import open_source
-    from scdataloader.write import atomic
 
     with open_source(file) as source:
         counts = find_counts(source, preprocessor.counts, undo_log=preprocessor.undo_log)
@@ -46,7 +46,7 @@ def _write_lost(file: str, preprocessor: Preprocessor, organism: str, path: Path
             counts.matrix.var, gene_table(organism, release=preprocessor.gene_release), organism=organism
         ).mapping
     table = mapping.to_frame()
-    with atomic(path) as temporary:
+    with atomic_path(path) as temporary:
         table[table["gene_id"].isna()].to_csv(temporary, index=False)
 
 
@@ -132,11 +132,11 @@ def labels(
     plot
         Picture to draw each tree on, with the class added to its name where there are several.
     """
+    from scdataloader._atomic import atomic_path
     from scdataloader.labels.space import CLASSES, LabelSpace, label_column
     from scdataloader.labels.tree import draw_tree, label_counts, tree_text
     from scdataloader.sources import open_source
     from scdataloader.sources.find import find_sources
-    from scdataloader.write import atomic
 
     for path in (out, plot):
         if path is not None:
@@ -157,7 +157,7 @@ def labels(
             draw_tree(label_class, counts, path)
             sys.stdout.write(f"drawn to {path}\n")
     if out is not None:
-        with atomic(with_folder(out)) as temporary:
+        with atomic_path(with_folder(out)) as temporary:
             space.save(temporary)
         sys.stdout.write(f"label space written to {out}\n")
     return 0
@@ -239,7 +239,7 @@ def build(files: list[str], *, out: Path, workers: int = 1, add: bool = False) -
     """
     from scdataloader.sources import find_sources, unique_names
     from scdataloader.store import CellStore
-    from scdataloader.store.report import describe
+    from scdataloader.store.verify import describe
 
     check_output(out, is_folder=True)
     uris = find_sources(files)
@@ -262,7 +262,7 @@ def info(store: str) -> int:
         Folder of a store, or a file.
     """
     from scdataloader.store import open_store
-    from scdataloader.store.report import describe
+    from scdataloader.store.verify import describe
 
     sys.stdout.write(f"{describe(open_store(store))}\n")
     return 0
@@ -281,7 +281,7 @@ def verify(store: str, *, quarantine: bool = False) -> int:
         Whether to set damaged shards aside, so that the rest can be read; building again with the same inputs replaces
         them.
     """
-    from scdataloader.store.report import verify_table
+    from scdataloader.store.verify import verify_table
 
     table = verify_table(store, quarantine=quarantine)
     damaged = table[table["problem"] != ""]

@@ -12,8 +12,7 @@ import numba
 import numpy as np
 from scipy import sparse
 
-from scdataloader.splitmix import STEP, mix
-from scdataloader.store.draws import number, start
+from scdataloader.randomness import STEP, mix, number, start
 
 
 def cell_keys(counts: sparse.csr_matrix, gene_index: np.ndarray) -> np.ndarray:

@@ -21,8 +21,7 @@ from scdataloader.sampling import Interleaved, Place, SequentialSampler, Share, 
 from scdataloader.sampling.groups import Groups
 from scdataloader.sources import find_sources, unique_names
 from scdataloader.splits import PARTS, Split, make_split
-from scdataloader.store.files import open_files
-from scdataloader.store.opening import open_store
+from scdataloader.store.opening import open_files, open_store
 from scdataloader.store.reader import CellReader
 from scdataloader.store.subset import check_names, select_rows
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scdataloader.write import atomic
+from scdataloader._atomic import atomic_path
 
 #: The parts of a split, in the order of their codes. Excluded are cells that have a copy or relative held out.
 PARTS = ("train", "validation", "test", "excluded")
@@ -112,7 +112,7 @@ class Split:
         # data sets without a cell have no row: their names go beside the groups
         groups = {part: list(held) for part, held in self.groups.items()}
         frame.attrs["split"] = json.dumps({"datasets": names, "groups": groups})
-        with atomic(path) as temporary:
+        with atomic_path(path) as temporary:
             frame.to_parquet(temporary, compression="zstd", index=False)
 
     @classmethod

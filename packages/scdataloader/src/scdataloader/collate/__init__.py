@@ -10,16 +10,20 @@ if TYPE_CHECKING:
     from scdataloader.collate.cells import CellDataset
     from scdataloader.collate.collator import CHOICES, Collator, Format
     from scdataloader.collate.contexts import NO_GENE, Contexts, Panel
-    from scdataloader.collate.expressed import most_expressed, random_expressed
-    from scdataloader.collate.extras import Extras
+    from scdataloader.collate.extras import Extras, nearest_cells
+    from scdataloader.collate.gene_choice import (
+        all_measured,
+        given_genes,
+        most_expressed,
+        most_variable,
+        random_expressed,
+        variance_ranking,
+    )
     from scdataloader.collate.geneformer import GeneformerFormat, gene_medians, rank_value
-    from scdataloader.collate.listed import all_measured, given_genes
     from scdataloader.collate.loader import Draws, StoreLoader
     from scdataloader.collate.named import named_format
-    from scdataloader.collate.neighbours import nearest_cells
     from scdataloader.collate.scgpt import ScGPTFormat, bin_values
     from scdataloader.collate.scprint import ScPrintFormat
-    from scdataloader.collate.variable import most_variable, variance_ranking
 
 __all__ = [
     "CHOICES",
@@ -62,17 +66,17 @@ _HOME = {
     "ScGPTFormat": "scgpt",
     "ScPrintFormat": "scprint",
     "StoreLoader": "loader",
-    "all_measured": "listed",
+    "all_measured": "gene_choice",
     "bin_values": "scgpt",
     "gene_medians": "geneformer",
-    "given_genes": "listed",
-    "most_expressed": "expressed",
-    "most_variable": "variable",
+    "given_genes": "gene_choice",
+    "most_expressed": "gene_choice",
+    "most_variable": "gene_choice",
     "named_format": "named",
-    "nearest_cells": "neighbours",
-    "random_expressed": "expressed",
+    "nearest_cells": "extras",
+    "random_expressed": "gene_choice",
     "rank_value": "geneformer",
-    "variance_ranking": "variable",
+    "variance_ranking": "gene_choice",
 }
 
 # cells and their loader need torch, which takes seconds to import

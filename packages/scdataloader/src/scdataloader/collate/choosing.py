@@ -11,10 +11,9 @@ from scipy import sparse
 
 from scdataloader.collate.collator import Collator
 from scdataloader.collate.contexts import NO_GENE, Panel
+from scdataloader.collate.gene_choice import LogMoments
 from scdataloader.collate.geneformer import GeneformerFormat
-from scdataloader.collate.variable import LogMoments
-from scdataloader.store.context import Context, empty_context
-from scdataloader.store.genemap import GeneMap
+from scdataloader.store.genemap import Gathered, GeneMap, empty_gathered
 from scdataloader.store.reader import CellReader
 
 #: Cells that are looked at at a time for the ranking of a data set's genes.
@@ -147,7 +146,7 @@ class Chooser:
             return self._own_genes(rows, size)
         collator, choice = self._collator, self._collator.gene_choice
         pads = not (collator.variable_context or choice == "rank_value")
-        out = empty_context(len(rows), self.genes, choice=choice, context=min(size, self.genes.width), empty=empty)
+        out = empty_gathered(len(rows), self.genes, choice=choice, context=min(size, self.genes.width), empty=empty)
         self._store.gather(
             rows,
             self.genes,
@@ -175,7 +174,7 @@ class Chooser:
     def _same_genes(
         self, rows: np.ndarray, fixed: np.ndarray, genes: GeneMap, present: np.ndarray | None, size: int, empty: Empty
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        out = empty_context(len(rows), genes, empty=empty)
+        out = empty_gathered(len(rows), genes, empty=empty)
         self._store.gather(rows, genes, out=out)
         counts = out.counts
         if size < genes.width:
@@ -209,7 +208,7 @@ def _fixed(panel: Panel) -> np.ndarray:
     return panel.fixed
 
 
-def _arrays(out: Context) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(out: Gathered) -> tuple[np.ndarray, np.ndarray]:
     if out.genes is None:
         raise ValueError("these cells show all genes in order")
     return out.genes, out.counts

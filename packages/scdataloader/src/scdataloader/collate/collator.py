@@ -12,10 +12,9 @@ import numpy as np
 
 from scdataloader._wording import counted
 from scdataloader.collate.contexts import Contexts, Panel
+from scdataloader.collate.gene_choice import all_measured, given_genes, most_variable
 from scdataloader.collate.geneformer import GeneformerFormat
-from scdataloader.collate.listed import all_measured, given_genes
 from scdataloader.collate.scprint import ScPrintFormat
-from scdataloader.collate.variable import most_variable
 from scdataloader.genes.vocabulary import GeneVocabulary
 from scdataloader.sampling.sampler import fingerprint, fingerprint_of_array
 

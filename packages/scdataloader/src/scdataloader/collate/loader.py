@@ -13,7 +13,7 @@ import numpy as np
 from scdataloader._torch import torch
 from scdataloader.batch import CellBatch
 from scdataloader.collate.cells import CellDataset, draw_seed
-from scdataloader.sampling.place import Place
+from scdataloader.sampling.ranks import Place
 from scdataloader.sampling.sampler import check_fingerprint, fingerprint
 
 

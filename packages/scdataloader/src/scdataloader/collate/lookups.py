@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from scdataloader.store.draws import number, start
+from scdataloader.randomness import number, start
 
 _32 = np.uint64(32)
 

@@ -30,7 +30,7 @@ _LEAST_KNOWN = 0.01
 
 @dataclass(frozen=True)
 class GeneColumns:
-    """How the columns of a source become columns of clean counts.
+    """Tells how the columns of a source become columns of clean counts.
 
     Attributes
     ----------
@@ -82,13 +82,13 @@ def gene_columns(
     Parameters
     ----------
     var
-        Of the source's matrix.
+        Table of the genes of the source's matrix.
     table
         Gene table of the organism.
     organism
         For messages.
     duplicates
-        What to do with several columns of one gene: ``"sum"`` them, or keep the ``"first"``.
+        Treatment of several columns of one gene: ``"sum"`` them, or keep the ``"first"``.
     all_genes
         Add all other genes of the table as columns without counts.
 

@@ -58,7 +58,7 @@ def fetch_gene_table(
     species
         Ensembl's name such as ``"danio_rerio"``, or any name that `scdataloader.genes.organisms.find` knows.
     release
-        Of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of
+        Release of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of
         `scdataloader.genes.organisms.RELEASES`.
     division
         Part of Ensembl; by default that of the organism, and vertebrates for those not in

@@ -49,7 +49,7 @@ def fetch_proteins(
     species
         Ensembl's name such as ``"danio_rerio"``, or any name that `organisms.find` knows.
     release
-        Of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of `organisms.RELEASES`.
+        Release of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of `organisms.RELEASES`.
     division
         Part of Ensembl; by default that of the organism, and vertebrates for those that are not known.
     cache

@@ -33,7 +33,7 @@ _MOST_INDICES = 8
 
 @dataclass(frozen=True)
 class GeneMapping:
-    """Which Ensembl id each given name stands for.
+    """Tells which Ensembl id each given name stands for.
 
     Attributes
     ----------
@@ -122,8 +122,8 @@ def map_identifiers(names: Sequence[str], table: pd.DataFrame) -> GeneMapping:
     names
         Names as in ``adata.var_names``.
     table
-        Of the organism; see `scdataloader.gene_table`. Columns ``symbol, biotype`` and, where they are there,
-        ``approved, previous, aliases, entrez``.
+        Gene table of the organism; see `scdataloader.gene_table`. Columns ``symbol, biotype`` and, where they are
+        there, ``approved, previous, aliases, entrez``.
     """
     given = [str(name) for name in names]
     index = _index_of(table)

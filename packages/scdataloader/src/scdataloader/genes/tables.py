@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scdataloader._atomic import atomic_path
 from scdataloader._wording import counted, listed
 from scdataloader.genes.organisms import RELEASES, find, plain_name
 from scdataloader.resources import packaged_file
-from scdataloader.write import atomic
 
 #: NCBI taxon ids of the organisms whose gene tables are packaged, and the names people write for them.
 ORGANISMS = {"NCBITaxon:9606": "human", "NCBITaxon:10090": "mouse"}
@@ -145,7 +145,7 @@ def register_gene_table(
 
 def write_gene_table(table: pd.DataFrame, path: Path) -> None:
     """Write a checked table as parquet."""
-    with atomic(path) as temporary:
+    with atomic_path(path) as temporary:
         table.reset_index().to_parquet(temporary, compression="zstd", index=False)
 
 

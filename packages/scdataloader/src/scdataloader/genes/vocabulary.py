@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from scdataloader._atomic import atomic_path
 from scdataloader._wording import counted
 from scdataloader.genes.tables import gene_table, organism_id
-from scdataloader.write import atomic
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +117,7 @@ class GeneVocabulary:
             "location": self.locations,
         }
         frame = pd.DataFrame(columns).astype({"organism": "category"})
-        with atomic(path) as temporary:
+        with atomic_path(path) as temporary:
             frame.to_parquet(temporary, compression="zstd", index=False)
 
     @classmethod

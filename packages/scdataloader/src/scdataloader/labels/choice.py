@@ -1,4 +1,4 @@
-"""Which label classes a corpus has: those asked for, those of a trained model, or those that it can teach."""
+"""The label classes that a corpus has: those asked for, those of a trained model, or those that it can teach."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_CLASSES = ("cell_type", "disease", "assay", "organism")
 
 
 class _Cells(Protocol):
-    """What is asked of the cells: the columns of their tables, and these tables, one a data set (a `CellReader`)."""
+    """Cells that tell the columns of their tables, and these tables, one a data set (a `CellReader`)."""
 
     @property
     def columns(self) -> list[str]: ...

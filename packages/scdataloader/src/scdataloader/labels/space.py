@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader._atomic import atomic_path
 from scdataloader._wording import counted, listed
 from scdataloader.labels.ontology import (
     CLASS_SCOPES,
@@ -29,7 +30,6 @@ from scdataloader.labels.ontology import (
     standard_label,
     term_name,
 )
-from scdataloader.write import atomic
 
 logger = logging.getLogger(__name__)
 
@@ -282,7 +282,7 @@ class LabelSpace:
                 "names": dict(labels.names),
                 "ontologies": None if labels.scope is None else list(labels.scope),
             }
-        with atomic(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     @classmethod

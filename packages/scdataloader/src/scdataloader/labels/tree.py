@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from scdataloader._atomic import atomic_path
 from scdataloader.labels.ontology import ancestors, is_joined
 from scdataloader.labels.space import LabelClass, class_scope, corpus_labels
-from scdataloader.write import atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -211,7 +211,7 @@ def draw_tree(labels: LabelClass, counts: Mapping[str, int], path: Path | str, *
         known = sum(n for label, n in counts.items() if label in labels.codes)
         default = f"{len(labels.leaves)} leaf labels, {len(labels.parents)} coarser (grey); {known:,} cells"
         figure.text(0.15 / width, 1 - 0.2 / height, default if title is None else title, fontsize=10, va="center")
-        with atomic(path) as temporary:
+        with atomic_path(path) as temporary:
             metadata = {"Date": None} if path.suffix.lower() == ".svg" else None  # the same figure is the same file
             figure.savefig(temporary, dpi=150, format=path.suffix[1:].lower(), metadata=metadata)
     return path

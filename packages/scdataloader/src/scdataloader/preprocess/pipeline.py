@@ -9,13 +9,13 @@ from typing import Any, Literal, Self
 import anndata
 from anndata.io import write_elem
 
+from scdataloader._atomic import atomic_path
 from scdataloader.hdf5_writing import hdf5_for_writing
 from scdataloader.preprocess.embedding import Embedding
 from scdataloader.preprocess.report import Report
 from scdataloader.preprocess.sinks import H5adSink, MemorySink, Sink
 from scdataloader.preprocess.steps import run_steps
 from scdataloader.sources import Source, open_source
-from scdataloader.write import atomic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +219,7 @@ class Preprocessor:
         """
         if isinstance(data, Path | str) and Path(out).exists() and Path(data).exists() and Path(out).samefile(data):
             raise ValueError(f"{out} is the input file: choose another, input is never overwritten")
-        with atomic(out) as temporary, open_source(data) as source:
+        with atomic_path(out) as temporary, open_source(data) as source:
             sinks: list[H5adSink] = []
 
             def sink(n_genes: int) -> Sink:

@@ -1,20 +1,15 @@
-"""Which cells come next: weighted by how rare their labels are, at random, once each, or in order.
+"""Samplers say which cells come next: weighted by how rare their labels are, at random, once each, or in order.
 
 Every sampler is a pure function of its seed, the epoch and the place of a draw: ``sampler.indices(begin, end)``.
 """
 
 from scdataloader.sampling.batches import Batches
-from scdataloader.sampling.blocks import BlockSampler
 from scdataloader.sampling.design_effect import design_effect
 from scdataloader.sampling.groups import Groups
-from scdataloader.sampling.interleaved import Interleaved
-from scdataloader.sampling.place import Place
+from scdataloader.sampling.pool import BlockSampler, SequentialSampler, ShuffledSampler, UniformSampler
+from scdataloader.sampling.ranks import Interleaved, Place, Share
 from scdataloader.sampling.sampler import Sampler
-from scdataloader.sampling.sequential import SequentialSampler
-from scdataloader.sampling.share import Share
-from scdataloader.sampling.shuffled import ShuffledSampler
 from scdataloader.sampling.stratified import StratifiedSampler
-from scdataloader.sampling.uniform import UniformSampler
 from scdataloader.sampling.weighted import WeightedSampler, group_weights
 
 __all__ = [

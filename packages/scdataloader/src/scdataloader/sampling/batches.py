@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from scdataloader.sampling.ranks import Share
 from scdataloader.sampling.sampler import Sampler, check_fingerprint, fingerprint
-from scdataloader.sampling.share import Share
 
 
 class Batches:
@@ -24,10 +24,10 @@ class Batches:
     batch_size
         Cells a batch.
     rank, world_size
-        Which rank's batches, of how many ranks.
+        Rank whose batches are given, and number of ranks.
     worker, workers
-        Which of the rank's batches: every `workers`-th. For code that iterates in each worker; a DataLoader deals out
-        the batches of its `batch_sampler` itself.
+        Worker whose batches are given, every `workers`-th of the rank's, and number of workers. For code that iterates
+        in each worker; a DataLoader deals out the batches of its `batch_sampler` itself.
     drop_last
         Leave out the end of the epoch that does not give every rank a full batch.
     corpus

@@ -1,4 +1,4 @@
-"""How random the batches of a sampler are, next to independent draws."""
+"""The randomness of a sampler's batches, compared with independent draws."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def design_effect(
     Parameters
     ----------
     sampler
-        What to measure, in its present epoch.
+        Sampler to measure, in its present epoch.
     labels
         Codes of the cells, not negative; shape (n_cells,).
     batch_size
@@ -32,7 +32,7 @@ def design_effect(
     n_batches
         Full batches to look at, at random places of the epoch; all when there are fewer.
     seed
-        Of these places.
+        Seed for these places.
 
     Raises
     ------

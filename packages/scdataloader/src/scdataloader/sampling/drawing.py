@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from scdataloader.sampling.philox import below, bits
+from scdataloader.randomness import bits, scaled
 
 _ZERO, _11 = np.uint64(0), np.uint64(11)
 _UNIT = 2.0**-53
@@ -88,13 +88,13 @@ def uniform(key: np.uint64, epoch: int, begin: int, n: int, out: np.ndarray) -> 
     era, limit = np.uint64(epoch), np.uint64(n)
     for i in range(len(out)):
         number, _ = bits(key, np.uint64(begin + i), era, _ZERO)
-        out[i] = below(number, limit)
+        out[i] = scaled(number, limit)
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
 def _group(number: np.uint64, threshold: np.ndarray, other: np.ndarray) -> int:
     n = np.uint64(len(threshold))
-    slot = np.int64(below(number, n))
+    slot = np.int64(scaled(number, n))
     fraction = number * n  # the lower 64 bits: where in the slot
     elsewhere = np.int64(other[slot])
     return slot if fraction < threshold[slot] else elsewhere  # type: ignore[return-value]
@@ -118,7 +118,7 @@ def weighted(
         for i in range(n):
             group = _group(which[i], alias.threshold, alias.other)
             start = first[group]
-            out[done + i] = start + np.int64(below(where[i], np.uint64(first[group + 1] - start)))
+            out[done + i] = start + np.int64(scaled(where[i], np.uint64(first[group + 1] - start)))
         for i in range(n):
             out[done + i] = members[out[done + i]]
 
@@ -158,7 +158,7 @@ def weighted_by_cell(
             for k in range(n):
                 i = waiting[k]
                 start = first[groups[i]]
-                cell = members[start + np.int64(below(where[k], np.uint64(first[groups[i] + 1] - start)))]
+                cell = members[start + np.int64(scaled(where[k], np.uint64(first[groups[i] + 1] - start)))]
                 out[done + i] = cell
                 waiting[left] = i
                 left += np.float64(which[k] >> _11) * _UNIT * ceiling[groups[i]] >= weights[cell]

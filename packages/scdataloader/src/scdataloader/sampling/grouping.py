@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from scdataloader.splitmix import STEP, mix
+from scdataloader.randomness import STEP, mix
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from scdataloader.sampling.code_table import count_codes
-from scdataloader.sampling.label_codes import LabelCodes
+from scdataloader._atomic import atomic_path
+from scdataloader.sampling.label_codes import LabelCodes, count_codes
 from scdataloader.sampling.sampler import fingerprint, fingerprint_of_array
-from scdataloader.write import atomic
 
 FORMAT = "scdataloader groups"
 #: Version of the file format. Other versions are refused.
@@ -109,7 +108,7 @@ class Groups:
             "members": kind,
             "fingerprint": self.fingerprint,
         }
-        with atomic(path) as temporary, temporary.open("wb") as file:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
             file.write(json.dumps(header).encode().ljust(_HEADER - 1) + b"\n")
             file.write(self.counts.astype("<i8").data)
             file.write(self.members.astype(kind, copy=False).data)

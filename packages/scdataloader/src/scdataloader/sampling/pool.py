@@ -1,4 +1,7 @@
-"""Samplers that treat all cells alike: they draw places in a pool, all cells or a subset."""
+"""Samplers that treat all cells alike: in order, once each, at random, or in blocks of neighbours.
+
+They draw places in a pool: all cells or a subset.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ class PoolSampler(Sampler):
     Parameters
     ----------
     cells
-        How many cells there are; or the indices of those to draw from, shape (n,); or a boolean mask of them, shape
+        Number of all cells; or the indices of those to draw from, shape (n,); or a boolean mask of them, shape
         (n_cells,).
     n_draws
         Length of an epoch; by default one draw a cell.
     seed
-        Not negative.
+        Seed for the draws, not negative.
 
     Raises
     ------
@@ -56,3 +59,101 @@ def _indices(cells: np.ndarray) -> np.ndarray:
     if len(cells) and cells.min() < 0:
         raise ValueError(f"cells holds {cells.min()}: indices must not be negative")
     return cells.astype(np.int64, copy=False)
+
+
+class SequentialSampler(PoolSampler):
+    """Gives each cell once, in the order of the pool; the same in every epoch.
+
+    Parameters
+    ----------
+    cells
+        Number of cells, or indices or a mask of those to draw from; see `PoolSampler`.
+    """
+
+    def __init__(self, cells: int | np.ndarray) -> None:
+        super().__init__(cells)
+
+    def _places(self, begin: int, end: int) -> np.ndarray:
+        return np.arange(begin, end)
+
+
+class ShuffledSampler(PoolSampler):
+    """Gives each cell exactly once an epoch, in an order of the epoch's own that takes no memory.
+
+    Parameters
+    ----------
+    cells
+        Number of cells, or indices or a mask of those to draw from; see `PoolSampler`.
+    seed
+        Seed for the order; see `scdataloader.sampling.permutation`.
+    """
+
+    def __init__(self, cells: int | np.ndarray, *, seed: int = 0) -> None:
+        super().__init__(cells, seed=seed)
+
+    def _places(self, begin: int, end: int) -> np.ndarray:
+        from scdataloader.sampling.permutation import permuted, round_keys
+
+        out = np.empty(end - begin, np.int64)
+        permuted(round_keys(self.seed, self.epoch), self._n, begin, out)
+        return out
+
+
+class UniformSampler(PoolSampler):
+    """Draws each cell with the same chance every time, whatever was drawn before.
+
+    Parameters
+    ----------
+    cells
+        Number of cells, or indices or a mask of those to draw from; see `PoolSampler`.
+    n_draws
+        Cells per epoch; by default as many as there are.
+    seed
+        Seed for the draws; see `scdataloader.randomness`.
+    """
+
+    def _places(self, begin: int, end: int) -> np.ndarray:
+        from scdataloader.sampling.drawing import key_of, uniform
+
+        out = np.empty(end - begin, np.int64)
+        uniform(key_of(self.seed), self.epoch, begin, self._n, out)
+        return out
+
+
+class BlockSampler(PoolSampler):
+    """Gives each cell once an epoch: blocks of neighbours in random order, a window of them mixed at a time.
+
+    Only for cells that lie behind a network or in compressed chunks; memory-mapped cells are read as fast one by one.
+    Batches are less random than they look where neighbours are alike: measure it with
+    `scdataloader.sampling.design_effect`. Sizes in cells that match the chunks of the storage, and wide windows, are
+    best. It takes no memory, whatever the number of blocks.
+
+    Parameters
+    ----------
+    cells
+        Number of cells, or indices or a mask of those to draw from; see `PoolSampler`. Neighbours are
+        neighbours in this order.
+    block_size
+        Cells a block; the last may be smaller.
+    window
+        Blocks that are mixed: a reader holds ``window * block_size`` cells.
+    seed
+        Seed for the order of blocks, and of cells in the windows.
+    """
+
+    def __init__(self, cells: int | np.ndarray, *, block_size: int = 256, window: int = 64, seed: int = 0) -> None:
+        super().__init__(cells, seed=seed)
+        for name, value in (("block_size", block_size), ("window", window)):
+            if value < 1:
+                raise ValueError(f"{name}={value} must be at least 1")
+        self.block_size, self.window = block_size, window
+
+    def _places(self, begin: int, end: int) -> np.ndarray:
+        from scdataloader.sampling.permutation import mixed_blocks, round_keys
+
+        out = np.empty(end - begin, np.int64)
+        mixed_blocks(round_keys(self.seed, self.epoch), self._n, self.block_size, self.window, begin, out)
+        return out
+
+    def _config(self) -> dict[str, Any]:
+        return {**super()._config(), "block_size": self.block_size, "window": self.window}

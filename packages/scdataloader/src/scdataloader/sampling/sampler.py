@@ -1,4 +1,4 @@
-"""What all samplers share: any part of an epoch's sequence of cells is a pure function of the seed and the epoch."""
+"""All samplers share this: any part of an epoch's sequence of cells is a pure function of the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Sampler(ABC):
     n_draws
         Length of an epoch.
     seed
-        Not negative.
+        Seed for the draws, not negative.
 
     Attributes
     ----------

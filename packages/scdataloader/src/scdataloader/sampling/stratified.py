@@ -26,7 +26,7 @@ class StratifiedSampler(Sampler):
     subset
         The cells to choose from, mask or indices; not with `Groups`.
     seed
-        Of the choice.
+        Seed for the choice.
 
     Attributes
     ----------
@@ -48,8 +48,7 @@ class StratifiedSampler(Sampler):
         subset: np.ndarray | None = None,
         seed: int = 0,
     ) -> None:
-        from scdataloader.sampling.feistel import round_keys
-        from scdataloader.sampling.selection import choose
+        from scdataloader.sampling.permutation import choose, round_keys
 
         if isinstance(labels, Groups):
             if subset is not None:

@@ -43,7 +43,7 @@ class WeightedSampler(Sampler):
     """Draws cell indices with replacement; a group is drawn by its weight, then a cell in it uniformly.
 
     Exact, for any number of cells and groups, at the same cost a draw. Draw i of an epoch is a function of the seed,
-    the epoch and i (see `scdataloader.sampling.philox`): ranks that share a seed must each take their part of the
+    the epoch and i (see `scdataloader.randomness`): ranks that share a seed must each take their part of the
     sequence, with `Batches` or `Share`, or they would all draw the same cells.
 
     Parameters
@@ -63,7 +63,7 @@ class WeightedSampler(Sampler):
     subset
         The cells to draw from: mask or indices; the others count in no group. Not with `Groups`, which have their own.
     cell_weights
-        How likely the cells of a group are, relative to each other; shape (n_cells,), not negative, kept as float32.
+        Weight of each cell within its group, relative to the others; shape (n_cells,), not negative, kept as float32.
         Cells of weight 0 are in no group. Not with `Groups`.
 
     Attributes

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scdataloader._atomic import atomic_path
 from scdataloader.sources.download import download, read_url
-from scdataloader.write import atomic
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def resolve_release(name: str, *, cache: Path | None = None, releases_url: str =
         text = copy.read_bytes()
     else:
         _parsed(text, releases_url)
-        with atomic(copy) as temporary:
+        with atomic_path(copy) as temporary:
             temporary.write_bytes(text)
     releases = _parsed(text, releases_url)
     found = releases.get(name)

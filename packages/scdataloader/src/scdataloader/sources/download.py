@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from scdataloader.write import atomic
+from scdataloader._atomic import atomic_path
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def download(
         if expected is not None and _matches(path, expected):
             return path
         logger.warning("%s is damaged: fetching it anew", path)
-    with atomic(path) as temporary:
+    with atomic_path(path) as temporary:
         headers = _with_retries(url, temporary, attempts=attempts, timeout=timeout, wait=wait)
         arrived = temporary.stat().st_size
         if size is not None and arrived != size:
@@ -115,7 +115,7 @@ def noted_hash(path: Path) -> str | None:
 
 
 def _note(path: Path) -> None:
-    with atomic(path.with_name(f"{path.name}.sha256")) as temporary:
+    with atomic_path(path.with_name(f"{path.name}.sha256")) as temporary:
         temporary.write_text(_file_hash(path, "sha256"))
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from scdataloader._atomic import atomic_path
 from scdataloader.sources.addresses import unique_names
-from scdataloader.write import atomic
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ def _digest(path: Path) -> str:
 
 def _copy(path: Path, target: Path) -> None:
     if path.is_file():
-        with atomic(target) as temporary:
+        with atomic_path(target) as temporary:
             shutil.copyfile(path, temporary)
         return
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from scdataloader._atomic import atomic_path
 from scdataloader._cache import cache_folder
-from scdataloader.write import atomic
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def fetch(url: str, folder: Path | None = None) -> Path:
             _copy_file(store, path, copy, state["size"])
         else:
             _copy_folder(store, path, copy, state["files"])
-    with atomic(note) as temporary:
+    with atomic_path(note) as temporary:
         temporary.write_text(json.dumps({"url": url, **state}))
     return copy
 
@@ -123,7 +123,7 @@ def _is_current(copy: Path, note: Path, state: dict[str, Any]) -> bool:
 
 
 def _copy_file(store: Any, path: str, copy: Path, size: int | None) -> None:
-    with atomic(copy) as temporary:
+    with atomic_path(copy) as temporary:
         with _progress(copy.name) as progress:
             store.get_file(path, str(temporary), callback=progress)
         _check_size(temporary, size, "it")

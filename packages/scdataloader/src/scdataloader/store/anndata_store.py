@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from scdataloader.store.anndata_part import open_part
-from scdataloader.store.cells_table import obs_table, to_pandas
+from scdataloader.store.anndata_part import joined, open_part, read_to_memory
+from scdataloader.store.cells_table import arrow_obs, to_pandas
 from scdataloader.store.convert import checked_genes
-from scdataloader.store.given import named_data
 from scdataloader.store.kernel_reader import KernelReader
+from scdataloader.store.named_data import named_data
 from scdataloader.store.reader import CellReader
-from scdataloader.store.stored_arrays import joined, read_to_memory
 
 if TYPE_CHECKING:
     from scdataloader.store.csr_rows import CsrParts
@@ -130,7 +129,7 @@ class AnnDataStore(KernelReader):
         KeyError
             When no data set has one of the columns.
         """
-        return to_pandas([obs_table(part.obs) for part in self._parts], columns)
+        return to_pandas([arrow_obs(part.obs) for part in self._parts], columns)
 
     def info(self) -> dict[str, Any]:
         """Return what there is to know at a glance: sizes, data sets, and which of them are slow and why."""
@@ -183,7 +182,7 @@ class AnnDataStore(KernelReader):
 
     def _cell_tables(self, columns: Sequence[str] | None) -> list[pa.Table]:
         return [
-            obs_table(part.obs if columns is None else part.obs[[name for name in columns if name in part.obs]])
+            arrow_obs(part.obs if columns is None else part.obs[[name for name in columns if name in part.obs]])
             for part in self._parts
         ]
 

@@ -32,7 +32,7 @@ def to_arrow(obs: pd.DataFrame, begin: np.ndarray, n_genes: np.ndarray, total: n
     ValueError
         When obs has a column of a reserved name.
     """
-    return obs_table(
+    return arrow_obs(
         obs,
         {
             BEGIN: pa.array(begin.astype(np.uint32)),
@@ -42,7 +42,7 @@ def to_arrow(obs: pd.DataFrame, begin: np.ndarray, n_genes: np.ndarray, total: n
     )
 
 
-def obs_table(obs: pd.DataFrame, own: Mapping[str, pa.Array] | None = None) -> pa.Table:
+def arrow_obs(obs: pd.DataFrame, own: Mapping[str, pa.Array] | None = None) -> pa.Table:
     """Return the table of a data set's cells, as `to_arrow`, with the given columns of the store's own."""
     reserved = {BEGIN, INDEX} & set(obs.columns)
     if reserved:

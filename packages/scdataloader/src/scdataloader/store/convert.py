@@ -17,15 +17,14 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from scdataloader._atomic import atomic_path
 from scdataloader.sources import Matrix, open_source
 from scdataloader.store.genemap import measured
 from scdataloader.store.manifest import ShardEntry
-from scdataloader.store.shard import UNIT, ShardWriter
-from scdataloader.write import atomic
+from scdataloader.store.shard import LARGEST_COUNT, UNIT, ShardWriter
 
 #: Values of a block in memory, about 300 MB with their temporary copies.
-BLOCK_VALUES = 8_000_000
-LARGEST_COUNT = 2**32 - 1
+CONVERTED_VALUES = 8_000_000
 
 
 def convert(
@@ -111,14 +110,14 @@ def _fill(writer: ShardWriter, block: _Block, rest: Iterator[_Block], shard_byte
 
 def encoded(matrix: Matrix, begin: int, name: str) -> Iterator[_Block]:
     """Yield (records, units, expressed genes, summed counts) of blocks of cells, from cell `begin` on."""
-    from scdataloader.store.encode import encode, encode_sizes
+    from scdataloader.store.records import encode, encode_sizes
 
     while begin < matrix.shape[0]:
         if matrix.row_ends is None:
-            end = begin + max(1, BLOCK_VALUES // max(1, matrix.shape[1]))
+            end = begin + max(1, CONVERTED_VALUES // max(1, matrix.shape[1]))
         else:
             before = int(matrix.row_ends[begin - 1]) if begin else 0
-            end = int(np.searchsorted(matrix.row_ends, before + BLOCK_VALUES, side="right"))
+            end = int(np.searchsorted(matrix.row_ends, before + CONVERTED_VALUES, side="right"))
         end = min(matrix.shape[0], max(end, begin + 1))
         rows = _sorted(matrix.rows(begin, end))
         counts = whole_counts(rows.data, name)
@@ -177,7 +176,7 @@ def write_genes(var: pd.DataFrame, folder: Path, name: str) -> str:
     label, table = checked_genes(var, name)
     path = folder / f"{label}.parquet"
     if not path.exists():
-        with atomic(path) as temporary:
+        with atomic_path(path) as temporary:
             table.to_parquet(temporary, compression="zstd")
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())

@@ -13,8 +13,8 @@ import numpy as np
 from numba.np.numpy_support import carray
 
 from scdataloader.store.memory import Space, Targets, pointer
+from scdataloader.store.shard import LARGEST_COUNT
 
-LARGEST_COUNT = 2**32 - 1
 #: Types of stored numbers, by their code in `CsrParts`.
 KINDS = tuple(np.dtype(kind) for kind in ("f4", "f8", "i4", "i8", "u2", "u1", "u4", "u8", "i2", "i1", "?"))
 _F4, _F8, _I4, _I8, _U2, _U1, _U4, _U8, _I2, _I1 = range(10)

@@ -1,11 +1,11 @@
-"""From the genes of a store, which may differ between data sets, to the genes that are wanted."""
+"""The genes of a store that are wanted, and the arrays that a gather of them fills."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -93,3 +93,60 @@ def measured(genes: pd.DataFrame) -> np.ndarray:
     if "measured" not in genes:
         return np.ones(len(genes), dtype=np.bool_)
     return np.asarray(genes["measured"], dtype=np.bool_)
+
+
+#: How the genes of a cell may be chosen; see `CellStore.gather`.
+GATHER_CHOICES = ("random_expressed", "most_expressed", "rank_value", "all")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Genes and counts of B cells.
+
+    Attributes
+    ----------
+    genes
+        int64, shape (B, S): target of each gene in the `GeneMap`, -1 where there is none; None where all targets are
+        given in order.
+    counts
+        float32, shape (B, S).
+    """
+
+    genes: np.ndarray | None
+    counts: np.ndarray
+
+
+def empty_gathered(
+    n_cells: int,
+    genes: GeneMap,
+    *,
+    choice: str = "all",
+    context: int | None = None,
+    empty: Callable[[tuple[int, ...], Any], np.ndarray] = np.empty,
+) -> Gathered:
+    """Return arrays for `CellStore.gather` to write to, made by ``empty(shape, dtype)``.
+
+    Raises
+    ------
+    ValueError
+        When there is no such choice, or the context does not fit the wanted genes.
+    """
+    if choice not in GATHER_CHOICES:
+        raise ValueError(f"choice={choice!r} is not one of {GATHER_CHOICES}")
+    if choice == "all":
+        if context not in (None, genes.width):
+            raise ValueError(f"context={context}, but choice='all' gives all {genes.width} wanted genes: leave it out")
+        whole = empty((n_cells * genes.width + 1,), np.float32)
+        return Gathered(None, whole[:-1].reshape(n_cells, genes.width))
+    if context is None or not 1 <= context <= genes.width:
+        raise ValueError(f"context={context} must lie between 1 and the {genes.width} wanted genes")
+    shape = (n_cells, context)
+    return Gathered(empty(shape, np.int64), empty(shape, np.float32))
+
+
+def flat(counts: np.ndarray) -> np.ndarray:
+    """Return the array behind the dense counts, one entry longer than they; see `scdataloader.store.kernels.dense`."""
+    whole = counts.base
+    if whole is None or whole.ndim != 1 or whole.size != counts.size + 1 or whole.dtype != np.float32:
+        raise ValueError("the arrays to write to must come from empty_gathered()")
+    return whole

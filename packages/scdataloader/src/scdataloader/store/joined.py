@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from scdataloader.store.context import Context, empty_context
-from scdataloader.store.genemap import GeneMap
+from scdataloader.store.genemap import Gathered, GeneMap, empty_gathered
 from scdataloader.store.reader import CellReader
 
 
@@ -127,11 +126,11 @@ class JoinedStore(CellReader):
         pad: bool = True,
         shuffle: bool = False,
         medians: np.ndarray | None = None,
-        out: Context | None = None,
-    ) -> Context:
+        out: Gathered | None = None,
+    ) -> Gathered:
         """See `CellReader.gather`."""
         rows = self._existing(rows)
-        out = empty_context(len(rows), genes, choice=choice, context=context) if out is None else out
+        out = empty_gathered(len(rows), genes, choice=choice, context=context) if out is None else out
         positions = rows if positions is None else positions
         size = None if choice == "all" else out.counts.shape[1]
         options: dict[str, Any] = {"choice": choice, "context": size, "seed": seed, "pad": pad, "shuffle": shuffle}
@@ -208,7 +207,7 @@ class JoinedStore(CellReader):
 def joined(stores: Sequence[CellReader], datasets: Sequence[str] | None = None) -> CellReader:
     """Return stores as one, packed ones without a detour; see `JoinedStore`."""
     from scdataloader.store.held import HeldStore
-    from scdataloader.store.packed import PackedReader
+    from scdataloader.store.kernel_reader import PackedReader
 
     packed = [store for store in stores if isinstance(store, PackedReader)]
     others = [store for store in stores if not isinstance(store, PackedReader)]

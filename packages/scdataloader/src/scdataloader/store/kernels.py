@@ -13,9 +13,9 @@ import numba
 import numpy as np
 from numba.extending import overload
 
+from scdataloader.randomness import by_number, choose, next_below, number, start
 from scdataloader.store import csr_rows, records
 from scdataloader.store.csr_rows import CsrParts
-from scdataloader.store.draws import below, by_number, choose, number, start
 from scdataloader.store.memory import Space, Targets
 from scdataloader.store.records import Shards
 
@@ -145,7 +145,7 @@ def _pad(
     if 4 * size < 3 * len(measured):  # few enough to draw until one is new
         kept: Any = np.uint64(n)
         while kept < np.uint64(size):
-            state, number = below(state, len(measured))
+            state, number = next_below(state, len(measured))
             gene = np.uint32(measured[np.uint64(number)])
             genes[kept] = gene
             new = seen[gene] != mark
@@ -157,7 +157,7 @@ def _pad(
         if n == size:
             break
         if seen[gene] != mark:
-            state, number = below(state, max(left, 1))
+            state, number = next_below(state, max(left, 1))
             if number < size - n:
                 genes[n] = gene
                 n += 1
@@ -218,7 +218,7 @@ def random_expressed(
 def _shuffle(state: np.uint64, genes: np.ndarray, counts: np.ndarray) -> np.uint64:
     """Put the entries in random order (Fisher-Yates); return the next state."""
     for j in range(len(genes) - 1, 0, -1):
-        state, number = below(state, j + 1)
+        state, number = next_below(state, j + 1)
         other = np.uint64(number)
         genes[np.uint64(j)], genes[other] = genes[other], genes[np.uint64(j)]
         counts[np.uint64(j)], counts[other] = counts[other], counts[np.uint64(j)]

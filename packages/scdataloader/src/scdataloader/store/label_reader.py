@@ -3,14 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+import numba
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numba.np.numpy_support import carray
+
+from scdataloader.store.memory import pointer
 
 if TYPE_CHECKING:
     from scdataloader.labels.space import LabelSpace
+
+
+class Codes(NamedTuple):
+    """Dictionary columns, shape (n_shards, n_classes) each but for `lookup`.
+
+    Attributes
+    ----------
+    address, width
+        Where the codes lie, and bytes of each; width 0 where the shard has no such column.
+    valid
+        Where Arrow's bits of valid rows lie, 0 where all are.
+    lookup, lookup_start
+        Label codes of the dictionaries' entries, one after the other, and where each dictionary begins.
+    """
+
+    address: np.ndarray
+    width: np.ndarray
+    valid: np.ndarray
+    lookup: np.ndarray
+    lookup_start: np.ndarray
+
+
+@numba.njit(nogil=True, cache=True)
+def read_codes(first_row: np.ndarray, codes: Codes, rows: np.ndarray, out: np.ndarray) -> int:
+    """Write the label codes of rows, shape (n_rows, n_classes); return the place of the first bad row, else -1."""
+    for i in range(len(rows)):
+        row = rows[i]
+        if row < 0 or row >= first_row[-1]:
+            return i
+        shard = np.searchsorted(first_row, row, side="right") - 1
+        at = row - first_row[shard]
+        n_rows = first_row[shard + 1] - first_row[shard]
+        for c in range(out.shape[1]):
+            out[i, c] = -1
+            width = codes.width[shard, c]
+            if width == 0:
+                continue
+            bits = codes.valid[shard, c]
+            if bits != 0 and not (carray(pointer(bits), (n_rows + 7) // 8, np.uint8)[at >> 3] >> (at & 7)) & 1:
+                continue
+            place = codes.address[shard, c]
+            if width == 1:
+                code = np.int64(carray(pointer(place), n_rows, np.int8)[at])
+            elif width == 2:
+                code = np.int64(carray(pointer(place), n_rows, np.int16)[at])
+            else:
+                code = np.int64(carray(pointer(place), n_rows, np.int32)[at])
+            out[i, c] = codes.lookup[codes.lookup_start[shard, c] + code]
+    return -1
 
 
 class LabelReader:
@@ -34,7 +87,6 @@ class LabelReader:
         self, tables: Sequence[pa.Table], first_row: np.ndarray, dataset: np.ndarray, space: LabelSpace
     ) -> None:
         from scdataloader.labels.space import label_column
-        from scdataloader.store.label_kernel import Codes
 
         self._keep: list[pa.Table | pa.Array] = list(tables)
         self._first_row = first_row
@@ -74,8 +126,6 @@ class LabelReader:
         IndexError
             When a row is not in the store.
         """
-        from scdataloader.store.label_kernel import read_codes
-
         out = np.empty((len(rows), self._codes.address.shape[1]), np.int64)
         bad = read_codes(self._first_row, self._codes, np.ascontiguousarray(rows, dtype=np.int64), out)
         if bad >= 0:

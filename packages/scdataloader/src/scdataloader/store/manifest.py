@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scdataloader.write import atomic
+from scdataloader._atomic import atomic_path
 
 NAME = "manifest.json"
 FORMAT = "scdataloader cell store"
@@ -154,7 +154,7 @@ class Manifest:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all, and wait until it is on the disk."""
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=1)
         file.write("\n")
         file.flush()

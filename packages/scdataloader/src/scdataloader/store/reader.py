@@ -12,10 +12,9 @@ import pandas as pd
 import pyarrow as pa
 from scipy import sparse
 
+from scdataloader._atomic import atomic_path
 from scdataloader.store.cells_table import BEGIN, INDEX, to_pandas
-from scdataloader.store.context import Context
-from scdataloader.store.genemap import GeneMap
-from scdataloader.write import atomic
+from scdataloader.store.genemap import Gathered, GeneMap
 
 if TYPE_CHECKING:
     import anndata
@@ -151,7 +150,7 @@ class CellReader(ABC):
         Parameters
         ----------
         rows
-            Of these cells; by default of all.
+            Numbers of the cells; by default all.
         """
         return self.encoder(space)(np.arange(len(self)) if rows is None else rows)
 
@@ -205,8 +204,8 @@ class CellReader(ABC):
         pad: bool = True,
         shuffle: bool = False,
         medians: np.ndarray | None = None,
-        out: Context | None = None,
-    ) -> Context:
+        out: Gathered | None = None,
+    ) -> Gathered:
         """Return the counts of cells, in the order of `rows`; cells may come more than once.
 
         Parameters
@@ -225,11 +224,11 @@ class CellReader(ABC):
         context
             Genes a cell; not for ``"all"``.
         positions
-            What random choices depend on besides `seed`, int64, shape (B,): the place of each draw in the whole run, or
-            a key of the cell (`scdataloader.cell_keys`) where it shall look the same each time. By default the rows.
-            Ties of the most expressed genes and of ranks depend on nothing else but the gene.
+            Numbers that random choices depend on besides `seed`, int64, shape (B,): the place of each draw in the whole
+            run, or a key of the cell (`scdataloader.cell_keys`) where it shall look the same each time. By default the
+            rows. Ties of the most expressed genes and of ranks depend on nothing else but the gene.
         seed
-            Of the random choices, 0 to 2^64 - 1.
+            Seed for the random choices, 0 to 2^64 - 1.
         pad
             Whether cells that express fewer genes than the context are filled up with unexpressed ones. False gives the
             gene -1 instead.
@@ -240,7 +239,7 @@ class CellReader(ABC):
             Number above 0 by which ``"rank_value"`` divides the counts of each wanted gene, float64, shape
             (genes.width,).
         out
-            Arrays to write to, from `scdataloader.store.context.empty_context`.
+            Arrays to write to, from `scdataloader.store.genemap.empty_gathered`.
 
         Raises
         ------
@@ -338,7 +337,7 @@ class CellReader(ABC):
             raise FileExistsError(f"{path} is there already: choose another name")
         adata = self.to_anndata(rows)
         if format == "h5ad":
-            with atomic(path) as temporary:
+            with atomic_path(path) as temporary:
                 adata.write_h5ad(temporary)
             return
         unfinished = path.with_name(f".{path.name}.unfinished")

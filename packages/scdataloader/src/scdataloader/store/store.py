@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from scdataloader.store.kernel_reader import PackedReader
 from scdataloader.store.manifest import Manifest
-from scdataloader.store.mapped import map_shard
-from scdataloader.store.packed import PackedReader
+from scdataloader.store.shard import map_shard
 
 if TYPE_CHECKING:
     from scdataloader.store.build import Given

@@ -1,4 +1,4 @@
-"""What users give as data sets, each under a name of its own."""
+"""The data sets that users give, in any form, each under a name of its own."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import Any
 import anndata
 
 from scdataloader.sources import find_sources, unique_names
-
-#: One data set: a path or an address, or an AnnData, with or without its name.
-Given = Path | str | anndata.AnnData | tuple[str, "Path | str | anndata.AnnData"]
 
 
 def named_data(what: Any) -> list[tuple[str, str | anndata.AnnData]]:

@@ -1,10 +1,60 @@
-"""Which part of a sampler's sequence is a rank's."""
+"""Ranks: which one this process is, and which part of a sampler's sequence is its own."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from scdataloader.sampling.sampler import Sampler
+
+
+@dataclass(frozen=True)
+class Place:
+    """Says the rank and the epoch of this process: those given, else those of ``torch.distributed``, else of a trainer.
+
+    Parameters
+    ----------
+    rank, world_size
+        Rank of this process, and number of ranks; None: see above, and 0 of 1 where nobody knows.
+    trainer
+        Returns the trainer, or None where there is none.
+
+    Raises
+    ------
+    ValueError
+        When only one of `rank` and `world_size` is given, or they do not fit together.
+    """
+
+    rank: int | None = None
+    world_size: int | None = None
+    trainer: Callable[[], Any] = lambda: None
+
+    def __post_init__(self) -> None:
+        if (self.rank is None) != (self.world_size is None):
+            raise ValueError(f"rank={self.rank} and world_size={self.world_size}: give both, or none")
+        if self.rank is not None and self.world_size is not None and not 0 <= self.rank < self.world_size:
+            raise ValueError(f"rank={self.rank} must lie between 0 and world_size - 1 = {self.world_size - 1}")
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """Rank of this process, and number of ranks."""
+        if self.rank is not None and self.world_size is not None:
+            return self.rank, self.world_size
+        torch = sys.modules.get("torch")  # where it was never imported, nobody has started ranks with it
+        if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
+            return int(torch.distributed.get_rank()), int(torch.distributed.get_world_size())
+        trainer = self.trainer()
+        return (0, 1) if trainer is None else (int(trainer.global_rank), int(trainer.world_size))
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch that the trainer is in; None where there is no trainer, and loaders count themselves."""
+        trainer = self.trainer()
+        return None if trainer is None else int(trainer.current_epoch)
 
 
 class Share:
@@ -20,7 +70,7 @@ class Share:
     batch_size
         Draws a batch.
     rank, world_size
-        Which share, of how many.
+        Rank whose share it is, and number of ranks.
     start
         The first batch that is shared out: the ones before were drawn before the run was continued.
     drop_last
@@ -56,7 +106,7 @@ class Share:
 
     @property
     def _rest(self) -> tuple[int, int]:
-        """Where the end of the epoch begins and ends that does not give every rank a full batch."""
+        """Begin and end of the rest of the epoch that does not give every rank a full batch."""
         begin = (self.start + self._full * self.world_size) * self.batch_size
         return begin, begin if self.drop_last else max(len(self.sampler), begin)
 
@@ -119,3 +169,41 @@ class Share:
             out.append((first + inside, first + inside + n))
             begin += n
         return out
+
+
+class Interleaved(Sampler):
+    """Gives draws rank, rank + world_size, and so on, of another sampler: all ranks together give each draw once.
+
+    Ranks may differ by one draw, so it is for evaluation; where ranks exchange gradients, use `Share`.
+
+    Parameters
+    ----------
+    sampler
+        Whole sequence.
+    rank, world_size
+        Rank whose draws are given, and number of ranks.
+    """
+
+    def __init__(self, sampler: Sampler, rank: int, world_size: int) -> None:
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank={rank} must lie between 0 and world_size - 1 = {world_size - 1}")
+        super().__init__(len(range(rank, len(sampler), world_size)), sampler.seed)
+        self.sampler, self.rank, self.world_size = sampler, rank, world_size
+
+    def positions(self, begin: int, end: int) -> np.ndarray:
+        """Return the places of draws `begin` to `end` of this share in the sampler's sequence; int64."""
+        return self.rank + self.world_size * np.arange(begin, end)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose draws come next."""
+        super().set_epoch(epoch)
+        self.sampler.set_epoch(epoch)
+
+    def _draw(self, begin: int, end: int) -> np.ndarray:
+        if begin == end:
+            return np.empty(0, np.int64)
+        first = self.rank + self.world_size * begin
+        return self.sampler.indices(first, self.rank + self.world_size * (end - 1) + 1)[:: self.world_size]
+
+    def _config(self) -> dict[str, Any]:
+        return {"sampler": self.sampler.fingerprint, "share": [self.rank, self.world_size]}

@@ -1,9 +1,85 @@
-"""Choose the most variable genes of a data set: the same context for all its cells."""
+"""Choices of the genes of a context, one function each."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import sparse
+
+
+def random_expressed(expressed: np.ndarray, measured: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Choose `size` expressed genes at random; a cell with fewer gets random unexpressed ones besides.
+
+    Parameters
+    ----------
+    expressed
+        Columns the cell expresses, unique, shape (n_expressed,).
+    measured
+        All columns that the cell's assay measured, unique; includes `expressed`.
+    size
+        Number of genes in the context; at most ``len(measured)``.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 columns, unique, shape (size,), in random order (expressed ones first where there are too few).
+
+    References
+    ----------
+    Kalfon et al. 2025, Methods, "Expression encoder": 2,200 random expressed genes, padded with unexpressed ones.
+    """
+    _check_size(measured, size)
+    if len(expressed) >= size:
+        return rng.choice(expressed, size, replace=False)
+    return np.concatenate([rng.permutation(expressed), _unexpressed(expressed, measured, size - len(expressed), rng)])
+
+
+def most_expressed(
+    expressed: np.ndarray, counts: np.ndarray, measured: np.ndarray, size: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Choose the `size` genes of highest count, ties at random; fill up with random unexpressed genes.
+
+    Parameters and result as in `random_expressed`, with `counts` the counts of the expressed genes; by falling count.
+    """
+    _check_size(measured, size)
+    # a random second key: a stable sort would favour low gene indices among the many genes of count 1
+    order = np.lexsort((rng.random(len(counts)), -counts))
+    if len(expressed) >= size:
+        return expressed[order[:size]]
+    return np.concatenate([expressed[order], _unexpressed(expressed, measured, size - len(expressed), rng)])
+
+
+def _check_size(measured: np.ndarray, size: int) -> None:
+    if size > len(measured):
+        raise ValueError(f"a context of {size} genes was asked for, but only {len(measured)} known genes were measured")
+
+
+def _unexpressed(expressed: np.ndarray, measured: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.choice(np.setdiff1d(measured, expressed, assume_unique=True), size, replace=False)
+
+
+def given_genes(wanted: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Choose a given list of genes, in its own order.
+
+    Parameters
+    ----------
+    wanted
+        Genes, unique, shape (size,).
+    measured
+        Genes that the data set measured.
+
+    Returns
+    -------
+    tuple
+        The genes as given, and which of them were measured (bool): a gene that was not has no count, not even 0.
+    """
+    return wanted, np.isin(wanted, measured)
+
+
+def all_measured(measured: np.ndarray) -> np.ndarray:
+    """Choose every gene that was measured, in rising order."""
+    return np.sort(measured)
 
 
 def variance_ranking(counts: sparse.csr_matrix, total_counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -14,7 +90,7 @@ def variance_ranking(counts: sparse.csr_matrix, total_counts: np.ndarray, rng: n
     counts
         Raw counts, shape (n_cells, n_genes).
     total_counts
-        Of each whole cell, shape (n_cells,).
+        Total count of each whole cell, shape (n_cells,).
     rng
         Source of randomness: the many genes that no cell expresses tie.
 

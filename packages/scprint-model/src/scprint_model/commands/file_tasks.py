@@ -20,6 +20,7 @@ from scprint_model import tasks
 from scprint_model._command_line import with_folder
 from scprint_model._wording import listed
 from scprint_model.commands.options import Device, TaskCommand, cells_where, check_before, lines
+from scprint_model.commands.pictures import cells_of_map, check_picture, draw_map, draw_reliability
 from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
 from scprint_model.tables import tables
@@ -34,6 +35,8 @@ def embed(
     out: Path,
     *,
     model: str = "bundled",
+    plot: Path | None = None,
+    colour: list[str] | None = None,
     device: Device = "cpu",
     **options: Any,
 ) -> str:
@@ -49,17 +52,32 @@ def embed(
         File to write (h5ad): the input with the embedding in obsm.
     model
         Model to use: bundled, a folder, a checkpoint or a hub repository; see scprint inspect.
+    plot
+        Picture to draw (png, svg or pdf): a UMAP of up to 5,000 cells, or, without umap-learn, their principal
+        components.
+    colour
+        Columns of obs to colour the cells of the picture by; by default predicted_cell_type and cell_type, if they are
+        there.
     device
         Device on which the model runs.
     """
-    check_before(device, input, out)
-    network = ScPrint.from_pretrained(model).to(device)
+    check_before(device, input, out, plot)
+    check_picture(plot)
     adata = open_cells(input)
+    columns = colour or [name for name in ("predicted_cell_type", "cell_type") if name in adata.obs]
+    if missing := [name for name in columns if name not in adata.obs]:
+        raise ValueError(f"--colour {missing}: obs of {input} has no such columns, only {list(adata.obs.columns)[:20]}")
+    network = ScPrint.from_pretrained(model).to(device)
     tasks.embed(network, adata, encoded=None, **options)
     found = {**adata.obsm}
     write_with(input, with_folder(out), obsm=found)
     shapes = ", ".join(f"obsm[{name!r}] {value.shape[1]} wide" for name, value in found.items())
-    return f"{out}: {adata.n_obs:,} cells, {shapes}"
+    said = f"{out}: {adata.n_obs:,} cells, {shapes}"
+    if plot is not None:
+        some = cells_of_map(adata.n_obs)
+        panels = {name: adata.obs[name].iloc[some] for name in columns} or {"cells": adata.obs_names[some].to_series()}
+        said += f"\n{plot}: {draw_map(np.asarray(next(iter(found.values())))[some], panels, plot)}"
+    return said
 
 
 def annotate(
@@ -69,6 +87,7 @@ def annotate(
     model: str = "bundled",
     classes: list[str] | None = None,
     report: Path | None = None,
+    plot: Path | None = None,
     device: Device = "cpu",
     **options: Any,
 ) -> str:
@@ -90,10 +109,15 @@ def annotate(
         Classes to predict, such as cell_type or tissue; all by default.
     report
         File to write the scores to, as JSON; needs true labels.
+    plot
+        Picture to draw (png, svg or pdf) of up to 5,000 cells by the first class, predicted and true, as a UMAP, or as
+        principal components without umap-learn; and, where labels are true, beside it as .reliability, how right the
+        predictions of each confidence are.
     device
         Device on which the model runs.
     """
-    check_before(device, input, out, report)
+    check_before(device, input, out, report, plot)
+    check_picture(plot)
     network = ScPrint.from_pretrained(model).to(device)
     adata = open_cells(input)
     truth = obs_table(adata).copy()
@@ -114,6 +138,19 @@ def annotate(
             content = {name: one.as_dict() for name, one in scores.items()}
             temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         said.append(f"{report}: these scores")
+    if plot is not None:
+        some = cells_of_map(adata.n_obs)
+        shown = {key: options[key] for key in ("context", "batch_size", "seed") if key in options}
+        embedding = tasks.embed(network, adata[some].to_memory(), **shown)
+        panels = {f"predicted {names[0]}": predicted[f"predicted_{names[0]}"].iloc[some]}
+        true = names[0] if names[0] in truth else label_column(truth.columns, names[0])
+        if true is not None:
+            panels[f"{true}, as given"] = truth[true].iloc[some]
+        said.append(f"{plot}: {draw_map(embedding, panels, plot)}")
+        if scores:
+            beside = plot.with_suffix(f".reliability{plot.suffix}")
+            draw_reliability(scores, beside)
+            said.append(f"{beside}: how right the predictions of each confidence are")
     return "\n".join(said)
 
 

@@ -9,6 +9,7 @@ import grnndata
 from grnndata import atomic_path
 from scprint_model._command_line import with_folder
 from scprint_model.commands.options import Device, TaskCommand, check_before, lines
+from scprint_model.commands.pictures import check_picture, draw_hubs
 from scprint_model.model import ScPrint
 from scprint_model.networks import HeadSelection, estimate, infer, select_heads
 from scprint_model.networks.choose import cell_groups
@@ -33,6 +34,7 @@ def network(
     truth: Path | None = None,
     split: Split = "regulators",
     edges: int | None = None,
+    plot: Path | None = None,
     dry_run: bool = False,
     device: Device = "cpu",
     **options: Any,
@@ -68,6 +70,8 @@ def network(
         Pairs to score the selected heads on: those of other regulators than they were selected with, or others.
     edges
         Number of each network's strongest edges to write beside the output, as .edges.csv.
+    plot
+        Picture to draw of the strongest hubs (png, svg or pdf); of several networks, of the first six.
     dry_run
         Say what the networks will take, without making them.
     device
@@ -77,6 +81,10 @@ def network(
     check_before(
         device, input, out, heads_file if truth is not None else None, edges_file if edges is not None else None
     )
+    check_before(device, input, plot)
+    check_picture(plot)
+    if plot is not None and heads == "all":
+        raise ValueError("--plot draws the hubs of one network a group: --heads all keeps one a head")
     if truth is not None and heads != "mean":
         raise ValueError(f"truth= selects the heads, and heads={heads!r} names them: give one of the two")
     listed = genes if genes in ("variable", "expressed", "all") else lines(Path(genes), "genes")
@@ -120,6 +128,9 @@ def network(
         with atomic_path(edges_file) as temporary:
             table.to_csv(temporary, index=False)
         written.append(str(edges_file))
+    if plot is not None:
+        draw_hubs(found, plot)
+        written.append(str(plot))
     names = list(found.networks)
     many = f"{len(names)} networks ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
     return (

@@ -17,7 +17,7 @@ _COLOURS = (
 _REST = "#C8C8C8"
 
 
-def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path) -> None:
+def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path, *, axes: str = "UMAP") -> None:
     """Write a picture of the cells, once for each panel's labels; rare labels beyond the palette are grey.
 
     Parameters
@@ -27,7 +27,9 @@ def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path)
     panels
         Title to the label of each cell.
     path
-        Of the PNG file.
+        Picture to write.
+    axes
+        Name of the two axes, which numbers follow.
     """
     from matplotlib.figure import Figure
 
@@ -51,7 +53,7 @@ def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path)
                 label=f"{len(counts) - n_named} others ({rest.sum():,})",
                 linewidths=0,
             )
-        ax.set(title=title, xticks=[], yticks=[], xlabel="UMAP 1", ylabel="UMAP 2")
+        ax.set(title=title, xticks=[], yticks=[], xlabel=f"{axes} 1", ylabel=f"{axes} 2")
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, frameon=False, fontsize=9, markerscale=2)
     figure.savefig(path, dpi=130)

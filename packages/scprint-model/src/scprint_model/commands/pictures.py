@@ -1,0 +1,108 @@
+"""What ``--plot`` draws: cells on a map, confidence beside accuracy, hubs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from grnndata import GRNAnnData, atomic_path, pl
+from scprint_model.demo.figures import draw_umap
+from scprint_model.tasks.calibration import Calibration
+
+#: Endings of pictures, cells of a map at most, and networks whose hubs are drawn.
+_ENDINGS, MAP_CELLS, _NETWORKS = (".png", ".svg", ".pdf"), 5000, 6
+
+
+def check_picture(path: Path | None) -> None:
+    """Raise, before any work, where a picture could not be drawn.
+
+    Raises
+    ------
+    ValueError
+        When its name has no ending of a picture.
+    ImportError
+        When matplotlib is not installed.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() not in _ENDINGS:
+        raise ValueError(f"--plot draws {', '.join(_ENDINGS)}, and {path} ends otherwise: name it so")
+    if find_spec("matplotlib") is None:
+        raise ImportError("--plot needs matplotlib: pip install 'scprint-model[demo]'")
+
+
+def cells_of_map(n_cells: int) -> np.ndarray:
+    """Return the positions of the cells that a map shows: all, or evenly spaced ones."""
+    return np.arange(0, n_cells, max(1, -(-n_cells // MAP_CELLS)))
+
+
+def draw_map(embedding: np.ndarray, panels: Mapping[str, pd.Series], path: Path) -> str:
+    """Draw cells on a map, once for each panel's labels.
+
+    Parameters
+    ----------
+    embedding
+        Shape (n_cells, d), 2 cells or more.
+    panels
+        Title to the label of each cell.
+    path
+        Picture to write.
+
+    Returns
+    -------
+    str
+        Kind of the map: UMAP where umap-learn is installed, else the first two principal components.
+    """
+    kind = "PC" if find_spec("umap") is None or len(embedding) < 4 else "UMAP"
+    with atomic_path(path) as temporary:
+        draw_umap(_coordinates(embedding, kind), dict(panels), temporary, axes=kind)
+    return "UMAP" if kind == "UMAP" else "principal components (umap-learn draws a UMAP)"
+
+
+def draw_reliability(scores: Mapping[str, Calibration], path: Path) -> None:
+    """Draw how often the predictions of each confidence are right, a line a class, larger marks for more cells."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 5.2), layout="constrained")
+    ax = figure.subplots()
+    ax.plot([0, 1], [0, 1], color="#B5B5B5", linestyle="--", label="confidence is accuracy")
+    for name, one in scores.items():
+        bins = one.reliability
+        (line,) = ax.plot(bins["confidence"], bins["accuracy"], label=f"{name} ({one.n_cells:,} cells)")
+        sizes = 20 + 180 * bins["n_cells"] / max(1, bins["n_cells"].sum())
+        ax.scatter(bins["confidence"], bins["accuracy"], s=sizes, color=line.get_color())
+    ax.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="mean confidence", ylabel="share that is right")
+    ax.legend(frameon=False, loc="upper left")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=130)
+
+
+def draw_hubs(network: GRNAnnData, path: Path) -> None:
+    """Draw the strongest hubs as bars; of several networks, those of the first ones, beside each other."""
+    from matplotlib.figure import Figure
+
+    networks = dict(network.networks) if len(network.networks) else {"": network}
+    shown = list(networks)[:_NETWORKS]
+    figure = Figure(figsize=(4.8 * len(shown), 6), layout="constrained")
+    for ax, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        pl.hubs(networks[name], ax=ax)
+        ax.set_title(name)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=130)
+
+
+def _coordinates(embedding: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "UMAP":
+        import umap
+
+        neighbours = min(15, len(embedding) - 1)
+        made: np.ndarray = umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=0, n_jobs=1).fit_transform(
+            embedding
+        )
+        return made
+    left, sizes, _ = np.linalg.svd(embedding - embedding.mean(axis=0), full_matrices=False)
+    return np.asarray(left[:, :2] * sizes[:2])

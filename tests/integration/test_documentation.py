@@ -31,6 +31,7 @@ PAGES = [
     "docs/explain/cell_store.md",
     "docs/explain/gene_choice.md",
     "docs/explain/scores.md",
+    "docs/explain/what_a_result_depends_on.md",
     "docs/how_to/add_a_method.md",
     "docs/how_to/add_a_truth.md",
     "docs/how_to/denoise_and_generate.md",

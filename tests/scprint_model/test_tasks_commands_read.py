@@ -69,6 +69,10 @@ def test_embed_logits_and_tokens(run, cells, folder, tmp_path):
     assert set(got) == {"X_scprint_base", "X_scprint_depth", "X_scprint_cell_type"}
     expected = embed(model, cells.copy(), token="all", context=60)
     np.testing.assert_array_equal(got["X_scprint_cell_type"], expected[:, 2])
+    assert run("embed", tmp_path / "drawn.h5ad", "--draws", "2")[0] == 0
+    got, data = anndata.read_h5ad(tmp_path / "drawn.h5ad"), cells.copy()
+    np.testing.assert_array_equal(got.obsm["X_scprint"], embed(model, data, context=60, draws=2))
+    np.testing.assert_array_equal(got.obs["X_scprint_spread"], data.obs["X_scprint_spread"])
 
 
 def test_annotate_writes_labels_and_says_how_right_they_are(run, cells, folder, tmp_path):

@@ -199,3 +199,31 @@ def test_parts_do_not_change_which_genes_are_shown(two_classes, retina, small_pa
         found.append(encode(two_classes, cells, context=60, batch_size=5, seed=3).embeddings)
     for one, other in pairwise(found):
         np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_the_mean_of_some_tokens(two_classes, few, monkeypatch):
+    every = embed(two_classes, few, token="all", context=60)
+    names = ["base", "depth", "cell_type", "sex"]
+    assert [name.removesuffix("_ontology_term_id") for name in two_classes.token_names] == names
+    for asked, places in (
+        (["sex"], [3]),
+        (["cell_type", "base"], [0, 2]),
+        (["cell_type_ontology_term_id", "sex"], [2, 3]),
+        (names, [0, 1, 2, 3]),
+    ):
+        found = embed(two_classes, few, token=asked, context=60, key="X")
+        np.testing.assert_allclose(found, every[:, places].mean(axis=1), atol=1e-6)
+        np.testing.assert_array_equal(few.obsm["X"], found)
+    with pytest.raises(ValueError, match="this model's card does not have: name the tokens"):
+        embed(two_classes, few, token="published", context=60)
+    for kept, places in ((["sex"], [3]), ([], [2, 3])):
+        monkeypatch.setattr(two_classes, "card", {"options": {"pred_embedding": kept}})
+        found = embed(two_classes, few, token="published", context=60)
+        np.testing.assert_allclose(found, every[:, places].mean(axis=1), atol=1e-6)
+    for bad, message in (
+        (["sex", "age"], "token='age' is not one of 'mean', 'all', 'base', .*'published'"),
+        ([], "token=.. must name tokens, each once"),
+        (["sex", "sex"], "must name tokens, each once"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            embed(two_classes, few, token=bad, context=60)

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from grnndata import tl
 from scdataloader import datasets
 from scprint_model import infer, parts
 from scprint_model.genes import match_genes
+from scprint_model.networks.choose import variable_genes
 from scprint_model.tasks import annotate, denoise, embed, encode, generate, impute, perturb
 from scprint_model.tasks.files import open_cells
 
@@ -235,3 +237,61 @@ def test_perturbed_cells_change_the_same_wherever_they_lie(small_model, cells, n
         shared = a.index.intersection(b.index)
         assert len(shared) > 55  # edges that changed as much may take each other's place
         np.testing.assert_allclose(a[shared], b[shared], atol=1e-6)
+
+
+def test_draws_are_the_mean_over_seeds_and_their_spread(small_model, cells):
+    each = [encode(small_model, cells, context=CONTEXT, seed=seed) for seed in (3, 4, 5)]
+    data = cells.copy()
+    for token, place in (("mean", slice(None)), ("base", [0])):
+        found = embed(small_model, data, token=token, context=CONTEXT, seed=3, draws=3, key="X")
+        of_each = np.array([one.embeddings[:, place].mean(axis=1) for one in each])
+        np.testing.assert_allclose(found, of_each.mean(axis=0), atol=1e-5)
+        distances = ((of_each - of_each.mean(axis=0)) ** 2).sum(axis=(0, 2))
+        np.testing.assert_allclose(data.obs["X_spread"], np.sqrt(distances / 2), rtol=1e-3, atol=1e-6)
+    assert data.obs["X_spread"].max() > 0.01
+    embed(small_model, data, token="all", context=CONTEXT, seed=3, draws=3)
+    np.testing.assert_allclose(data.obs["X_scprint_base_spread"], data.obs["X_spread"], rtol=1e-4)
+    labels = annotate(small_model, data, context=CONTEXT, seed=3, draws=3)
+    (name,) = small_model.config.class_sizes
+    logits = np.array([one.class_logits[name] for one in each])
+    best = logits.mean(axis=0).argmax(axis=1)
+    shares = 1 / (1 + np.exp(-logits[:, np.arange(len(best)), best]))
+    np.testing.assert_allclose(labels["predicted_cell_type_spread"], shares.std(axis=0, ddof=1), atol=1e-5)
+    with pytest.raises(ValueError, match="draws=2 must be at least 1, and 1 with encoded="):
+        embed(small_model, data, draws=2, encoded=each[0])
+
+
+def test_variable_genes_are_of_the_same_cells_wherever_they_lie(small_model, cells):
+    chosen = []
+    for data in (cells, _shuffled(cells), _dense_integers_with_other_genes(cells)):
+        known = match_genes(small_model.vocabulary, data)
+        chosen.append(set(data.var_names[known.columns[variable_genes(data, known, 60, n_cells=9)]]))
+    assert len(chosen[0]) == 60
+    assert chosen[0] == chosen[1] == chosen[2]
+    everything = match_genes(small_model.vocabulary, cells)
+    some = cells[:, everything.columns[variable_genes(cells, everything, 60, n_cells=100)]]
+    assert set(some.var_names) == set(tl.most_variable_genes(cells[:, everything.columns], 60))
+
+
+def test_draws_of_a_network_are_averaged(small_model, cells):
+    options = {"genes": "expressed", "n_genes": 100, "context": 50}
+    each = [infer(small_model, cells, **options, seed=seed) for seed in (7, 8)]
+    found = infer(small_model, cells, **options, seed=7, draws=2)
+    seen = [one.var["n_cells_seen"].reindex(found.var_names).fillna(0) for one in each]
+    np.testing.assert_array_equal(found.var["n_cells_seen"], sum(seen))
+    shown = np.flatnonzero((seen[0] > 0) & (seen[1] > 0))
+    names = found.var_names[shown]
+    weights = [pd.DataFrame(one.grn, one.var_names, one.var_names).loc[names, names].to_numpy() for one in each]
+    spread = found.varp["GRN_spread"][np.ix_(shown, shown)]
+    off = ~np.eye(len(shown), dtype=bool)
+    np.testing.assert_allclose(spread[off], np.std(weights, axis=0, ddof=1)[off], atol=1e-7)
+    assert np.isnan(np.diag(spread)).all()
+    between = (found.grn[np.ix_(shown, shown)] - np.mean(weights, axis=0))[off]
+    assert np.abs(between).mean() < 0.5 * np.abs(weights[0] - weights[1])[off].mean()
+    sparse_one = infer(small_model, cells, **options, seed=7, draws=2, top_k=3)
+    assert "GRN_spread" not in sparse_one.varp
+    assert (sparse_one.var["n_cells_seen"] == found.var["n_cells_seen"]).all()
+    with pytest.raises(ValueError, match="every cell shows all 100: choose a smaller context="):
+        infer(small_model, cells, genes="expressed", n_genes=100, draws=2)
+    with pytest.raises(ValueError, match="draws=2 must be at least 1, and 1 with stability=2"):
+        infer(small_model, cells, **options, draws=2, stability=2)

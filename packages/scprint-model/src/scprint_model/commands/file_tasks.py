@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from grnndata import atomic_path, tl
+from grnndata import atomic_path
 from scdataloader.counts import obs_table
 from scdataloader.counts import total_counts as counted
 from scdataloader.labels import SUFFIX, label_column
@@ -23,6 +23,7 @@ from scprint_model.commands.options import Device, TaskCommand, cells_where, che
 from scprint_model.commands.pictures import cells_of_map, check_picture, draw_map, draw_reliability
 from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
+from scprint_model.networks.choose import variable_genes
 from scprint_model.tables import tables
 from scprint_model.tasks.calibration import calibration
 from scprint_model.tasks.encode import class_names
@@ -70,7 +71,8 @@ def embed(
     network = ScPrint.from_pretrained(model).to(device)
     tasks.embed(network, adata, encoded=None, **options)
     found = {**adata.obsm}
-    write_with(input, with_folder(out), obsm=found)
+    spread = obs_table(adata)[[f"{name}_spread" for name in found]] if options.get("draws", 1) > 1 else None
+    write_with(input, with_folder(out), obs=spread, obsm=found)
     shapes = ", ".join(f"obsm[{name!r}] {value.shape[1]} wide" for name, value in found.items())
     said = f"{out}: {adata.n_obs:,} cells, {shapes}"
     if plot is not None:
@@ -188,9 +190,9 @@ def denoise(
     adata = open_cells(input)
     chosen = None
     if genes == "variable":
-        known = match_genes(tables(network)[0], adata).columns
-        some = adata[:: max(1, adata.n_obs // 5000)]  # enough to rank genes by
-        chosen = tl.most_variable_genes(some[:, known].to_memory(), n_genes).tolist()
+        known = match_genes(tables(network)[0], adata)
+        at = variable_genes(adata, known, n_genes, n_cells=5000)  # enough to rank genes by
+        chosen = adata.var_names[known.columns[at]].tolist()
     elif genes != "all":
         chosen = lines(Path(genes), "genes")
     found = tasks.denoise(network, adata, genes=chosen, out=with_folder(out), **options)

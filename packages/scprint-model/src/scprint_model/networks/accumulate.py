@@ -166,7 +166,10 @@ class Moments:
         self._mean += off / self._n
         self._squares += off * (placed - self._mean)
 
+    def standard_deviation(self, seen: np.ndarray) -> np.ndarray:
+        """Return the standard deviation of each edge among some genes, (n_genes,) bool, between the networks."""
+        return np.asarray(np.sqrt(self._squares[np.ix_(seen, seen)] / (self._n - 1)))
+
     def standard_error(self, seen: np.ndarray) -> np.ndarray:
         """Return the standard error of each edge among some genes, (n_genes,) bool, from the parts' networks."""
-        variance = self._squares[np.ix_(seen, seen)] / (self._n - 1)
-        return np.asarray(np.sqrt(variance / self._n))
+        return self.standard_deviation(seen) / np.float32(np.sqrt(self._n))

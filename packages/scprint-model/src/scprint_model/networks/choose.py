@@ -193,6 +193,19 @@ def choose_genes(known: AnnData, index: np.ndarray, genes: Genes, n_genes: int) 
     return np.asarray(at)
 
 
+def variable_genes(adata: AnnData, shared: SharedGenes, n: int, *, n_cells: int) -> np.ndarray:
+    """Return the positions among the shared genes of the `n` most variable ones, in the data's order.
+
+    At most `n_cells` cells are looked at. Which ones, and which of equal genes, depends on the cells' counts alone.
+    """
+    contents = CellContents.read(adata, shared)
+    looked_at = np.sort(np.argsort(contents.rank)[:n_cells])
+    part = adata[looked_at].to_memory()
+    obs = pd.DataFrame({"total_counts": total_counts(part)})
+    known = AnnData(shared.counts(part), obs=obs, var=pd.DataFrame(index=np.arange(len(shared)).astype(str)))
+    return choose_genes(known[np.argsort(contents.rank[looked_at])], shared.index[shared.columns], "variable", n)
+
+
 def used_cells(adata: AnnData, groups: dict[str, np.ndarray]) -> tuple[AnnData, np.ndarray, dict[str, np.ndarray]]:
     """Read the cells that any group has: (these cells, their positions in the data, each group's among these)."""
     numbers = np.unique(np.concatenate(list(groups.values())))

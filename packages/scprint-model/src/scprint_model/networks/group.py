@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,12 +37,16 @@ class GroupNetwork:
     p_value
         float32, as a dense network: of the weight after the plan's steps, among networks of shuffled counts that went
         through the same steps; None where it was not asked for. NaN where no edge was tested.
+    spread
+        float32, as a dense network: standard deviation of the weight between networks of several draws of genes; None
+        where there is one draw, or no dense network. NaN for genes that some draw did not show.
     """
 
     network: Any
     n_seen: np.ndarray
     standard_error: np.ndarray | None
     p_value: np.ndarray | None
+    spread: np.ndarray | None = None
 
 
 def infer_group(
@@ -69,15 +73,15 @@ def infer_group(
     """
     n_cells, n_genes = cells.counts.shape
     order = np.arange(n_cells)
-    parts = [order]
+    parts = [(order, replace(cells, seed=cells.seed + draw)) for draw in range(plan.draws)]
     if plan.stability:
         dealt = np.random.default_rng(seed).permutation(order)
-        parts = [np.sort(dealt[i :: plan.stability]) for i in range(plan.stability)]
+        parts = [(np.sort(dealt[i :: plan.stability]), cells) for i in range(plan.stability)]
     total: Any = None
     moments = Moments(n_genes)
-    for part in parts:
-        sums = _accumulate(model, cells, part, plan, advance)
-        if plan.stability:
+    for part, drawn in parts:
+        sums = _accumulate(model, drawn, part, plan, advance)
+        if plan.stability or plan.has_spread:
             seen = _seen(sums, model, n_genes)
             moments.add(plan.finish_weights(_build(sums, model, plan, seen > 0, regulators))[0], seen > 0)
         if total is None:
@@ -86,11 +90,14 @@ def infer_group(
             total.merge(sums)
     seen = _seen(total, model, n_genes)
     network = _build(total, model, plan, seen > 0, regulators)
-    if not (plan.stability or plan.permutations):
+    if not (plan.stability or plan.permutations or plan.has_spread):
         return GroupNetwork(network, seen, None, None)
     finished, directed = plan.finish_weights(network)
     untested = ~_tested(None if regulators is None else regulators[seen > 0], len(finished), directed=directed)
-    error, p_value = None, None
+    error, p_value, spread = None, None, None
+    if plan.has_spread:
+        spread = moments.standard_deviation(seen > 0)
+        spread[untested] = np.nan
     if plan.stability:
         error = moments.standard_error(seen > 0)
         error[untested] = np.nan
@@ -101,7 +108,7 @@ def infer_group(
             found.add(plan.finish_weights(_build(shuffled, model, plan, seen > 0, regulators))[0])
         p_value = found.p_values()
         p_value[untested] = np.nan
-    return GroupNetwork(network, seen, error, p_value)
+    return GroupNetwork(network, seen, error, p_value, spread)
 
 
 def _tested(regulators: np.ndarray | None, n_genes: int, *, directed: bool) -> np.ndarray:

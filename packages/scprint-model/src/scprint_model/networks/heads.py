@@ -289,4 +289,6 @@ def _truth_matrix(network: GRNAnnData, truth: Any) -> tuple[np.ndarray, np.ndarr
         )
     is_edge = np.zeros((len(regulators), len(targets)), dtype=bool)
     is_edge[np.searchsorted(regulators, best[0]), np.searchsorted(targets, best[1])] = True
-    return is_edge, regulators, targets
+    # by name: who is held out must not hang on the order of the genes
+    rows, columns = (np.argsort(network.var_names.to_numpy()[genes]) for genes in (regulators, targets))
+    return is_edge[np.ix_(rows, columns)], regulators[rows], targets[columns]

@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 #: Key in ``varp`` of the standard error of each edge; that of a named network has the name behind it.
 ERROR_KEY = "GRN_standard_error"
+#: Key in ``varp`` of the standard deviation of each edge between draws of genes, named alike.
+SPREAD_KEY = "GRN_spread"
 #: Key in ``varp`` of the p-value of each edge, named alike.
 P_VALUE_KEY = "GRN_p_value"
 
@@ -68,6 +70,7 @@ def infer(
     steps: Sequence[Step] = (),
     stability: int = 0,
     permutations: int = 0,
+    draws: int = 1,
     folder: Path | str | None = None,
     max_memory: float | None = None,
     before: Callable[[WorkEstimate], object] | None = None,
@@ -141,6 +144,10 @@ def infer(
         store, in ``varp["GRN_p_value"]``, the share of networks in which an edge's weight was at least as large, the
         observed one included and all after `steps`; 0: not. NaN where no edge is tested: self edges, and genes that are
         not among `regulators`. It takes as many times longer, and all genes must fit one context.
+    draws
+        Number of draws of genes of every cell, where `context` is smaller than the network, with the seeds from `seed`
+        on: queries and keys are averaged over all, and ``varp["GRN_spread"]`` of a dense network is the standard
+        deviation of each weight between the networks of the draws. It takes as many times longer.
     folder
         Folder that keeps each finished network: the same call after an interruption does the others only.
     max_memory
@@ -181,6 +188,7 @@ def infer(
         steps=tuple(steps),
         stability=stability,
         permutations=permutations,
+        draws=draws,
         batch_size=batch_size,
     )
     if n_genes < 2 or (context is not None and context < 2):
@@ -219,7 +227,8 @@ def infer(
         finished = FinishedNetworks(folder, _description(adata, shared, counts, model, at, allowed) | options | told)
     del counts
     networks = {}
-    n_passes = sum(map(len, groups.values())) * (1 + permutations)
+    n_times = 1 + permutations if draws == 1 else draws
+    n_passes = sum(map(len, groups.values())) * n_times
     if before is not None:
         largest = max(at, key=lambda name: len(at[name]))
         cells = groups[largest]
@@ -247,7 +256,7 @@ def infer(
                 if finished:
                     finished.write(name, network)
             else:
-                bar.update(len(cells) * (1 + permutations))
+                bar.update(len(cells) * n_times)
             networks[name] = network
     if not several:
         return next(iter(networks.values()))
@@ -338,6 +347,8 @@ def _as_grnndata(
         network.varp[ERROR_KEY] = found.standard_error
     if found.p_value is not None:
         network.varp[P_VALUE_KEY] = found.p_value
+    if found.spread is not None:
+        network.varp[SPREAD_KEY] = found.spread
     return network
 
 
@@ -350,7 +361,7 @@ def _together(adata: AnnData, shared: SharedGenes, networks: dict[str, GRNAnnDat
     joint = GRNAnnData(shared.select(adata, np.flatnonzero(present)), networks=networks)
     for name, network in networks.items():
         place = joint.var_names.get_indexer(network.var_names)
-        for key in (ERROR_KEY, P_VALUE_KEY):
+        for key in (ERROR_KEY, P_VALUE_KEY, SPREAD_KEY):
             if key in network.varp:
                 values = np.full((joint.n_vars, joint.n_vars), np.nan, dtype=np.float32)
                 values[np.ix_(place, place)] = np.asarray(network.varp[key])

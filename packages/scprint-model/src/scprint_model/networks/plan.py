@@ -50,6 +50,7 @@ class NetworkPlan:
     steps: tuple[Step, ...]
     stability: int
     permutations: int
+    draws: int
     batch_size: int | None
 
     def __post_init__(self) -> None:
@@ -64,6 +65,11 @@ class NetworkPlan:
             raise ValueError(f"batch_size={self.batch_size} and top_k={self.top_k} must be at least 1")
         if self.stability < 0 or self.permutations < 0:
             raise ValueError(f"stability={self.stability} and permutations={self.permutations} are numbers, 0 for none")
+        if self.draws < 1 or (self.draws > 1 and self.stability):
+            raise ValueError(
+                f"draws={self.draws} must be at least 1, and 1 with stability={self.stability}: one repeats the cells, "
+                "the other divides them"
+            )
         if self.stability == 1:
             raise ValueError("stability=1 is one part of the cells, which cannot vary: take 2 or more, or 0")
         if self.attention == "mean_attention" and self.normalize == "none":
@@ -93,6 +99,11 @@ class NetworkPlan:
         if self.permutations and least < 2:
             raise ValueError(f"permutations= shuffles counts among cells, here is one{of}: leave it out")
         if context is None or context >= n_genes:
+            if self.draws > 1:
+                raise ValueError(
+                    f"draws={self.draws} asks for several draws of genes, but every cell shows all {n_genes:,}: choose "
+                    "a smaller context=, or leave it out"
+                )
             return
         for option, asked in (
             ("attention='mean_attention'", self.attention == "mean_attention"),
@@ -113,6 +124,11 @@ class NetworkPlan:
     def n_planes(self) -> int:
         """Heads kept apart in the result; 0: it is one network."""
         return len(self.heads) if self.combine == "all" else 0
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether there are several draws, and one dense network to say how far their networks lie apart."""
+        return self.draws > 1 and self.top_k is None and self.combine != "all"
 
     @property
     def normalisation(self) -> str:
@@ -137,6 +153,7 @@ class NetworkPlan:
             "top_k": 0 if self.top_k is None else self.top_k,
             "stability": self.stability,
             "permutations": self.permutations,
+            "draws": self.draws,
             "model_layers": n_layers,
             "model_heads": n_heads,
         }
@@ -160,8 +177,8 @@ class NetworkPlan:
             width=config.d_model + (config.n_heads + config.kv_heads) * config.head_dim,
             mean_attention=mean_attention,
             top_k=self.top_k,
-            dense_numbers=(self.stability > 0) + (self.permutations > 0),
-            sums_twice=self.stability > 0 or self.permutations > 0,
+            dense_numbers=(self.stability > 0) + (self.permutations > 0) + self.has_spread,
+            sums_twice=self.stability > 0 or self.permutations > 0 or self.draws > 1,
             batch_tokens=self.cells_a_batch(context + n_cell_tokens, next(model.parameters()).device.type)
             * (context + n_cell_tokens),
             d_model=config.d_model,

@@ -34,6 +34,7 @@ def annotate(
     context: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
+    draws: int = 1,
     encoded: EncodedCells | None = None,
 ) -> pd.DataFrame:
     """Predict classes of every cell, and write them to ``adata.obs``.
@@ -75,6 +76,9 @@ def annotate(
         Number of cells at a time. It changes nothing but speed and memory.
     seed
         Seed for the choice between genes with equal counts.
+    draws
+        Number of contexts of each cell, with the seeds from `seed` on: labels and confidences are of the mean logits,
+        and ``predicted_<class>_spread`` is the standard deviation between contexts of the best label's sigmoid.
 
     Returns
     -------
@@ -99,13 +103,14 @@ def annotate(
         if name not in heads:
             raise ValueError(f"coarsen has {asked!r}, which is not among classes={list(heads)}")
         wanted.append((name, f"{name.removesuffix(SUFFIX)}_coarse", coarse_labels(space.classes[name], labels, name)))
-    found = [_Found(*one, adata.n_obs, top_k, clusters, keep=probabilities) for one in wanted]
-    settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed}
+    found = [_Found(*one, adata.n_obs, top_k, clusters, keep=probabilities, several=draws > 1) for one in wanted]
+    settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed, "draws": draws}
     done = 0
     for batch in stream(model, adata, **settings, classes=heads, description="annotating cells", encoded=encoded):
         rows = np.arange(done, done + len(batch.empty))[~batch.empty]
         for one in found:
-            one.add(rows, batch.class_logits[one.head][~batch.empty])
+            drawn = [cells.class_logits[one.head][~batch.empty] for cells in batch.drawn]
+            one.add(rows, batch.class_logits[one.head][~batch.empty], drawn)
         done += len(batch.empty)
     columns: dict[str, object] = {}
     for one in found:
@@ -138,21 +143,26 @@ class _Found:
         clusters: np.ndarray | None,
         *,
         keep: bool,
+        several: bool,
     ) -> None:
         self.head, self.stem, self.labels, self.clusters = head, stem, labels, clusters
         n_labels = len(labels.ids)
         self.codes = np.full((n_cells, min(top_k, n_labels)), -1, dtype=np.int32)
         self.confidence = np.zeros(self.codes.shape, dtype=np.float32)
         self.probabilities = np.zeros((n_cells, n_labels), dtype=np.float32) if keep else None
+        self.spread = np.zeros(n_cells, dtype=np.float32) if several else None
         n_clusters = 0 if clusters is None else int(clusters.max(initial=-1)) + 1
         self.sums, self.n = np.zeros((n_clusters, n_labels)), np.zeros(n_clusters, dtype=np.int64)
 
-    def add(self, rows: np.ndarray, leaf_logits: np.ndarray) -> None:
+    def add(self, rows: np.ndarray, leaf_logits: np.ndarray, drawn: Sequence[np.ndarray]) -> None:
         logits = self.labels.logits(leaf_logits)
         # by logits: sigmoids of large ones are equal
         best = np.argsort(-logits, axis=1, kind="stable")[:, : self.codes.shape[1]]
         self.codes[rows] = best
         self.confidence[rows] = expit(np.take_along_axis(logits, best, axis=1))
+        if self.spread is not None:
+            of_best = [expit(np.take_along_axis(self.labels.logits(one), best[:, :1], axis=1)[:, 0]) for one in drawn]
+            self.spread[rows] = np.std(of_best, axis=0, ddof=1)
         if self.probabilities is not None:
             self.probabilities[rows] = expit(logits)
         if self.clusters is not None:
@@ -162,6 +172,8 @@ class _Found:
 
     def columns(self, abstain: float | None) -> dict[str, object]:
         made = self._three("", self.codes[:, 0], self.confidence[:, 0], abstain)
+        if self.spread is not None:
+            made[f"predicted_{self.stem}_spread"] = self.spread
         for rank in range(1, self.codes.shape[1]):
             made |= self._three(f"_{rank + 1}", self.codes[:, rank], self.confidence[:, rank], None)
         if self.clusters is not None:

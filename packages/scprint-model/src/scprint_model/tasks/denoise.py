@@ -107,7 +107,7 @@ def denoise(
     def blocks() -> Iterator[Block]:
         counts = _counts(adata, known, at, batch_size)
         shown = walk(model, adata, known, at, context=len(at), batch_size=batch_size, description="denoising")
-        for batch, keys in shown:
+        for (batch,), keys in shown:
             places = torch.from_numpy(column[batch["genes"].numpy()])
             order = places.argsort(dim=1)  # from the cell's order, by falling counts, to that of the data
             given, seen, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))

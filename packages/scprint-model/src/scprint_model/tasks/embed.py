@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from anndata import AnnData
 
@@ -15,12 +17,13 @@ def embed(
     model: ScPrint,
     adata: AnnData,
     *,
-    token: str = "mean",
+    token: Sequence[str] | str = "mean",
     logits: str | None = None,
     key: str = "X_scprint",
     context: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
+    draws: int = 1,
     encoded: EncodedCells | None = None,
 ) -> np.ndarray:
     """Write each cell's embedding to ``adata.obsm[key]``.
@@ -33,8 +36,9 @@ def embed(
         Model and cells; see `scprint_model.tasks.encode`. A cell without any count of a gene that the model knows gets
         what the model makes of such a cell; the log says how many there are.
     token
-        Cell token to take: ``"mean"`` of all, the name of one, such as ``"cell_type"`` or ``"base"``, or ``"all"``: one
-        entry ``<key>_<token>`` for each.
+        Cell token to take: ``"mean"`` of all; the name of one, such as ``"cell_type"`` or ``"base"``, or of several,
+        whose mean is taken; ``"published"``: the mean that the authors of a published checkpoint take, of the classes
+        that it names in its option ``pred_embedding``; or ``"all"``: one entry ``<key>_<token>`` for each.
     logits
         Class whose logits are the embedding, one dimension a leaf label, which removes more of the batch effects;
         `token` is not used then.
@@ -46,6 +50,9 @@ def embed(
         Number of cells at a time. It changes nothing but speed and memory.
     seed
         Seed for the choice between genes with equal counts.
+    draws
+        Number of contexts of each cell, with the seeds from `seed` on: the embedding is the mean over them, and
+        ``obs["<entry>_spread"]`` its spread, the root of the summed variances of its numbers between contexts.
     encoded
         Result of `encode` for these cells, if it was run already; `context`, `batch_size` and `seed` are not used then.
 
@@ -66,33 +73,63 @@ def embed(
     """
     tables(model)
     names = [name.removesuffix(SUFFIX) for name in model.token_names]
-    wanted = token.removesuffix(SUFFIX)
+    if not isinstance(token, str) and len(token) == 1:
+        token = token[0]
+    each = token == "all"
     if logits is not None:
         if token != "mean":
             raise ValueError(f"token={token!r} and logits={logits!r} are two embeddings: ask for one of them")
         classes = class_names(model, [logits])
         shape: tuple[int, ...] = (model.config.class_sizes[classes[0]],)
     else:
-        if wanted not in ("mean", "all", *names):
-            raise ValueError(f"token={token!r} is not one of 'mean', 'all', {', '.join(map(repr, names))}")
         classes = ()
-        shape = (len(names), model.config.d_model) if wanted == "all" else (model.config.d_model,)
+        shape = (len(names), model.config.d_model) if each else (model.config.d_model,)
+    places = _places(model, token, names)
     result = np.empty((adata.n_obs, *shape), dtype=np.float32)
     done = 0
-    settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed}
+    settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed, "draws": draws}
+
+    def entry(cells: EncodedCells) -> np.ndarray:
+        if classes:
+            return cells.class_logits[classes[0]]
+        return cells.embeddings if each else cells.embeddings[:, places].mean(axis=1)
+
+    spread = np.empty(result.shape[:-1], dtype=np.float32)
     for batch in stream(model, adata, **settings, classes=classes, description="embedding cells", encoded=encoded):
         rows = slice(done, done + len(batch.empty))
-        if classes:
-            result[rows] = batch.class_logits[classes[0]]
-        elif wanted == "all":
-            result[rows] = batch.embeddings
-        else:
-            chosen = batch.embeddings
-            result[rows] = chosen.mean(axis=1) if wanted == "mean" else chosen[:, names.index(wanted)]
+        result[rows] = entry(batch)
+        if batch.drawn:
+            spread[rows] = np.sqrt(np.var([entry(one) for one in batch.drawn], axis=0, ddof=1).sum(axis=-1))
         done = rows.stop
-    if wanted == "all":
-        for i, name in enumerate(names):
-            adata.obsm[f"{key}_{name}"] = result[:, i]
+    if each:
+        made = {f"{key}_{name}": (result[:, i], spread[:, i]) for i, name in enumerate(names)}
     else:
-        adata.obsm[key] = result
+        made = {key: (result, spread)}
+    for name, (values, between) in made.items():
+        adata.obsm[name] = values
+        if draws > 1:
+            adata.obs[f"{name}_spread"] = between
     return result
+
+
+def _places(model: ScPrint, token: Sequence[str] | str, names: list[str]) -> list[int]:
+    """Return the places of the tokens that are meant among all, which have these names."""
+    if token in ("mean", "all"):
+        return list(range(len(names)))
+    asked = [token] if isinstance(token, str) else list(token)
+    if token == "published":
+        options = model.card.get("options", {})
+        if "pred_embedding" not in options:
+            raise ValueError(
+                "token='published' is the mean over the classes that a published checkpoint names in its option "
+                "pred_embedding, which this model's card does not have: name the tokens"
+            )
+        # the authors take an empty list for all classes
+        asked = list(options["pred_embedding"] or model.config.class_sizes)
+    wanted = [name.removesuffix(SUFFIX) for name in asked]
+    if not wanted or len(set(wanted)) < len(wanted):
+        raise ValueError(f"token={token!r} must name tokens, each once")
+    if unknown := [name for name in wanted if name not in names]:
+        there = ", ".join(map(repr, ("mean", "all", *names, "published")))
+        raise ValueError(f"token={unknown[0]!r} is not one of {there}")
+    return [names.index(name) for name in wanted]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import numpy as np
@@ -42,6 +42,8 @@ class EncodedCells:
         embeddings and logits are those of such a cell, which are finite.
     keys
         uint64, shape (n_cells,): a key of each cell's counts, on which draws of `generate` depend; None: on its place.
+    drawn
+        What the network says of each of several contexts, where these are the mean over them; else empty.
     """
 
     embeddings: np.ndarray
@@ -49,6 +51,7 @@ class EncodedCells:
     class_logits: dict[str, np.ndarray]
     empty: np.ndarray
     keys: np.ndarray | None = None
+    drawn: tuple[EncodedCells, ...] = ()
 
 
 def walk(
@@ -60,8 +63,9 @@ def walk(
     context: int,
     batch_size: int,
     seed: int = 0,
+    draws: int = 1,
     description: str,
-) -> Iterator[tuple[CellBatch, np.ndarray]]:
+) -> Iterator[tuple[list[CellBatch], np.ndarray]]:
     """Yield all cells in order, in batches of their most expressed genes with the cells' keys, behind a progress bar.
 
     Cells are read a part at a time. What a cell shows depends on its counts and the seed alone: neither on the parts
@@ -77,16 +81,20 @@ def walk(
         Positions in ``known.columns``: the genes to draw on; None: all.
     context
         Genes a cell, at most the number of these.
-    batch_size, seed, description
-        Cells at a time, seed of ties, and what the progress bar says.
+    batch_size, seed, draws, description
+        Cells at a time, seed of ties, number of contexts of each (a batch each, with the seeds from `seed` on), and
+        what the progress bar says.
     """
     vocabulary, labels = tables(model)
     with tqdm(total=adata.n_obs, desc=description, unit="cell", disable=None) as bar:
         for _, part in parts(adata):
             source, keys = known.source(vocabulary, part, at), known.keys(part)
-            cells = CellDataset(source, vocabulary, labels, context=context, choice=CHOICE, seed=seed)
-            for places in batches(len(cells), batch_size):
-                yield cells.__getitems__(places), keys[places.start : places.stop]
+            drawn = [
+                CellDataset(source, vocabulary, labels, context=context, choice=CHOICE, seed=seed + draw)
+                for draw in range(draws)
+            ]
+            for places in batches(part.n_obs, batch_size):
+                yield [cells.__getitems__(places) for cells in drawn], keys[places.start : places.stop]
                 bar.update(len(places))
 
 
@@ -127,7 +135,7 @@ def encode(
     ValueError
         When the data share too few genes with the model, or it has no such class.
     """
-    settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed}
+    settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed, "draws": 1}
     done = list(stream(model, adata, **settings, classes=classes, description="embedding cells"))
     return EncodedCells(
         np.concatenate([batch.embeddings for batch in done]),
@@ -144,6 +152,7 @@ class Settings(TypedDict):
     context: int | None
     batch_size: int
     seed: int
+    draws: int
 
 
 def stream(
@@ -153,12 +162,15 @@ def stream(
     context: int | None,
     batch_size: int,
     seed: int,
+    draws: int,
     classes: Sequence[str] | None,
     description: str,
     encoded: EncodedCells | None = None,
 ) -> Iterator[EncodedCells]:
     """Yield what `encode` gives, for consecutive batches of the cells; parts of `encoded` where it is there."""
     heads = class_names(model, classes)
+    if draws < 1 or (draws > 1 and encoded is not None):
+        raise ValueError(f"draws={draws} must be at least 1, and 1 with encoded=, whose contexts are drawn already")
     if encoded is not None:
         yield from _divide(encoded, adata.n_obs, heads)
         return
@@ -170,24 +182,43 @@ def stream(
     tell_context(model, size)
     device = next(model.parameters()).device
     n_empty = 0
-    shown = walk(model, adata, known, context=size, batch_size=batch_size, seed=seed, description=description)
-    for batch, keys in shown:
-        genes, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
-        with torch.inference_mode():
-            encoding = model.encode(genes, counts, total, classes=heads)
-        empty = batch["counts"].sum(dim=1).numpy() == 0
-        n_empty += int(empty.sum())
-        yield EncodedCells(
-            encoding.cell_embeddings.float().cpu().numpy(),
-            model.token_names,
-            {name: values.float().cpu().numpy() for name, values in encoding.class_logits.items()},
-            empty,
-            keys,
-        )
+    shown = walk(
+        model, adata, known, context=size, batch_size=batch_size, seed=seed, draws=draws, description=description
+    )
+    for some, keys in shown:
+        drawn = []
+        for batch in some:
+            genes, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
+            with torch.inference_mode():
+                encoding = model.encode(genes, counts, total, classes=heads)
+            drawn.append(
+                EncodedCells(
+                    encoding.cell_embeddings.float().cpu().numpy(),
+                    model.token_names,
+                    {name: values.float().cpu().numpy() for name, values in encoding.class_logits.items()},
+                    batch["counts"].sum(dim=1).numpy() == 0,
+                    keys,
+                )
+            )
+        n_empty += int(drawn[0].empty.sum())
+        yield _mean(drawn)
     if n_empty:
         logger.warning(
             "%d of %d cells have no count of a gene that the model knows: it saw nothing of them", n_empty, adata.n_obs
         )
+
+
+def _mean(drawn: list[EncodedCells]) -> EncodedCells:
+    """Return the mean over several contexts of the same cells."""
+    first = drawn[0]
+    if len(drawn) == 1:
+        return first
+    return replace(
+        first,
+        embeddings=np.mean([one.embeddings for one in drawn], axis=0),
+        class_logits={name: np.mean([one.class_logits[name] for one in drawn], axis=0) for name in first.class_logits},
+        drawn=tuple(drawn),
+    )
 
 
 def _divide(encoded: EncodedCells, n_cells: int, classes: Sequence[str]) -> Iterator[EncodedCells]:

@@ -93,7 +93,7 @@ def impute(
     pieces = [torch.from_numpy(wanted[i : i + size]).to(device) for i in range(0, len(wanted), size)]
 
     def blocks() -> Iterator[Block]:
-        for batch, _ in walk(
+        for (batch,), _ in walk(
             model, adata, known, context=size, batch_size=batch_size, seed=seed, description="imputing genes"
         ):
             seen, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))

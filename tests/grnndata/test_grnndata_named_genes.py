@@ -51,9 +51,9 @@ def test_what_is_said_of_names(caplog):
     assert found.places.tolist() == [0, 1, 1]
     assert dict(found.respelled) == {"crx": "CRX"}
     assert dict(found.ambiguous) == {"rho": ["ENSG00000163914", "ENSMUSG00000030324"]}
-    assert "1 factors are called otherwise there: crx is CRX" in caplog.text
+    assert "1 of the factors is called otherwise there: 'crx' is 'CRX'" in caplog.text
     with pytest.raises(
-        ValueError, match=r"3 of 6 factors are not in the data, such as \['COL4A', 'rho', 'x{37}\.\.\.'\]"
+        ValueError, match=r"3 of 6 factors are not in the data, such as \['COL4A', 'rho', 'x{58}…\]"
     ) as error:
         found.all_found("in the data")
     assert "'rho' is of ['ENSG00000163914', 'ENSMUSG00000030324']: name the gene by its id" in str(error.value)
@@ -69,7 +69,7 @@ def test_names_from_elsewhere_are_added(caplog):
     assert more.at.tolist() == [0, 1, 1, -1, -1]  # what was found stays
     assert more.missing == ["nobody", "opsin"]
     assert "'opsin' is of ['ENSG00000163914', 'ENSMUSG00000030324']" in more.hint()
-    assert "OTX3 is ENSG00000105392.8" in caplog.text
+    assert "'OTX3' is 'ENSG00000105392.8'" in caplog.text
     assert find_genes(["RHO"], IDS, SYMBOLS).all_found("there").tolist() == [1]
 
 

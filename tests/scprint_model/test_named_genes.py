@@ -132,7 +132,7 @@ def test_the_record_and_the_log_say_which_regulators_were_used(small_model, cell
     assert told["regulators_missing"] == ["XYZZY9"]
     assert network.regulators.tolist() == [names[3], names[7]]
     assert "2 of 5 regulators used; 2 are not among the genes of the network" in caplog.text
-    assert "(keep_regulators=True adds them); 1 are not in the data or not known to the model" in caplog.text
+    assert "(keep_regulators=True adds them); 1 is not in the data or not known to the model" in caplog.text
     whole = infer(small_model, cells, genes=names[:30])
     np.testing.assert_array_equal(network.grn[[3, 7]], whole.grn[[3, 7]])
     assert "regulators" not in whole.uns["grn"]["parameters"]
@@ -168,6 +168,7 @@ def test_a_network_without_any_of_its_regulators_is_refused(small_model, retina)
         assert set(kept.networks[kind].regulators) == set(only_first)
 
 
+@pytest.mark.filterwarnings("ignore:Variable names are not unique")
 def test_names_of_repeated_columns_and_of_other_organisms(small_model, cells):
     from scprint_model import ScPrint
 

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import NDArray
 
+from ._wording import listed
 from .loom import regulon_factor
 
 logger = logging.getLogger(__name__)
@@ -21,8 +22,8 @@ _ID = re.compile(r"(ENS[A-Z]*\d{11})(?:\.\d+)?(?:_PAR_Y)?\Z")
 _OLD_PAR_Y = re.compile(r"ENSGR(\d{10})(?:\.\d+)?\Z")
 #: What files put around names: blanks, also those of web pages, quotes, the mark at the beginning of some text files.
 _AROUND = " \t\r\n\v\f\u00a0\ufeff\"'"
-#: Names that a message shows, near names of each, and letters of a name.
-_SHOWN, _NEAR, _LETTERS = 3, 3, 40
+#: Names that a message shows, and near names of each.
+_SHOWN, _NEAR = 3, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,17 +101,16 @@ class NamedGenes:
 
     def examples(self) -> str:
         """Return the first missing names, what is near them, and which were of several genes: for a message."""
-        return f"such as {[short(name) for name in self.missing[:_SHOWN]]}{self.hint()}"
+        return f"such as [{listed(self.missing, _SHOWN, more=False)}]{self.hint()}"
 
     def hint(self) -> str:
         """Return the names near the first missing ones, behind a semicolon, or nothing where there are none."""
         several = [name for name in self.missing if name in self.ambiguous][:_SHOWN]
         text = "".join(
-            f"; {short(name)!r} is of {[short(gene) for gene in self.ambiguous[name]]}: name the gene by its id"
-            for name in several
+            f"; {listed([name])} is of [{listed(self.ambiguous[name])}]: name the gene by its id" for name in several
         )
         near = {name: self._near(name) for name in self.missing[:_SHOWN] if name not in self.ambiguous}
-        told = ", ".join(f"{names} for {short(name)!r}" for name, names in near.items() if names)
+        told = ", ".join(f"[{listed(names)}] for {listed([name])}" for name, names in near.items() if names)
         return text + (f"; near names are {told}" if told else "")
 
     def _near(self, name: str) -> list[str]:
@@ -195,11 +195,6 @@ def plain_gene_name(name: str) -> str:
     return regulon_factor(bare)[0] if bare.endswith((")", "_extended", "-motif", "-track")) else bare
 
 
-def short(name: str) -> str:
-    """Return a name, or the beginning of a long one, for a message."""
-    return name if len(name) <= _LETTERS else name[: _LETTERS - 3] + "..."
-
-
 def _places(naming: Sequence[str]) -> dict[str, list[int]]:
     places = defaultdict(list)
     for i, name in enumerate(naming):
@@ -210,5 +205,6 @@ def _places(naming: Sequence[str]) -> dict[str, list[int]]:
 
 def _tell(respelled: Mapping[str, str], what: str) -> None:
     if respelled:
-        some = ", ".join(f"{short(name)} is {short(gene)}" for name, gene in list(respelled.items())[:_SHOWN])
-        logger.warning("%d %s are called otherwise there: %s", len(respelled), what, some)
+        some = ", ".join(f"{listed([name])} is {listed([gene])}" for name, gene in list(respelled.items())[:_SHOWN])
+        n = len(respelled)
+        logger.warning("%s of the %s %s called otherwise there: %s", f"{n:,}", what, "is" if n == 1 else "are", some)

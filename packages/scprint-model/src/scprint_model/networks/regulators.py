@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from grnndata import NamedGenes
 from scdataloader import GeneVocabulary
+from scprint_model._wording import counted, listed
 from scprint_model.genes import SharedGenes
 from scprint_model.named_genes import NOT_IN_DATA, genes_of_data
 
@@ -64,20 +65,20 @@ class Regulators:
         outside = np.setdiff1d(self.named.places, np.concatenate(list(chosen.values())))
         if not n_used[least]:
             of = f" of {least!r}" if least else ""
-            some = self.called[self.named.places[:3]].tolist()
+            some = listed(self.called[self.named.places], 3, more=False)
             raise ValueError(
                 f"none of the {n_asked:,} regulators is among the {len(chosen[least]):,} genes of the network{of}, but "
-                f"{len(self.named.places):,} are in the data, such as {some}: add them with keep_regulators=True, or "
+                f"{len(self.named.places):,} are in the data, such as [{some}]: add them with keep_regulators=True, or "
                 "choose genes= among which they are"
             )
         said = []
         if len(outside):
             said.append(
-                f"{len(outside):,} are not among the genes of the network, such as {self.called[outside[:3]].tolist()} "
-                "(keep_regulators=True adds them)"
+                f"{counted(len(outside), 'is', 'are')} not among the genes of the network, such as "
+                f"[{listed(self.called[outside], 3, more=False)}] (keep_regulators=True adds them)"
             )
         if self.named.missing:
-            said.append(f"{len(self.named.missing):,} are not {NOT_IN_DATA}, {self.named.examples()}")
+            said.append(f"{counted(len(self.named.missing), 'is', 'are')} not {NOT_IN_DATA}, {self.named.examples()}")
         if said:
             most = max(n_used.values())
             used = f"{most:,}" if most == n_used[least] else f"{n_used[least]:,} to {most:,}"
@@ -127,6 +128,6 @@ def find_regulators(
     if not len(named.places):
         raise ValueError(
             f"none of the {len(named):,} regulators, {named.examples()}, is among the genes of the data that the model "
-            f"knows, such as {called[:3].tolist()}"
+            f"knows, such as [{listed(called, 3, more=False)}]"
         )
     return Regulators(named, called, keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 import bengrn
 import grnndata
+from bengrn import _provenance as provenance
 from bengrn.cli import main
 
 
@@ -36,6 +38,7 @@ def test_json_is_what_the_library_says(network, edges, capsys):
     assert main(["score", str(network), "--truth", "omnipath-demo", "--json", "--no-baselines"]) == 0
     printed = json.loads(capsys.readouterr().out)
     scores = bengrn.score(edges, bengrn.load_truth("omnipath-demo")).to_dict()
+    assert printed.pop(provenance.KEY)[-1]["task"] == "bengrn score"
     assert printed == scores | {"method": network.name}
     assert printed["truth"] == "omnipath-demo"
     assert printed["truth_version"] == "snapshot sha256:b47f3cd4120b"
@@ -80,7 +83,13 @@ def test_enrichment_is_written_to_a_table(tmp_path, capsys, monkeypatch):
     table = pd.read_csv(tmp_path / "e.csv")
     found = table[(table["test"] == "tf") & (table["ranking"] == "out_strength")]
     assert found["significant"].tolist() == [True]
-    assert "out_strength" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "out_strength" in out
+    assert out.endswith(f"what made it: {tmp_path / 'e.csv.json'}\n")
+    (step,) = provenance.read(tmp_path / "e.csv")
+    again = ["enrich", str(tmp_path / "n.h5ad"), "--out", str(tmp_path / "again.csv")]
+    assert main([*again, *_words(step["parameters"], tmp_path)]) == 0
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "e.csv").read_bytes()
 
 
 def _offline(*_, **__):
@@ -189,3 +198,50 @@ def test_no_traceback_from_a_process_either(tmp_path):
     assert "share no gene" in run.stderr
     assert "var_names: bar, foo" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def _words(parameters, folder):
+    """Return the options of a record as words of the command line."""
+    words = []
+    for name, value in parameters.items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(value, list):
+            (folder / f"{name}.txt").write_text("\n".join(value))
+            words.append(f"{option}={folder / f'{name}.txt'}")
+        elif value is True:
+            words.append(option)
+        elif value not in (None, False, {}):
+            words.append(f"{option}={json.dumps(value) if isinstance(value, dict) else value}")
+    return words
+
+
+def test_scores_are_made_again_from_their_record(network, tmp_path, capsys):
+    genes = bengrn.load_truth("omnipath-demo").edges["source"].unique()[:40].tolist()
+    (tmp_path / "factors.txt").write_text("\n".join(genes))
+    options = ["--regulators", str(tmp_path / "factors.txt"), "--absolute", "--bootstrap", "5", "--seed", "3"]
+    assert main(["score", str(network), "--truth", "omnipath-demo", "--json", *options]) == 0
+    first = capsys.readouterr().out
+    (step,) = json.loads(first)[provenance.KEY]
+    assert step["parameters"]["regulators"] == genes
+    assert step["inputs"] == [{"file": network.name, "sha256": hashlib.sha256(network.read_bytes()).hexdigest()}]
+    command = step["task"].split()[1]
+    assert main([command, str(network), "--json", *_words(step["parameters"], tmp_path)]) == 0
+    assert capsys.readouterr().out == first
+    (tmp_path / "scores.json").write_text(first)
+    assert main(["inspect", str(tmp_path / "scores.json")]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].startswith("1. bengrn score (bengrn ")
+    assert "   absolute: True" in shown
+
+
+def test_comparisons_are_made_again_from_their_record(network, tmp_path, capsys):
+    other, truth = tmp_path / "other.csv", tmp_path / "mine.csv"
+    pd.read_csv(network, sep="\t").iloc[::-1].assign(weight=1.0).to_csv(other, index=False)
+    bengrn.load_truth("omnipath-demo").edges[["source", "target"]].head(500).to_csv(truth, index=False)
+    places = ["compare", str(network), str(other), "--json"]
+    assert main([*places, "--truth", str(truth), "--metric", "auroc"]) == 0
+    first = capsys.readouterr().out
+    step = json.loads(first)[provenance.KEY][-1]
+    assert [one["file"] for one in step["inputs"]] == [network.name, "other.csv", "mine.csv"]
+    assert main([*places, *_words(step["parameters"], tmp_path)]) == 0
+    assert capsys.readouterr().out == first

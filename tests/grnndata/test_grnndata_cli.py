@@ -1,5 +1,7 @@
 """The command line: what it prints and writes, and one clear line for input it cannot use."""
 
+import hashlib
+import json
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import pandas as pd
 import pytest
 
 import grnndata
+from grnndata import _provenance as provenance
 from grnndata import read_zarr
 from grnndata.cli import main
 from grnndata.tools import compare, differential_hubs, prerank
@@ -52,8 +55,8 @@ def run(capsys, *arguments):
     return out
 
 
-def test_info(path, grn, several, capsys):
-    out = run(capsys, "info", path)
+def test_inspect(path, grn, several, capsys):
+    out = run(capsys, "inspect", path)
     assert out.startswith(
         f"{path}: 30 genes, 4 cells\nnetwork: {grn.n_edges:,} edges (density {grn.density:.3g}), directed"
     )
@@ -61,7 +64,7 @@ def test_info(path, grn, several, capsys):
     listed = out.split("strongest regulators\n")[1].splitlines()[1:]
     assert [line.split()[0] for line in listed] == grnndata.tl.hubs(grn, 10)["gene"].tolist()
 
-    out = run(capsys, "info", several)
+    out = run(capsys, "inspect", several)
     assert f"network 'rod cell': {np.count_nonzero(weights(1))} edges, method: unknown" in out
     assert f"network 'cone': {np.count_nonzero(weights(2))} edges" in out
     assert "strongest regulators" not in out
@@ -71,7 +74,7 @@ def test_info_shows_the_beginning_of_long_lists(grn, tmp_path, capsys):
     told = {"regulators": GENES, "few": GENES[:2]}
     long = grnndata.GRNAnnData(grn, weights(), method="by hand", parameters=told)
     long.write_h5ad(tmp_path / "long.h5ad")
-    out = run(capsys, "info", tmp_path / "long.h5ad")
+    out = run(capsys, "inspect", tmp_path / "long.h5ad")
     assert "regulators=[G0, G1, G2, ... 30 in all]" in out
     assert "G5," not in out.split("strongest")[0]
     assert "G1" in out.split("few=")[1]
@@ -80,7 +83,8 @@ def test_info_shows_the_beginning_of_long_lists(grn, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["out.h5ad", "out.zarr", "out.csv", "out.tsv.gz", "out.txt", "out.parquet"])
 def test_convert_and_back(name, path, grn, capsys, tmp_path):
     out = run(capsys, "convert", path, tmp_path / name)
-    assert out == f"{tmp_path / name}: {grn.n_edges:,} edges\n"
+    beside = "" if name in ("out.h5ad", "out.zarr") else f"; what made it: {tmp_path / name}.json"
+    assert out == f"{tmp_path / name}: {grn.n_edges:,} edges{beside}\n"
     run(capsys, "convert", tmp_path / name, tmp_path / "back.h5ad")
     back = grnndata.read_h5ad(tmp_path / "back.h5ad")
     assert back.edges().sort_values(["source", "target"]).to_numpy().tolist() == (
@@ -129,14 +133,14 @@ def test_foreign_files(capsys, tmp_path):
     anndata.AnnData(uns={"prediction": net, "method_id": "ppcor", "dataset_id": "op"}).write_h5ad(tmp_path / "net.h5ad")
     run(capsys, "convert", tmp_path / "net.h5ad", tmp_path / "net.csv")
     assert grnndata.read_edges(tmp_path / "net.csv").to_numpy().tolist() == [["b", "a", -2.0], ["a", "b", 0.5]]
-    assert "method: ppcor (dataset_id=op)" in run(capsys, "info", tmp_path / "net.h5ad")
+    assert "method: ppcor (dataset_id=op)" in run(capsys, "inspect", tmp_path / "net.h5ad")
 
     with h5py.File(tmp_path / "scenic.loom", "w") as file:
         file["matrix"] = np.ones((2, 3))
         file["row_attrs/Gene"] = np.array(["a", "b"], dtype=object)
         file["row_attrs/Regulons"] = np.array([(0,), (1,)], dtype=[("a(+)", "<i8")])
         file["col_attrs/CellID"] = np.array(["x", "y", "z"], dtype=object)
-    out = run(capsys, "info", tmp_path / "scenic.loom")
+    out = run(capsys, "inspect", tmp_path / "scenic.loom")
     assert "2 genes, 3 cells" in out
     assert "network: 1 edge (density" in out
     assert "method: SCENIC" in out
@@ -169,7 +173,7 @@ def test_compare(several, capsys):
 def test_differential(several, path, grn, capsys, tmp_path):
     options = ["--network-b", "cone", "--direction", "in", "--permutations", 50, "--seed", 3]
     out = run(capsys, "differential", path, several, *options, "--out", tmp_path / "table.csv")
-    assert out == f"{tmp_path / 'table.csv'}: 30 rows\n"
+    assert out == f"{tmp_path / 'table.csv'}: 30 rows; what made it: {tmp_path / 'table.csv.json'}\n"
     other = grnndata.from_matrix(weights(2), GENES)
     expected = differential_hubs(grn, other, direction="in", n_permutations=50, seed=3)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), expected, check_dtype=False)
@@ -196,7 +200,7 @@ def test_draw_pictures(suffix, start, path, capsys, tmp_path):
     out = tmp_path / f"net.{suffix}"
     run(capsys, "draw", path, out, "--genes", "G1", "G2", "--neighbours", 2, "--top-k", 9)
     assert out.read_bytes().startswith(start)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [out.name, "one.h5ad"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [out.name, f"{out.name}.json", "one.h5ad"]
 
 
 def test_a_picture_is_that_of_the_library(path, grn, capsys, tmp_path):
@@ -228,12 +232,12 @@ def read_top_genes(path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["info", "nowhere.h5ad"], "there is no file"),
-        (["info", "nowhere.csv"], "there is no file"),
-        (["info", "nowhere.zarr"], "there is no folder"),
-        (["info", "nowhere.loom"], "there is no file"),
-        (["info", "network.png"], "cannot tell what network.png is"),
-        (["info"], "FILE"),
+        (["inspect", "nowhere.h5ad"], "there is no file"),
+        (["inspect", "nowhere.csv"], "there is no file"),
+        (["inspect", "nowhere.zarr"], "there is no folder"),
+        (["inspect", "nowhere.loom"], "there is no file"),
+        (["inspect", "network.png"], "cannot tell what network.png is"),
+        (["inspect"], "FILE"),
         (["convert", "nowhere.h5ad", "out.xlsx"], "cannot tell what to write to out.xlsx"),
         (["convert", "nowhere.h5ad", "out.csv", "--top-k", "many"], "--top-k"),
         (["hubs", "nowhere.h5ad", "--direction", "up"], "direction"),
@@ -263,9 +267,76 @@ def test_bad_values_reach_stderr(path, tmp_path, capsys):
 def test_no_traceback_from_a_process_either(tmp_path):
     table = tmp_path / "strangers.csv"
     table.write_text("x,y,z\na,b,1\n")
-    command = [sys.executable, "-m", "grnndata.cli", "info", table]
+    command = [sys.executable, "-m", "grnndata.cli", "inspect", table]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2
     assert done.stdout == ""
     assert "it has the columns ['x', 'y', 'z'], and recognised are source, target, weight" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def made_again(out, *files):
+    """Run the command that the record of an output names, with its options, on these files; return the new output."""
+    step = [step for step in provenance.read(out) if step["task"].startswith("grnndata ")][-1]
+    assert [one["sha256"] for one in step["inputs"]] == [
+        hashlib.sha256(file.read_bytes()).hexdigest() for file in files
+    ]
+    new = out.with_name(f"again.{out.name}")
+    options = [f"--{name}={json.dumps(value)}" for name, value in step["parameters"].items() if value is not None]
+    options = [option.replace('"', "") if "[" not in option else option for option in options]
+    places = [*map(str, files), str(new)]
+    if step["task"] in ("grnndata differential", "grnndata enrich"):
+        places = [*map(str, files[: 2 if step["task"].endswith("differential") else 1]), "--out", str(new)]
+    if step["task"] == "grnndata enrich":
+        places += ["--gene-sets", str(files[1])]
+    assert main([step["task"].split()[1], *places, *options]) == 0
+    return new
+
+
+def test_edge_tables_and_networks_are_made_again_from_their_record(path, several, tmp_path, capsys):
+    table, network = tmp_path / "edges.csv", tmp_path / "cone.h5ad"
+    out = run(capsys, "convert", path, table, "--top-k", 12)
+    assert out.endswith(f"what made it: {tmp_path / 'edges.csv.json'}\n")
+    assert made_again(table, path).read_bytes() == table.read_bytes()
+    run(capsys, "convert", several, network, "--network", "cone", "--threshold", 0.5)
+    again = grnndata.read_h5ad(made_again(network, several))
+    np.testing.assert_array_equal(again.grn.toarray(), grnndata.read_h5ad(network).grn.toarray())
+    run(capsys, "convert", table, tmp_path / "back.h5ad")
+    assert [step["parameters"]["top_k"] for step in provenance.read(tmp_path / "back.h5ad")] == [12, None]
+    assert "   top_k: 12" in run(capsys, "inspect", tmp_path / "back.h5ad").splitlines()
+
+
+def test_tables_of_hubs_are_made_again_from_their_record(several, path, tmp_path, capsys):
+    out = tmp_path / "table.csv"
+    options = ["--network-b", "cone", "--direction", "in", "--permutations", 50, "--seed", 3]
+    run(capsys, "differential", path, several, *options, "--out", out)
+    assert made_again(out, path, several).read_bytes() == out.read_bytes()
+
+
+def test_enriched_sets_are_made_again_from_their_record(path, tmp_path, capsys):
+    pytest.importorskip("gseapy")
+    (tmp_path / "sets.gmt").write_text("low\tna\t" + "\t".join(GENES[:16]) + "\n")
+    out = tmp_path / "table.tsv"
+    run(capsys, "enrich", path, "--gene-sets", tmp_path / "sets.gmt", "--seed", 4, "--out", out)
+    assert made_again(out, path, tmp_path / "sets.gmt").read_bytes() == out.read_bytes()
+
+
+def test_pages_are_made_again_from_their_record(path, tmp_path, capsys):
+    out = tmp_path / "net.html"
+    run(capsys, "draw", path, out, "--genes", "G1", "G2", "--neighbours", 1)
+    assert made_again(out, path).read_text() == out.read_text()
+    step = provenance.read(out)[-1]
+    assert step["task"] == "grnndata.plotting.network_html"
+    assert step["parameters"]["genes"] == ["G1", "G2"]
+    grnndata.pl.network_html(grnndata.read_h5ad(path), tmp_path / "api.html", **step["parameters"])
+    assert provenance.read(tmp_path / "api.html") == [step]
+    capsys.readouterr()
+    assert run(capsys, "inspect", out).startswith("1. grnndata draw (grnndata ")
+
+
+def test_a_file_of_the_users_is_not_replaced_by_a_record(path, tmp_path, capsys):
+    (tmp_path / "edges.csv.json").write_text("mine")
+    assert main(["convert", str(path), str(tmp_path / "edges.csv")]) == 2
+    assert "edges.csv.json, which is something else: move it elsewhere" in capsys.readouterr().err
+    assert (tmp_path / "edges.csv.json").read_text() == "mine"
+    assert not (tmp_path / "edges.csv").exists()

@@ -417,7 +417,7 @@ def test_names_stay_text(browser, tmp_path):
         assert page.locator("#panel").locator("b, script, img").count() == 0
     assert {node.text_content() for node in page.locator(".node text").all()} == set(names)
     assert page.locator("h1").inner_text() == page.title() == "<i>&amp; $$data"
-    assert page.locator("script").count() == 2
+    assert page.locator("script").count() == 3
     assert problems == []
     page.close()
 

@@ -14,6 +14,9 @@ import bengrn
 import grnndata
 from bengrn.baselines import random_expectation
 from scdataloader import datasets
+from scprint_model import _provenance as provenance
+from scprint_model import infer
+from scprint_model.checkpoints.identity import identity
 from scprint_model.cli import main
 from scprint_model.metrics import neighbour_agreement
 
@@ -48,7 +51,8 @@ def test_all_files_are_there_and_the_page_shows_them(demo):
     files = {path.name for path in demo.iterdir()}
     assert files == {
         "index.html", "cells.h5ad", "denoised.h5ad", "network.h5ad", "edges.tsv", "scores.tsv", "cleaning.tsv",
-        "summary.json", "umap.png", "hubs.png",
+        "summary.json", "umap.png", "hubs.png", "edges.tsv.json", "scores.tsv.json", "cleaning.tsv.json",
+        "umap.png.json", "hubs.png.json",
     }  # fmt: skip
     page = (demo / "index.html").read_text()
     assert set(re.findall(r'(?:src|href)="([^"]+)"', page)) <= files
@@ -140,6 +144,24 @@ def test_scores_are_those_of_the_written_network(demo):
     assert json.loads((demo / "summary.json").read_text())["network_scores"][0]["ap"] == pytest.approx(
         table["ap"].iloc[0]
     )
+
+
+def test_records_of_the_demo_make_its_network_again(demo):
+    from scprint_model import ScPrint
+
+    (page,) = provenance.read(demo / "index.html")
+    assert page["task"] == "scprint_model.run_demo"
+    assert (page["parameters"]["seed"], page["parameters"]["n_genes"]) == (3, N_GENES)
+    model = ScPrint.from_pretrained(page["model"]["name"])
+    assert identity(model) == page["model"]
+    for name in ("summary.json", "edges.tsv", "hubs.png"):
+        assert provenance.read(demo / name) == [page]
+    steps = provenance.read(demo / "network.h5ad")
+    tasks = ["scdataloader.Preprocessor", "scprint_model.tasks.embed", "scprint_model.tasks.annotate"]
+    assert [step["task"] for step in steps] == [*tasks, "scprint_model.infer"]
+    cells, network = anndata.read_h5ad(demo / "cells.h5ad"), grnndata.read_h5ad(demo / "network.h5ad")
+    assert steps[-1]["inputs"] == [provenance.content(cells)]
+    np.testing.assert_array_equal(infer(model, cells, **steps[-1]["parameters"]).grn, network.grn)
 
 
 def test_a_failed_run_leaves_the_last_one_whole(demo, cut_down, capsys):

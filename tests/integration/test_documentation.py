@@ -45,6 +45,7 @@ PAGES = [
     "docs/how_to/score_my_network.md",
     "docs/how_to/several_networks.md",
     "docs/how_to/train_on_my_data.md",
+    "docs/how_to/what_made_this_file.md",
     "docs/how_to/write_an_objective.md",
     "docs/tutorials/case_study.md",
     "docs/tutorials/compare_networks.md",

@@ -19,6 +19,6 @@ network = grnndata.read_h5ad("network.h5ad")
 assert network[:, ["CRX", "RHO"]].edges().values.tolist() == [["CRX", "RHO", edges["weight"].astype("float32")[0]]]
 assert grnndata.tl.hubs(network, 1)["gene"].tolist() == ["CRX"]
 assert "TP53" in set(grnndata.transcription_factors("human"))
-assert main(["info", "network.h5ad"]) == 0
+assert main(["inspect", "network.h5ad"]) == 0
 assert main(["convert", "network.h5ad", "network.tsv"]) == 0
 assert pd.read_csv("network.tsv", sep="\t").shape == (3, 3)

@@ -43,7 +43,8 @@ def test_preprocess_writes_clean_copies_tables_and_a_page(file, tmp_path, capsys
     assert clean.n_obs == table.loc["cells", "cells_out"]
     assert clean.n_obs < 120
     assert file.read_bytes() == before
-    names = ["report.csv", "report.html", "some.h5ad", "some.json", "summary.csv"]
+    tables = ["report.csv", "report.csv.json", "report.html", "summary.csv", "summary.csv.json"]
+    names = sorted([*tables, "some.h5ad", "some.json"])
     assert sorted(path.name for path in out.iterdir()) == names  # no temporary file is left
     assert "1 done, 0 done before" in capsys.readouterr().out
     assert main(command) == 0
@@ -124,7 +125,7 @@ def test_a_store_is_built_shown_checked_and_exported(file, tmp_path, capsys):
     assert "120 cells of 1 data sets" in capsys.readouterr().out
     shutil.copy(clean / "some.h5ad", tmp_path / "more.h5ad")
     assert main(["build", str(tmp_path / "more.h5ad"), "--out", str(store), "--add"]) == 0
-    assert main(["info", str(store)]) == 0
+    assert main(["inspect", str(store)]) == 0
     assert "240 cells of 2 data sets" in capsys.readouterr().out
     assert main(["verify", str(store)]) == 0
     assert "2 shards of 240 cells, 0 damaged" in capsys.readouterr().out

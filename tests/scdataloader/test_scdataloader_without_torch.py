@@ -41,7 +41,7 @@ from scdataloader.store import CellStore
 assert main(["check", "raw.h5ad"]) == 0
 assert main(["preprocess", "raw.h5ad", "--out", "clean"]) == 0
 assert main(["build", "clean", "--out", "store"]) == 0
-assert main(["info", "store"]) == 0
+assert main(["inspect", "store"]) == 0
 assert main(["verify", "store"]) == 0
 assert main(["labels", "clean", "--classes", "cell_type"]) == 0
 

@@ -306,7 +306,7 @@ def test_the_command(esm, fasta, tmp_path, capsys):
     canonical.write_text("G\tENST00000000003.1\tEnsembl Canonical\n")
     options = ["--fasta", str(fasta), "--protein-model", str(esm), "--canonical", str(canonical), "--device", "cpu"]
     assert main(["gene-embeddings", str(out), *options]) == 0
-    assert capsys.readouterr().out == f"{out}\n"
+    assert capsys.readouterr().out == f"{out}; what made it: {out}.json\n"
     attrs = pd.read_parquet(out).attrs
     assert attrs["chosen_by"] == {"canonical": 1, "longest": 4, "first": 0, "without_gene": 0}
     assert json.loads(json.dumps(attrs)) == attrs

@@ -10,6 +10,7 @@ import pytest
 
 from scdataloader import datasets
 from scprint_model import ScPrint, cli
+from scprint_model._provenance import KEY, steps_of
 from scprint_model.tasks import annotate, calibration, embed
 
 
@@ -101,6 +102,7 @@ def test_annotate_writes_labels_and_says_how_right_they_are(run, cells, folder, 
     scores = calibration(data, labels=model.label_space)
     assert set(scores) == {"cell_type", "cell_type_vote", "cell_type_coarse", "cell_type_coarse_vote"}
     content = json.loads(report.read_text())
+    assert content.pop(KEY) == steps_of(got.uns)
     assert content == json.loads(json.dumps({name: one.as_dict() for name, one in scores.items()}))
     lines = said.splitlines()
     assert lines[0] == f"{out}: 30 cells, {len(predicted.columns)} columns predicted_... in obs"

@@ -25,7 +25,7 @@ def test_another_training_starts_from_them(small_model, tmp_path, capsys):
     small_model.save_pretrained(tmp_path / "model")
     out = tmp_path / "genes.parquet"
     assert main(["gene-embeddings", str(out), "--model", str(tmp_path / "model")]) == 0
-    assert capsys.readouterr().out == f"{out}\n"
+    assert capsys.readouterr().out == f"{out}; what made it: {out}.json\n"
     rows, found = load_table(out, small_model.vocabulary, 16)
     assert found.all()
     np.testing.assert_allclose(rows.numpy(), small_model.gene_encoder.table.weight.detach().numpy(), rtol=1e-6)

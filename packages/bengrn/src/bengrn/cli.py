@@ -60,6 +60,10 @@ def _enrich_options(parser: Parser) -> None:
     parser.add_argument("-o", "--out", type=str, metavar="TABLE", help="write the whole table here: csv")
 
 
+def _inspect_options(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", type=str, help="JSON of --json, a table of --out, a network, a page")
+
+
 def _truths_options(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", type=str, nargs="?", help="a truth to describe")
 
@@ -120,7 +124,7 @@ def _score(args: Namespace) -> str:
             plain["degree_preserving"] = {"p_value": null.p_value, "null_mean": null.null_mean, "z": null.z}
         if baselines is not None:
             plain["baselines"] = baselines.to_dict("records")
-        return json.dumps(plain, indent=2)
+        return json.dumps(plain | _record("score", args, options, args.network_file), indent=2)
     parts = [_table(scores)]
     if intervals is not None:
         rows = intervals.table.map(lambda value: f"{value:.4g}")
@@ -150,7 +154,8 @@ def _compare(args: Namespace) -> str:
     if args.json:
         said = {key: getattr(result, key) for key in ("truth", "truth_version", "truth_part")}
         tables = {"scores": result.scores.to_dict("records"), "pairs": result.pairs.to_dict("records")}
-        return json.dumps({**said, **tables, "notes": "; ".join(result.notes)}, indent=2)
+        record = _record("compare", args, options, *args.networks)
+        return json.dumps({**said, **tables, "notes": "; ".join(result.notes), **record}, indent=2)
     form: dict[str, Any] = {"index": False, "float_format": "{:.4g}".format}
     universe = f"{result.n_regulators:,} regulators × {result.n_targets:,} targets, {result.n_positives:,} true edges"
     against = f"{universe}, of {result.truth}" + (f" ({result.truth_version})" if result.truth_version else "")
@@ -159,17 +164,39 @@ def _compare(args: Namespace) -> str:
 
 
 def _enrich(args: Namespace) -> str:
+    from bengrn._provenance import KEY, beside, write
     from bengrn.enrichment import enrich
 
     if args.out:
         check_output(args.out, args.network_file)
+        beside(args.out)
     result = enrich(_read(args.network_file, args), organism=args.organism, seed=args.seed)
     if args.out:
         from grnndata import atomic_path
 
         with atomic_path(with_folder(args.out)) as temporary:
             result.table.to_csv(temporary, index=False)
+        place = beside(args.out)
+        write(place, _record("enrich", args, {}, args.network_file)[KEY])
+        return f"{result}\n\n{args.out}: {len(result.table):,} rows; what made it: {place}"
     return str(result)
+
+
+def _inspect(args: Namespace) -> str:
+    from bengrn._provenance import read, text
+
+    return text(read(args.file))
+
+
+def _record(command: str, args: Namespace, options: dict[str, Any], *networks: str) -> dict[str, Any]:
+    """Return what made an output, as an entry of its JSON: the options as they were used, networks and truth."""
+    from pathlib import Path
+
+    from bengrn._provenance import KEY, from_files
+
+    files = [*networks, *([args.truth] if "truth" in args and Path(args.truth).is_file() else [])]
+    skip = ("network_file", "networks", "json", "out")
+    return {KEY: from_files(f"bengrn {command}", args.as_dict() | options, files, skip=skip)}
 
 
 def _read(path: str, args: Namespace) -> Any:
@@ -279,6 +306,9 @@ main = Program(
             ("enrich network.h5ad --out enriched.csv",),
             _enrich_options,
             _enrich,
+        ),
+        "inspect": Command(
+            "Say what made a file.", ("inspect scores.json", "inspect enriched.csv"), _inspect_options, _inspect
         ),
         "truths": Command(
             "List the ground truths, or describe one.", ("truths", "truths omnipath-demo"), _truths_options, _truths

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 _FILE = "h5ad or zarr with a network, edge table (csv, tsv, txt, gz, parquet), SCENIC loom, Open Problems h5ad"
 _PICTURES = (".png", ".svg", ".pdf")
 _TABLES = {".csv": ",", ".tsv": "\t"}
+#: Options that are told as inputs, or that say where the result goes.
+_PLACES = ("file", "source", "a", "b", "gene_sets", "out")
 
 
-def _info_options(parser: Parser) -> None:
+def _inspect_options(parser: Parser) -> None:
     _add_files(parser, "file")
 
 
@@ -100,10 +102,13 @@ def _add_table(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the permutations")
 
 
-def _info(args: Namespace) -> str:
+def _inspect(args: Namespace) -> str:
+    from ._provenance import read, text
     from .schema import UNS_KEY, check_description
     from .tools import hubs
 
+    if Path(args.file).suffix in (".html", ".json", *_PICTURES) and Path(args.file).is_file():
+        return text(read(args.file))
     grn = _read(args.file)
     lines = [f"{args.file}: {counted(grn.n_vars, 'gene')}, {counted(grn.n_obs, 'cell')}"]
     if _has_one(grn):
@@ -119,6 +124,7 @@ def _info(args: Namespace) -> str:
     for name, network in grn.networks.items():
         told = check_description(network.uns.get(UNS_KEY))
         lines.append(f"network {name!r}: {network.n_edges:,} edges, method: {told['method']}")
+    lines += ["", "what made it", text(read(args.file))]
     if _has_one(grn):
         lines += ["", "strongest regulators", _text(hubs(grn, 10))]
     return "\n".join(lines)
@@ -135,6 +141,7 @@ def _brief(value: Any) -> str:
 
 
 def _convert(args: Namespace) -> str:
+    from ._provenance import from_files, in_uns
     from .edge_files import is_edge_file, write_edges
     from .tools import threshold, top_k
     from .write import write_h5ad, write_zarr
@@ -143,6 +150,7 @@ def _convert(args: Namespace) -> str:
     if kind not in (".h5ad", ".zarr") and not is_edge_file(args.out):
         raise ValueError(f"cannot tell what to write to {args.out}: end it with .h5ad, .zarr, .csv, .tsv or .parquet")
     check_output(args.out, args.source, is_folder=kind == ".zarr")
+    record = _beside(args.out) if is_edge_file(args.out) else None
     grn = _read(args.source, duplicates=args.duplicates)
     is_whole = args.threshold is None and args.top_k is None and args.network is None
     if not is_whole or kind not in (".h5ad", ".zarr"):
@@ -152,9 +160,12 @@ def _convert(args: Namespace) -> str:
     if args.top_k is not None:
         grn = top_k(grn, args.top_k, per="all", self_edges=True)
     _say(f"writing {args.out}")
+    steps = from_files("grnndata convert", args.as_dict(), [args.source], skip=_PLACES)
+    grn.uns.update(in_uns(steps))
     write: Any = {".h5ad": write_h5ad, ".zarr": write_zarr}.get(kind, write_edges)
     write(grn, with_folder(args.out))
-    return f"{args.out}: " + (counted(grn.n_edges, "edge") if _has_one(grn) else counted(len(grn.networks), "network"))
+    held = counted(grn.n_edges, "edge") if _has_one(grn) else counted(len(grn.networks), "network")
+    return f"{args.out}: {held}{_told(record, steps)}"
 
 
 def _hubs(args: Namespace) -> str:
@@ -178,7 +189,7 @@ def _differential(args: Namespace) -> str:
     both = _both(args)
     _say(f"comparing with {args.permutations:,} permutations")
     table = differential_hubs(*both, direction=args.direction, n_permutations=args.permutations, seed=args.seed)
-    return _table(table, args)
+    return _table(table, args, "differential", args.a, args.b)
 
 
 def _enrich(args: Namespace) -> str:
@@ -187,12 +198,14 @@ def _enrich(args: Namespace) -> str:
     _check_table(args.out, args.file)
     grn = _one(_read(args.file), args.network)
     _say("comparing with permutations")
-    return _table(prerank(grn, args.gene_sets, ranking=args.ranking, seed=args.seed), args)
+    table = prerank(grn, args.gene_sets, ranking=args.ranking, seed=args.seed)
+    return _table(table, args, "enrich", args.file, args.gene_sets)
 
 
 def _draw(args: Namespace) -> str:
     from . import plotting
     from ._atomic import atomic_path
+    from ._provenance import from_files, in_uns
 
     kind = Path(args.out).suffix.lower()
     if kind != ".html" and kind not in _PICTURES:
@@ -202,17 +215,20 @@ def _draw(args: Namespace) -> str:
             f"choose what to draw on {args.out} with --genes, for example the strongest of `grnndata hubs`"
         )
     check_output(args.out, args.file)
+    record = _beside(args.out) if kind != ".html" else None
     grn = _one(_read(args.file), args.network)
     with_folder(args.out)
+    steps = from_files("grnndata draw", args.as_dict(), [args.file], skip=_PLACES)
     given = {"neighbours": args.neighbours, "top_edges": args.top_k}
     options = {key: value for key, value in given.items() if value is not None}
     if kind == ".html":
+        grn.uns.update(in_uns(steps))
         plotting.network_html(grn, args.out, genes=args.genes, **options)
     else:
         figure: Any = plotting.subnetwork(grn, args.genes, **options).figure
         with atomic_path(args.out) as temporary:
             figure.savefig(temporary)
-    return f"{args.out}: written"
+    return f"{args.out}: written{_told(record, steps)}"
 
 
 def _both(args: Namespace) -> tuple[GRNAnnData, GRNAnnData]:
@@ -246,17 +262,37 @@ def _check_table(path: str | None, *inputs: str) -> None:
     if Path(path).suffix.lower() not in _TABLES:
         raise ValueError(f"cannot tell what to write to {path}: end it with {' or '.join(_TABLES)}")
     check_output(path, *inputs)
+    _beside(path)
 
 
-def _table(table: pd.DataFrame, args: Namespace) -> str:
-    """Write a table to a file, or return its first rows as text."""
+def _table(table: pd.DataFrame, args: Namespace, command: str, *inputs: str) -> str:
+    """Write a table to a file, and what made it beside it; or return its first rows as text."""
     from ._atomic import atomic_path
+    from ._provenance import from_files
 
     if args.out is None:
         return _text(table.head(args.top_k))
     with atomic_path(with_folder(args.out)) as temporary:
         table.to_csv(temporary, sep=_TABLES[Path(args.out).suffix.lower()], index=False)
-    return f"{args.out}: {counted(len(table), 'row')}"
+    steps = from_files(f"grnndata {command}", args.as_dict(), inputs, skip=_PLACES)
+    return f"{args.out}: {counted(len(table), 'row')}{_told(_beside(args.out), steps)}"
+
+
+def _beside(path: str) -> Path:
+    """Return where is told what made a table or a picture, before anything is computed."""
+    from ._provenance import beside
+
+    return beside(path)
+
+
+def _told(record: Path | None, steps: list[dict[str, Any]]) -> str:
+    """Write what made a file beside it, where it cannot hold that itself, and return where it is."""
+    from ._provenance import write
+
+    if record is None:
+        return ""
+    write(record, steps)
+    return f"; what made it: {record}"
 
 
 def _text(table: pd.DataFrame) -> str:
@@ -273,7 +309,12 @@ main = Program(
     "grnndata",
     "Gene networks in files: look, convert, compare, draw.",
     {
-        "info": Command("Say what a file holds.", ("info network.h5ad",), _info_options, _info),
+        "inspect": Command(
+            "Say what a file holds, and what made it.",
+            ("inspect network.h5ad", "inspect edges.csv"),
+            _inspect_options,
+            _inspect,
+        ),
         "convert": Command(
             "Convert a network file.",
             ("convert network.h5ad edges.csv --top-k 10000", "convert adjacencies.tsv network.h5ad"),

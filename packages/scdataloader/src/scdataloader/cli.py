@@ -72,7 +72,7 @@ main = Program(
         ),
         "labels": _command(commands.labels, "labels clean", "labels clean --classes cell_type --out labels.json"),
         "build": _command(commands.build, "build clean --out cells.store", "build more.h5ad --out cells.store --add"),
-        "info": _command(commands.info, "info cells.store"),
+        "inspect": _command(commands.inspect, "inspect cells.store", "inspect clean/cells.h5ad"),
         "verify": _command(commands.verify, "verify cells.store", "verify cells.store --quarantine"),
         "export": _command(commands.export, "export cells.store all.h5ad"),
         "genes": _command(commands.genes, "genes", "genes fetch danio_rerio --release 112"),

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 from scdataloader._command_line import check_output, with_folder
+from scdataloader._provenance import beside
 from scdataloader.preprocess import Preprocessor
+
+#: Files that hold no cells, and those that may.
+_NO_CELLS, _TABLES = (".html", ".json", ".png", ".svg", ".pdf"), (".csv", ".tsv")
 
 
 def check(file: str, *, preprocessor: Preprocessor, lost: Path | None = None) -> int:
@@ -24,11 +29,13 @@ def check(file: str, *, preprocessor: Preprocessor, lost: Path | None = None) ->
     """
     if lost is not None:
         check_output(lost, file)
+        beside(lost)
     clean, report = preprocessor(file)
     sys.stdout.write(f"{report}\n")
     if lost is not None:
         _write_lost(file, preprocessor, str(clean.obs["organism_ontology_term_id"].iloc[0]), lost)
         sys.stdout.write(f"lost gene names written to {lost}\n")
+        _tell("check", asdict(preprocessor), [file], lost)
     sys.stdout.write("ready to use\n")
     return 0
 
@@ -141,8 +148,9 @@ def labels(
     for path in (out, plot):
         if path is not None:
             check_output(path, *files)
+            beside(path)
     tables = []
-    for uri in find_sources(files):
+    for uri in (uris := find_sources(files)):
         with open_source(uri) as source:
             tables.append(source.obs)
     chosen = classes or [name for name in CLASSES if any(label_column(table.columns, name) for table in tables)]
@@ -156,10 +164,12 @@ def labels(
             path = with_folder(plot) if len(chosen) == 1 else plot.with_stem(f"{plot.stem}-{name}")
             draw_tree(label_class, counts, path)
             sys.stdout.write(f"drawn to {path}\n")
+            _tell("labels", {"classes": [name]}, uris, path)
     if out is not None:
         with atomic_path(with_folder(out)) as temporary:
             space.save(temporary)
         sys.stdout.write(f"label space written to {out}\n")
+        _tell("labels", {"classes": chosen}, uris, out)
     return 0
 
 
@@ -253,19 +263,37 @@ def build(files: list[str], *, out: Path, workers: int = 1, add: bool = False) -
     return 0
 
 
-def info(store: str) -> int:
-    """Say what a cell store, or a file, holds.
+def inspect(path: str) -> int:
+    """Say what a cell store, or a file, holds, and what made it.
 
     Parameters
     ----------
-    store
-        Folder of a store, or a file.
+    path
+        Folder of a store; or a file of cells, a table, page or picture.
     """
+    from scdataloader._provenance import read, text
     from scdataloader.store import open_store
     from scdataloader.store.verify import describe
 
-    sys.stdout.write(f"{describe(open_store(store))}\n")
+    place = Path(path)
+    steps = read(place) if place.exists() else []
+    has_cells = not steps if place.suffix in _TABLES else place.suffix not in _NO_CELLS
+    if has_cells or not place.exists():
+        sys.stdout.write(f"{describe(open_store(path))}\nwhat made it\n")
+    sys.stdout.write(f"{text(steps)}\n")
     return 0
+
+
+def _tell(command: str, options: dict[str, object], files: list[str], out: Path) -> None:
+    """Write what made a table or picture beside it, and say where; of the files no more is read than for it."""
+    from scdataloader._provenance import read, step, write
+
+    inputs = [
+        {"file": Path(file).name} | ({"steps": made} if Path(file).exists() and (made := read(file)) else {})
+        for file in files
+    ]
+    write(beside(out), [step(f"scdataloader {command}", options, inputs=inputs)])
+    sys.stdout.write(f"what made it: {beside(out)}\n")
 
 
 def verify(store: str, *, quarantine: bool = False) -> int:

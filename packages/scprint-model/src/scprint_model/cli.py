@@ -109,7 +109,8 @@ _COMMANDS = {
     "inspect": _command(
         "inspect",
         "models",
-        "Show what a checkpoint holds, without reading its weights.",
+        "Show what made a file, or what a checkpoint holds.",
+        "inspect embedded.h5ad",
         "inspect bundled",
         "inspect model.ckpt --json",
     ),

@@ -73,6 +73,8 @@ class ScPrint(Pretrained):
         self.context: int | None = None
         #: What is known of its origin and training, JSON-able.
         self.card: dict[str, Any] = {}
+        #: Name and checksum under which it was loaded, by which results say what made them.
+        self.origin: dict[str, str] = {}
         #: Keep only the tokens between blocks for the gradient and compute the rest again: less memory, more time.
         self.gradient_checkpointing = False
         self._attention_backend: Backend = "auto"

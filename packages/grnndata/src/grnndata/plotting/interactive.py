@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from .._atomic import atomic_path
+from .._provenance import in_page, step, steps_of
 from ..core import GRNAnnData
 from ..edges import check_unique
 from ..gene_labels import gene_labels
@@ -84,6 +85,9 @@ def network_html(
     ValueError
         When genes are unknown, repeated or none, a gene has no community, or there are no edges to choose.
     """
+    regulators = None if regulators is None else list(regulators)
+    made = step(network_html, locals(), inputs=[grn], skip=("grn", "path"))
+    steps = [*steps_of(grn.uns), made]
     check_count(top_edges, "top_edges")
     network, names, every = single_network(grn), check_unique(grn.var_names), gene_labels(grn, label)
     directed = is_directed(network, directed=grn.directed)
@@ -115,11 +119,11 @@ def network_html(
     }
     heading = f"Gene network: {grn.uns['grn']['method']}" if title is None else title
     with atomic_path(path) as temporary:
-        temporary.write_text(_page(heading, data), encoding="utf-8", newline="\n")
+        temporary.write_text(_page(heading, data, in_page(steps)), encoding="utf-8", newline="\n")
     return Path(path)
 
 
-def _page(title: str, data: dict[str, Any]) -> str:
+def _page(title: str, data: dict[str, Any], record: str) -> str:
     """Return the page as text."""
     folder = files(__package__) / "page"
     page, style = ((folder / name).read_text("utf-8") for name in ("page.html", "page.css"))
@@ -141,6 +145,7 @@ def _page(title: str, data: dict[str, Any]) -> str:
         style=style,
         script=script,
         data=text,
+        record=record,
     )
 
 

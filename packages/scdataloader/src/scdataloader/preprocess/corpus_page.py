@@ -12,10 +12,11 @@ from importlib.resources import files
 from statistics import median
 from typing import Any
 
+from scdataloader._provenance import in_page
 from scdataloader._wording import percent
 from scdataloader.genes.tables import ORGANISMS
 from scdataloader.preprocess.corpus_svg import bars, histogram, number
-from scdataloader.preprocess.file_result import FileResult
+from scdataloader.preprocess.file_result import FileResult, steps_of_files
 
 _WORDS = {"done": "✓ done", "skipped": "✓ done before", "failed": "✗ failed"}
 #: Entries of a list that are shown at once.
@@ -56,7 +57,7 @@ def page(results: Sequence[FileResult]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         + "\n".join(part for part in parts if part)
-        + f"\n<script>{script}</script>\n</body>\n</html>\n"
+        + f"\n{in_page(steps_of_files(results))}\n<script>{script}</script>\n</body>\n</html>\n"
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any, Self
 
 import pandas as pd
 
+from scdataloader._provenance import beside, write
 from scdataloader.preprocess.corpus_folder import work_folder
-from scdataloader.preprocess.file_result import FileResult, read_record
+from scdataloader.preprocess.file_result import FileResult, read_record, steps_of_files
 from scdataloader.preprocess.report import Report
 
 
@@ -67,10 +68,12 @@ class CorpusReport:
     def write(self, out: Path | str) -> None:
         """Write ``report.csv`` (`steps`), ``summary.csv`` (`table`) and ``report.html`` (`page`) into a folder.
 
+        What made them is in the page, and beside each table: ``report.csv.json``, ``summary.csv.json``.
+
         Raises
         ------
         OSError
-            When they cannot be written; those there before stay.
+            When they cannot be written, or something else lies where the tables' records go; those there before stay.
         """
         from scdataloader.preprocess.corpus_page import page
 
@@ -79,7 +82,10 @@ class CorpusReport:
             self.steps().to_csv(work / "report.csv", index=False)
             self.table().to_csv(work / "summary.csv", index=False)
             (work / "report.html").write_text(page(self.files), encoding="utf-8", newline="\n")
-            for name in ("report.csv", "summary.csv", "report.html"):
+            records = [beside(out / name) for name in ("report.csv", "summary.csv")]
+            for record in records:
+                write(work / record.name, steps_of_files(self.files))
+            for name in ("report.csv", "summary.csv", "report.html", *(record.name for record in records)):
                 (work / name).replace(out / name)
 
     @classmethod

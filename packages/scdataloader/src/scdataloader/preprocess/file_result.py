@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from scdataloader._provenance import Step, step
 from scdataloader.preprocess.report import Report, plain
 
 #: Marks the JSON files that lie beside the outputs.
@@ -61,6 +62,20 @@ class FileResult:
         known = {name: values[name] for name in cls.__dataclass_fields__}
         report = None if values["report"] is None else Report.from_dict(values["report"])
         return cls(**(known | {"report": report}))
+
+
+def steps_of_files(files: Sequence[FileResult]) -> list[Step]:
+    """Return what made files: a step for each settings and version, with all inputs that it was used on."""
+    alike: dict[str, list[FileResult]] = {}
+    for file in files:
+        alike.setdefault(json.dumps([file.settings, file.version], sort_keys=True), []).append(file)
+    steps = []
+    for some in alike.values():
+        settings = dict(some[0].settings)
+        made = step(f"scdataloader.{settings.pop('preprocessor', 'Preprocessor')}", settings)
+        inputs = [{"file": Path(file.source).name} for file in some]
+        steps.append(made | {"version": some[0].version or made["version"], "inputs": inputs})
+    return steps
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -10,6 +10,7 @@ import anndata
 from anndata.io import write_elem
 
 from scdataloader._atomic import atomic_path
+from scdataloader._provenance import in_uns, step, steps_of
 from scdataloader.hdf5_writing import hdf5_for_writing
 from scdataloader.preprocess.embedding import Embedding
 from scdataloader.preprocess.report import Report
@@ -193,10 +194,16 @@ class Preprocessor:
         """
         sink = MemorySink()
         with open_source(data) as source:
-            report = run_steps(self, source, lambda _: sink)
+            report = run_steps(self, self._recorded(source, data), lambda _: sink)
         if self.embedding is not None:
             self.embedding.add_to(sink.adata)
         return sink.adata, report
+
+    def _recorded(self, source: Source, data: object) -> Source:
+        """Return the source with what makes the result among its texts, which the result keeps."""
+        given = {"address": source.uri} if isinstance(data, Source) else data
+        made = step(Preprocessor, asdict(self), inputs=[given])
+        return replace(source, uns={**source.uns, **in_uns([*steps_of(source.uns), made])})
 
     def write(self, data: anndata.AnnData | Source | Path | str, out: Path | str) -> Report:
         """Run all steps, the result straight into an h5ad file: memory does not grow with the number of cells.
@@ -227,7 +234,7 @@ class Preprocessor:
                 return sinks[0]
 
             try:
-                report = run_steps(self, source, sink)
+                report = run_steps(self, self._recorded(source, data), sink)
             finally:
                 for opened in sinks:
                     opened.close()

@@ -22,6 +22,7 @@ import anndata
 import numpy as np
 from tqdm.auto import tqdm
 
+from scdataloader._provenance import FOLDER_FILE, Step, read, step, steps_of, tell, write
 from scdataloader.counts import csr_counts, obs_table
 from scdataloader.labels.space import SUFFIX
 from scdataloader.store.convert import convert
@@ -152,8 +153,21 @@ def build(files: Sequence[Given], folder: Path, *, workers: int, shard_bytes: in
         if former is not None and not add:  # what was quarantined has been written again
             former = replace(former, shards=(), quarantined=())
         manifest = _joined(folder, former, converted, shard_bytes)
+        write(folder / FOLDER_FILE, [*(read(folder) if add else ()), _made(inputs, shard_bytes)])
         manifest.save(folder)
     return manifest
+
+
+def _made(inputs: Sequence[Input], shard_bytes: int) -> Step:
+    """Return what makes a store: its inputs with what made them; the manifest has checksums of what they hold."""
+    told = []
+    for one in inputs:
+        if isinstance(one.data, anndata.AnnData):
+            before, place = steps_of(one.data.uns), tell(one.data)
+        else:
+            before, place = read(one.data), {"file": one.data.name}
+        told.append({"name": one.name} | place | ({"steps": before} if before else {}))
+    return step("scdataloader.CellStore.build", {"shard_bytes": shard_bytes}, inputs=told)
 
 
 def _input(given: Given, shard_bytes: int) -> Input:

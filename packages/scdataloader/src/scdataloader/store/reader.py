@@ -13,6 +13,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from scdataloader._atomic import atomic_path
+from scdataloader._provenance import in_uns, read, step
 from scdataloader.store.cells_table import BEGIN, INDEX, to_pandas
 from scdataloader.store.genemap import Gathered, GeneMap
 
@@ -336,6 +337,11 @@ class CellReader(ABC):
         if format == "zarr" and path.exists():
             raise FileExistsError(f"{path} is there already: choose another name")
         adata = self.to_anndata(rows)
+        folder = getattr(self, "folder", None)  # of a store that was built
+        given = {"folder": Path(folder).name} if folder is not None else {}
+        told = [given | {"cells": len(self), "fingerprint": self.fingerprint}]
+        made = step("scdataloader.CellStore.export", {"rows": rows}, inputs=told)
+        adata.uns.update(in_uns([*([] if folder is None else read(folder)), made]))
         if format == "h5ad":
             with atomic_path(path) as temporary:
                 adata.write_h5ad(temporary)

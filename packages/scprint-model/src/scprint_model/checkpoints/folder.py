@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from scdataloader import GeneVocabulary, LabelSpace
+from scprint_model._provenance import KEY
 from scprint_model.checkpoints.weights import StoredNetwork, build, check_finite
 from scprint_model.config import ModelConfig
 
@@ -211,7 +212,7 @@ def text(known: Mapping[str, Any]) -> str:
     lines += [
         f"- {name.replace('_', ' ')}: {_inline(value)}"
         for name, value in card.items()
-        if name not in ("source", "training", "options", "dropped", "data_sets")
+        if name not in ("source", "training", "options", "dropped", "data_sets", KEY)
     ]
     return "\n".join(lines) + "\n"
 

@@ -24,6 +24,7 @@ from scprint_model.checkpoints.folder import (
     read_tables,
     save_folder,
 )
+from scprint_model.checkpoints.identity import set_origin
 from scprint_model.checkpoints.published import read_published, seal, sha256_of
 from scprint_model.checkpoints.weights import StoredNetwork
 
@@ -31,12 +32,13 @@ logger = logging.getLogger(__name__)
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_FILE_SUFFIXES = (".ckpt", ".safetensors", ".pt", ".pth")
+#: Endings of files with weights.
+MODEL_SUFFIXES = (".ckpt", ".safetensors", ".pt", ".pth")
 
 
 def is_hub_id(what: str) -> bool:
     """Whether this may be ``owner/name`` of a repository."""
-    return _ID.fullmatch(what) is not None and not what.endswith(_FILE_SUFFIXES)
+    return _ID.fullmatch(what) is not None and not what.endswith(MODEL_SUFFIXES)
 
 
 def fetch(
@@ -235,6 +237,10 @@ class Pretrained(StoredNetwork):
             card = checkpoint.card(sha256=found.source.get("sha256"))
             card["source"] |= found.source
             model = checkpoint.model(cls, card=card)
+        file = found.path / WEIGHTS if found.path.is_dir() else found.path
+        digest = found.source.get("sha256") or sha256_of(file)
+        commit = found.source.get("revision")
+        set_origin(model, {"name": str(what), "sha256": digest, "filename": filename, "revision": commit})
         tokens = ", ".join(model.config.token_names)
         logger.info("%s: %d genes, tokens %s", found.path.name, model.config.n_genes, tokens)
         return model

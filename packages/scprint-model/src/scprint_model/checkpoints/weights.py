@@ -40,6 +40,8 @@ class StoredNetwork(nn.Module):
         Largest number of genes per cell in training, where that is known; tasks use as many unless told otherwise.
     card
         Facts of its origin and training, JSON-able.
+    origin
+        Name and checksum under which it was loaded; see `scprint_model.checkpoints.identity`.
     """
 
     config: ModelConfig
@@ -47,6 +49,7 @@ class StoredNetwork(nn.Module):
     label_space: LabelSpace | None
     context: int | None
     card: dict[str, Any]
+    origin: dict[str, str]
 
 
 class _NoRandomStart(TorchFunctionMode):

@@ -18,8 +18,9 @@ from scdataloader.counts import total_counts as counted
 from scdataloader.labels import SUFFIX, label_column
 from scprint_model import tasks
 from scprint_model._command_line import with_folder
+from scprint_model._provenance import KEY, beside, steps_of
 from scprint_model._wording import listed
-from scprint_model.commands.options import Device, TaskCommand, cells_where, check_before, lines
+from scprint_model.commands.options import Device, TaskCommand, cells_of, check_before, lines, told_beside
 from scprint_model.commands.pictures import cells_of_map, check_picture, draw_map, draw_reliability
 from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
@@ -72,7 +73,7 @@ def embed(
     tasks.embed(network, adata, encoded=None, **options)
     found = {**adata.obsm}
     spread = obs_table(adata)[[f"{name}_spread" for name in found]] if options.get("draws", 1) > 1 else None
-    write_with(input, with_folder(out), obs=spread, obsm=found)
+    write_with(input, with_folder(out), obs=spread, obsm=found, uns={**adata.uns})
     shapes = ", ".join(f"obsm[{name!r}] {value.shape[1]} wide" for name, value in found.items())
     said = f"{out}: {adata.n_obs:,} cells, {shapes}"
     if plot is not None:
@@ -137,7 +138,7 @@ def annotate(
         said += [f"  {line}" for line in table.splitlines() if len(one.reliability)]
     if report is not None:
         with atomic_path(report) as temporary:
-            content = {name: one.as_dict() for name, one in scores.items()}
+            content = {name: one.as_dict() for name, one in scores.items()} | {KEY: steps_of(adata.uns)}
             temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         said.append(f"{report}: these scores")
     if plot is not None:
@@ -245,8 +246,8 @@ def generate(
     check_before(device, input, out)
     names = lines(genes, "genes")
     adata = open_cells(input)
-    chosen = adata if cells is None else adata[cells_where(adata, cells)]
-    sources = {token: adata[cells_where(adata, where)] for token, where in (take or {}).items()}
+    chosen = adata if cells is None else cells_of(adata, cells)
+    sources = {token: cells_of(adata, where) for token, where in (take or {}).items()}
     network = ScPrint.from_pretrained(model).to(device)
     if network.vocabulary is not None:
         find_genes(network.vocabulary, names)  # before the work
@@ -333,21 +334,24 @@ def perturb(
     device
         Device on which the model runs.
     """
-    beside = out.with_suffix(".edges.csv")
-    check_before(device, input, out, beside)
+    edges_file = out.with_suffix(".edges.csv")
+    check_before(device, input, out, edges_file)
+    for path in (out, edges_file):
+        beside(path)
     adata = open_cells(input)
     if cells is not None:
-        adata = adata[cells_where(adata, cells)]
+        adata = cells_of(adata, cells)
     network = ScPrint.from_pretrained(model).to(device)
     found = tasks.perturb(network, adata, genes=genes, panel=None, **options)
-    written = [str(out)]
+    written = [out]
     with atomic_path(out) as temporary:
         found.profile.to_csv(temporary, index_label="gene")
     if found.edges is not None:
-        with atomic_path(beside) as temporary:
+        with atomic_path(edges_file) as temporary:
             found.edges.to_csv(temporary, index=False)
-        written.append(str(beside))
-    return f"{', '.join(written)}: {', '.join(genes)} changed in {adata.n_obs:,} cells, {len(found.profile):,} others"
+        written.append(edges_file)
+    changed = f"{', '.join(genes)} changed in {adata.n_obs:,} cells, {len(found.profile):,} others"
+    return f"{', '.join(map(str, written))}: {changed}; {told_beside(found.steps, *written)}"
 
 
 COMMANDS = {

@@ -10,8 +10,10 @@ from typing import Literal
 import torch
 
 from scprint_model._command_line import check_output, with_folder
-from scprint_model.checkpoints.folder import WEIGHTS, find_data_set, save_folder, text
-from scprint_model.checkpoints.open import describe, locate
+from scprint_model._provenance import read, steps_of
+from scprint_model._provenance import text as steps_text
+from scprint_model.checkpoints.folder import CONFIG, WEIGHTS, find_data_set, save_folder, text
+from scprint_model.checkpoints.open import MODEL_SUFFIXES, describe, locate
 from scprint_model.checkpoints.published import read_published, sha256_of
 from scprint_model.commands.options import TaskCommand
 from scprint_model.model import ScPrint
@@ -26,12 +28,15 @@ def inspect(
     json: bool = False,
     unsafe: bool = False,
 ) -> int:
-    """Show what a checkpoint holds, without reading its weights.
+    """Show what made a file, or what a checkpoint holds.
+
+    Of a checkpoint the weights are not read.
 
     Parameters
     ----------
     model
-        Model to show: bundled, a model folder, a published .ckpt, or a hub repository such as jkobject/scPRINT.
+        File or folder that was made by a command (h5ad, zarr, json, html, a table), or model to show: bundled, a model
+        folder, a published .ckpt, or a hub repository such as jkobject/scPRINT.
     filename
         Name of the file in that repository or folder.
     revision
@@ -43,6 +48,10 @@ def inspect(
     unsafe
         Whether to unpickle in full a .ckpt that is refused; this runs whatever code it carries.
     """
+    if filename is None and find is None and _is_output(Path(model)):
+        steps = read(model)
+        sys.stdout.write((json_format.dumps(steps, indent=1) if json else steps_text(steps)) + "\n")
+        return 0
     known = describe(model, filename=filename, revision=revision, unsafe=unsafe)
     if find is not None:
         found = find_data_set(known["card"], find)
@@ -54,8 +63,17 @@ def inspect(
         if json
         else f"{known['path']}\n- SHA-256 {known['sha256']}\n{text(known)}"
     )
+    if not json and (steps := steps_of(known["card"])):
+        shown += f"what made it\n{steps_text(steps)}\n"
     sys.stdout.write(shown)
     return 0
+
+
+def _is_output(path: Path) -> bool:
+    """Return whether there is a file or folder that is no model."""
+    if path.is_dir():
+        return not any((path / name).is_file() for name in (WEIGHTS, CONFIG))
+    return path.is_file() and path.suffix not in MODEL_SUFFIXES
 
 
 def convert(

@@ -8,7 +8,8 @@ from typing import Any
 import grnndata
 from grnndata import atomic_path
 from scprint_model._command_line import with_folder
-from scprint_model.commands.options import Device, TaskCommand, check_before, lines
+from scprint_model._provenance import beside, steps_of
+from scprint_model.commands.options import Device, TaskCommand, check_before, lines, told_beside
 from scprint_model.commands.pictures import check_picture, draw_hubs
 from scprint_model.model import ScPrint
 from scprint_model.networks import HeadSelection, estimate, infer, select_heads
@@ -85,6 +86,8 @@ def network(
     check_picture(plot)
     if plot is not None and heads == "all":
         raise ValueError("--plot draws the hubs of one network a group: --heads all keeps one a head")
+    if edges is not None:
+        beside(edges_file)
     if truth is not None and heads != "mean":
         raise ValueError(f"truth= selects the heads, and heads={heads!r} names them: give one of the two")
     listed = genes if genes in ("variable", "expressed", "all") else lines(Path(genes), "genes")
@@ -127,7 +130,7 @@ def network(
         table = found.networks.edges(top_k=edges) if len(found.networks) else found.edges(top_k=edges)
         with atomic_path(edges_file) as temporary:
             table.to_csv(temporary, index=False)
-        written.append(str(edges_file))
+        written.append(f"{edges_file} ({told_beside(steps_of(found.uns), edges_file)})")
     if plot is not None:
         draw_hubs(found, plot)
         written.append(str(plot))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from jsonargparse import Namespace
 
 from scprint_model._command_line import check_output
 from scprint_model._command_options import Parser
+from scprint_model._provenance import Step, beside, in_uns, step, steps_of, write
 from scprint_model._wording import listed
 
 Device = Literal["cpu", "cuda"]
@@ -111,6 +112,22 @@ def cells_where(adata: AnnData, where: str) -> np.ndarray:
         there = listed(adata.obs[column].dropna().astype(str).value_counts().index, 8)
         raise ValueError(f"no cell has {column} = {value!r}; there are [{there}]")
     return at
+
+
+def cells_of(adata: AnnData, where: str) -> AnnData:
+    """Return the cells with ``column=value``, a view whose record tells so; raises as `cells_where`."""
+    at, before = cells_where(adata, where), dict(adata.uns)
+    adata.uns = before | in_uns([*steps_of(before), step(cells_of, {"where": where})])
+    chosen = adata[at]  # has uns of its own: changing those of a view would read its counts
+    adata.uns = before
+    return chosen
+
+
+def told_beside(steps: Sequence[Step], *paths: Path) -> str:
+    """Write what made tables beside them, and return where."""
+    for path in paths:
+        write(beside(path), steps)
+    return f"what made {'it' if len(paths) == 1 else 'them'}: {', '.join(str(beside(path)) for path in paths)}"
 
 
 def options_beside(task: Callable[..., Any], given: dict[str, Any]) -> list[str]:

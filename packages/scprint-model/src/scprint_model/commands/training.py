@@ -8,7 +8,9 @@ from typing import Any
 
 from grnndata import atomic_path
 from scprint_model._command_line import check_output, with_folder
-from scprint_model.commands.options import TaskCommand, check_device, lines, options_beside
+from scprint_model._provenance import beside, step
+from scprint_model.checkpoints.identity import identity
+from scprint_model.commands.options import TaskCommand, check_device, lines, options_beside, told_beside
 from scprint_model.finetuning import finetune as adapt
 from scprint_model.finetuning.low_rank import ATTENTION
 from scprint_model.gene_embeddings import build_table
@@ -106,14 +108,19 @@ def gene_embeddings(
     """
     check_output(out, *([] if genes is None else [genes]))
     check_device(device)
+    beside(out)
     if model is None:
-        return str(build_table(with_folder(out), genes=genes, device=device, **options))
-    if beside := options_beside(build_table, {"device": device, **options}):
-        raise ValueError(f"options of proteins mean nothing with --model: leave out {', '.join(map(_option, beside))}")
-    table = model_vectors(ScPrint.from_pretrained(model), None if genes is None else lines(genes, "genes"))
+        told = {"genes": genes, "device": device, **options}
+        build_table(with_folder(out), **told)
+        made = step(build_table, told, inputs=[file for file in (options.get("fasta"), genes) if file is not None])
+        return f"{out}; {told_beside([made], out)}"
+    if others := options_beside(build_table, {"device": device, **options}):
+        raise ValueError(f"options of proteins mean nothing with --model: leave out {', '.join(map(_option, others))}")
+    network, names = ScPrint.from_pretrained(model), None if genes is None else lines(genes, "genes")
+    table = model_vectors(network, names)
     with atomic_path(out) as temporary:
         table.to_parquet(temporary)
-    return str(out)
+    return f"{out}; {told_beside([step(model_vectors, {'genes': names}, model=identity(network))], out)}"
 
 
 def _option(name: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 
 import pandas as pd
+
+from scprint_model._provenance import Step, in_page
 
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -24,6 +27,7 @@ div.wide { overflow-x: auto } code { background: #f1f4f8; padding: .1rem .3rem; 
 </style></head><body>
 <h1>$title</h1><p class="lead">$lead</p>
 $body
+$record
 </body></html>
 """)
 
@@ -46,7 +50,9 @@ def table(frame: pd.DataFrame, digits: int = 3) -> str:
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def write_page(path: Path, *, title: str, lead: str, sections: list[tuple[str, str]]) -> None:
+def write_page(
+    path: Path, *, title: str, lead: str, sections: list[tuple[str, str]], made: Sequence[Step] = ()
+) -> None:
     """Write the page.
 
     Parameters
@@ -57,6 +63,9 @@ def write_page(path: Path, *, title: str, lead: str, sections: list[tuple[str, s
         Plain text.
     sections
         Heading (plain text) and content (HTML) of each.
+    made
+        What made what the page shows, for programs; see ``scprint inspect``.
     """
     body = "\n".join(f"<section><h2>{escape(heading)}</h2>\n{content}</section>" for heading, content in sections)
-    path.write_text(_PAGE.substitute(title=escape(title), lead=escape(lead), body=body), encoding="utf-8")
+    text = _PAGE.substitute(title=escape(title), lead=escape(lead), body=body, record=in_page(made))
+    path.write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from grnndata import GRNAnnData, tl
 from scdataloader import Report
+from scprint_model._provenance import KEY
 from scprint_model._wording import percent
 from scprint_model.demo.page import table, write_page
 
@@ -42,8 +43,11 @@ def write(path: Path, cleaning: Report, cells: AnnData, network: GRNAnnData, sco
             "<ul>" + "".join(f'<li><a href="{n}">{n}</a>: {t}</li>' for n, t in _FILES.items()) + "</ul>",
         ),
     ]
-    lead = f"{cleaning.source}: {scores['cells']:,} cells, {scores['genes']:,} genes. Made in {_cost(scores)}."
-    write_page(path, title="From cells to a scored gene network", lead=lead, sections=sections)
+    (made,) = scores[KEY]
+    model = made["model"]
+    by = f"{made['package']} {made['version']}, model {model['name']}, seed {made['parameters']['seed']}"
+    lead = f"{cleaning.source}: {scores['cells']:,} cells, {scores['genes']:,} genes. Made in {_cost(scores)} by {by}."
+    write_page(path, title="From cells to a scored gene network", lead=lead, sections=sections, made=[made])
 
 
 def summary(cleaning: Report, network: GRNAnnData, scores: dict[str, Any], out: Path) -> str:

@@ -21,7 +21,9 @@ from grnndata import GRNAnnData, tl
 from scdataloader import Preprocessor, datasets
 from scdataloader.counts import csr_counts, obs_table
 from scdataloader.labels import UNKNOWN
+from scprint_model._provenance import KEY, beside, step, write
 from scprint_model._wording import counted, listed
+from scprint_model.checkpoints.identity import identity
 from scprint_model.demo import evaluate, report
 from scprint_model.demo.figures import draw_hubs, draw_umap
 from scprint_model.genes import shared_genes
@@ -102,12 +104,14 @@ def run_demo(
     FileNotFoundError, ValueError
         For input that cannot be used; nothing is written then.
     """
+    source = datasets.retina_1k() if data is None else data
+    made_by = step(run_demo, locals(), inputs=[source], skip=("data", "out", "source"))
     started = time.perf_counter()
     _check_extras()
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: choose a folder for the results")
     settings = Preprocessor.preset("inference", primary_only=True, min_genes=min_genes, min_cells=2, organism=organism)
-    cells, cleaning = settings(datasets.retina_1k() if data is None else data)
+    cells, cleaning = settings(source)
     if data is None:
         cleaning.source = "bundled retina_1k"
     network_model = ScPrint.from_pretrained(model)
@@ -141,6 +145,7 @@ def run_demo(
         "denoising": denoising,
         "network_scores": network_scores.to_dict(orient="records"),
         "communities": int(communities.nunique()),
+        KEY: [made_by | {"model": identity(network_model)}],
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as folder:
@@ -159,6 +164,8 @@ def run_demo(
         scores["seconds"] = round(time.perf_counter() - started, 1)
         scores["peak_memory_gb"] = _peak_memory_gb()
         (made / "summary.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
+        for table_or_picture in ("edges.tsv", "cleaning.tsv", "scores.tsv", "umap.png", "hubs.png"):
+            write(made / beside(out / table_or_picture).name, scores[KEY])
         report.write(made / "index.html", cleaning, cells, network, scores)
         _publish(made, out)
     return DemoResult(out, scores, report.summary(cleaning, network, scores, out))

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from grnndata import atomic_path
 from scdataloader import GeneVocabulary, LabelSpace
+from scprint_model.checkpoints.identity import identity, set_origin
+from scprint_model.checkpoints.published import sha256_of
 from scprint_model.finetuning.extend import extend
 from scprint_model.finetuning.low_rank import add_low_rank, low_rank_parts, merge_low_rank
 from scprint_model.model import ScPrint
@@ -159,6 +161,7 @@ def load_adapter(path: Path | str, base: ScPrint | Path | str | None = None, *, 
         if merge:
             merge_low_rank(model)
     model.card = content["card"]
+    set_origin(model, identity(opened_base) | {"adapter": str(path), "adapter_sha256": sha256_of(file)})
     return model.eval()
 
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from anndata import AnnData
 from scdataloader import CellDataset, GeneVocabulary, LabelSpace
 from scdataloader.counts import obs_table
 from scdataloader.sources import find_sources, open_source, to_anndata, unique_names
+from scprint_model._provenance import tell
 from scprint_model.genes import match_genes
 
 #: Data to fine-tune on: raw counts in memory, files of them, or several under names.
@@ -45,6 +47,15 @@ def read(data: Data) -> dict[str, AnnData]:
         with open_source(file) as source:
             found[name] = to_anndata(source)
     return found
+
+
+def inputs_of(data: Data) -> list[Any]:
+    """Return what a record tells of data: each AnnData, with its name where it has one, or each file."""
+    if isinstance(data, AnnData):
+        return [data]
+    if isinstance(data, Mapping):
+        return [{"name": name} | tell(adata) for name, adata in data.items()]
+    return find_sources([str(data)] if isinstance(data, Path | str) else [str(file) for file in data])
 
 
 def tables(data: Mapping[str, AnnData]) -> list[pd.DataFrame]:

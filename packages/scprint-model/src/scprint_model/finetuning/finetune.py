@@ -16,8 +16,10 @@ from torch import Tensor
 
 from grnndata import atomic_path
 from scdataloader import CellDataset, GeneVocabulary, LabelSpace
+from scprint_model._provenance import KEY, step
+from scprint_model.checkpoints.identity import identity
 from scprint_model.finetuning.adapter import ADAPTER, save_adapter
-from scprint_model.finetuning.cells import Data, Parts, column, divide, read, tables, to_cells
+from scprint_model.finetuning.cells import Data, Parts, column, divide, inputs_of, read, tables, to_cells
 from scprint_model.finetuning.extend import extend, extend_vocabulary, new_rows
 from scprint_model.finetuning.labels import extend_space, find_targets, new_labels
 from scprint_model.finetuning.low_rank import ATTENTION, add_low_rank, low_rank_parts, merge_low_rank
@@ -138,7 +140,8 @@ def finetune(
     -------
     ScPrint
         On the CPU, in evaluation mode. ``card["finetuned"]`` holds, for each class, accuracy and macro F1 on held-out
-        cells before and after, and with a `batch_key` how often the ten nearest neighbours tell the batch.
+        cells before and after, and with a `batch_key` how often the ten nearest neighbours tell the batch;
+        ``card["provenance_steps"]`` says what made the model.
 
     Raises
     ------
@@ -148,6 +151,7 @@ def finetune(
     FileNotFoundError
         When a model or file does not exist.
     """
+    told = step(finetune, locals(), inputs=inputs_of(data), skip=("model", "data", "out", "save", "device"))
     labels, organisms = (([x] if isinstance(x, str) else list(x)) for x in (labels, organisms))
     grows = genes is not None or bool(organisms)
     weight = (1.0 if batch_key is not None or grows else 0.0) if denoising is None else denoising
@@ -175,13 +179,15 @@ def finetune(
         batch_weight=batch_weight,
         denoising=weight,
     )
-    run = _Run(cells, aims, parts, batch_size, seed, torch.device(device or _best_device()))
+    best = "cuda" if torch.cuda.is_available() else "cpu"
+    run = _Run(cells, aims, parts, batch_size, seed, torch.device(device or best))
     made = _extended(base, vocabulary, known_labels, space, run, gene_embeddings)
     low_rank = {"rank": rank, "alpha": alpha, "projections": projections}
     speed: dict[str, Any] = {"epochs": epochs, "patience": patience}
     speed["learning_rate"] = learning_rate or RATES.get(train, 0.0)
     history, before, after = _learn(made, base, run, train, low_rank, **speed)
     made.to("cpu")
+    made.card[KEY] = [told | {"model": identity(base)}]
     made.card["finetuned"] = {
         "train": train,
         "seed": seed,
@@ -390,8 +396,4 @@ def _write(made: ScPrint, base: ScPrint, folder: Path, save: Save, given: object
         merge_low_rank(made)
         made.save_pretrained(folder)
     with atomic_path(folder / REPORT) as temporary:
-        temporary.write_text(json.dumps(made.card["finetuned"], indent=1), encoding="utf-8")
-
-
-def _best_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
+        temporary.write_text(json.dumps(made.card["finetuned"] | {KEY: made.card[KEY]}, indent=1), encoding="utf-8")

@@ -16,7 +16,6 @@ import grnndata
 from grnndata import GRNAnnData
 from scdataloader.counts import total_counts
 from scprint_model.job_folder import claim_folder
-from scprint_model.model import ScPrint
 
 
 class FinishedNetworks:
@@ -59,13 +58,4 @@ def data_hash(adata: AnnData, counts: sparse.csr_matrix) -> str:
         digest.update("\n".join(map(str, names.tolist())).encode())
     for part in (counts.indptr, counts.indices, counts.data, total_counts(adata)):
         digest.update(np.ascontiguousarray(part).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def model_hash(model: ScPrint) -> str:
-    """Return what tells models apart: all weights."""
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).float().numpy().tobytes())
     return digest.hexdigest()[:16]

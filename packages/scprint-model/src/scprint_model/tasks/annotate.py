@@ -12,10 +12,12 @@ from scipy.special import expit
 
 from scdataloader.counts import obs_table
 from scdataloader.labels import SUFFIX
+from scprint_model._provenance import in_uns, step, steps_of
+from scprint_model.checkpoints.identity import identity
 from scprint_model.model import ScPrint
 from scprint_model.tables import tables
 from scprint_model.tasks.coarsen import Choices, coarse_labels, leaf_labels
-from scprint_model.tasks.encode import EncodedCells, Settings, class_names, stream
+from scprint_model.tasks.encode import NOT_RECORDED, EncodedCells, Settings, class_names, in_context, stream
 
 #: What stands where no label is given.
 UNKNOWN = "unknown"
@@ -37,7 +39,7 @@ def annotate(
     draws: int = 1,
     encoded: EncodedCells | None = None,
 ) -> pd.DataFrame:
-    """Predict classes of every cell, and write them to ``adata.obs``.
+    """Predict classes of every cell, and write them to ``adata.obs``; ``uns["provenance_steps"]`` says what made them.
 
     For each class (cell type, tissue, ...) three columns: ``predicted_<class>`` (name),
     ``predicted_<class>_ontology_term_id`` and ``predicted_<class>_confidence`` (the sigmoid of its logit, 0 to 1).
@@ -90,6 +92,8 @@ def annotate(
     ValueError
         When the model has no such class, ``obs`` no such column, or an ontology no such term.
     """
+    made = step(annotate, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED)
+    record = in_uns([*steps_of(adata.uns), in_context(made, model, encoded)])
     _, space = tables(model)
     heads = class_names(model, classes)
     if top_k < 1:
@@ -123,6 +127,7 @@ def annotate(
             }
     predicted = pd.DataFrame(columns, index=adata.obs_names)
     adata.obs[predicted.columns] = predicted
+    adata.uns.update(record)
     return predicted
 
 

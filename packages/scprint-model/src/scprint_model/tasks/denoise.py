@@ -13,12 +13,14 @@ from anndata import AnnData
 from scipy import sparse
 
 from scdataloader.counts import obs_table
+from scprint_model._provenance import in_uns, step, steps_of
+from scprint_model.checkpoints.identity import identity
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.named_genes import NOT_IN_DATA, genes_of_data
 from scprint_model.parts import batches, parts
 from scprint_model.tables import tables, tell_context
-from scprint_model.tasks.encode import walk
+from scprint_model.tasks.encode import NOT_RECORDED, walk
 from scprint_model.tasks.predicted import Block, CountDistribution, collect
 
 #: How many times deeper where nothing else is asked for.
@@ -82,6 +84,7 @@ def denoise(
     -----
     scPRINT paper, Methods, "The denoising task" and "Denoising". Cells without any count stay without.
     """
+    made = step(denoise, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED)
     if depth_multiplier is not None and target_depth is not None:
         raise ValueError(
             f"depth_multiplier={depth_multiplier} and target_depth={target_depth} both set the depth: give one of them"
@@ -126,7 +129,8 @@ def denoise(
     obs, var = obs_table(adata), cast("pd.DataFrame", adata.var).iloc[columns]
     depth = {"depth_multiplier": depth_multiplier or DEEPER} if target_depth is None else {"target_depth": target_depth}
     told = {"denoised": {**depth, "sampled": sample, "seed": seed}}
-    return collect(blocks(), obs, var, uns=told, out=out)
+    record = in_uns([*steps_of(adata.uns), made])
+    return collect(blocks(), obs, var, uns=told | record, out=out)
 
 
 def _counts(adata: AnnData, known: SharedGenes, at: np.ndarray, batch_size: int) -> Iterator[sparse.csr_matrix]:

@@ -8,9 +8,11 @@ import numpy as np
 from anndata import AnnData
 
 from scdataloader.labels import SUFFIX
+from scprint_model._provenance import in_uns, step, steps_of
+from scprint_model.checkpoints.identity import identity
 from scprint_model.model import ScPrint
 from scprint_model.tables import tables
-from scprint_model.tasks.encode import EncodedCells, Settings, class_names, stream
+from scprint_model.tasks.encode import NOT_RECORDED, EncodedCells, Settings, class_names, in_context, stream
 
 
 def embed(
@@ -26,7 +28,7 @@ def embed(
     draws: int = 1,
     encoded: EncodedCells | None = None,
 ) -> np.ndarray:
-    """Write each cell's embedding to ``adata.obsm[key]``.
+    """Write each cell's embedding to ``adata.obsm[key]``, and what made it to ``adata.uns["provenance_steps"]``.
 
     The cells are read a part at a time, in memory or from a file, and nothing but the embedding asked for is kept.
 
@@ -71,6 +73,8 @@ def embed(
     scPRINT paper, Methods, "The bottleneck learning task": the logits of cell type, disease or assay, which have many
     labels, as the embedding, which removes more of the batch effects (its Supplementary Figure S7).
     """
+    told = step(embed, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED)
+    record = in_uns([*steps_of(adata.uns), in_context(told, model, encoded)])
     tables(model)
     names = [name.removesuffix(SUFFIX) for name in model.token_names]
     if not isinstance(token, str) and len(token) == 1:
@@ -109,6 +113,7 @@ def embed(
         adata.obsm[name] = values
         if draws > 1:
             adata.obs[f"{name}_spread"] = between
+    adata.uns.update(record)
     return result
 
 

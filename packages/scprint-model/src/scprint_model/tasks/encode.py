@@ -14,6 +14,8 @@ from tqdm.auto import tqdm
 
 from scdataloader import CellBatch, CellDataset
 from scdataloader.labels import SUFFIX
+from scprint_model._provenance import Step, step, steps_of
+from scprint_model.checkpoints.identity import identity
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.parts import PART_CELLS, batches, parts
@@ -23,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 #: How a cell's context is chosen, in scdataloader's words.
 CHOICE = "most_expressed"
+#: Arguments of tasks that their record tells otherwise, or that are no part of what they compute.
+NOT_RECORDED = ("model", "adata", "encoded", "cells", "out")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class EncodedCells:
         uint64, shape (n_cells,): a key of each cell's counts, on which draws of `generate` depend; None: on its place.
     drawn
         What the network says of each of several contexts, where these are the mean over them; else empty.
+    steps
+        What made them, and the cells before: records as `embed` writes them to ``uns["provenance_steps"]``.
     """
 
     embeddings: np.ndarray
@@ -52,6 +58,7 @@ class EncodedCells:
     empty: np.ndarray
     keys: np.ndarray | None = None
     drawn: tuple[EncodedCells, ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 def walk(
@@ -135,6 +142,8 @@ def encode(
     ValueError
         When the data share too few genes with the model, or it has no such class.
     """
+    made = in_context(step(encode, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED), model)
+    steps = (*steps_of(adata.uns), made)
     settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed, "draws": 1}
     done = list(stream(model, adata, **settings, classes=classes, description="embedding cells"))
     return EncodedCells(
@@ -143,7 +152,18 @@ def encode(
         {name: np.concatenate([batch.class_logits[name] for batch in done]) for name in done[0].class_logits},
         np.concatenate([batch.empty for batch in done]),
         np.concatenate([batch.keys for batch in done if batch.keys is not None]),
+        steps=steps,
     )
+
+
+def in_context(made: Step, model: ScPrint, encoded: EncodedCells | None = None) -> Step:
+    """Return the record of a task with the context that it really uses, or with that of the cells encoded before."""
+    told = dict(made["parameters"])
+    if encoded is None:
+        told["context"] = told["context"] or model.context or DEFAULT_CONTEXT
+        return made | {"parameters": told}
+    kept = {name: value for name, value in told.items() if name not in Settings.__annotations__}
+    return made | {"parameters": kept, "inputs": [*made["inputs"], {"encoded": list(encoded.steps)}]}
 
 
 class Settings(TypedDict):

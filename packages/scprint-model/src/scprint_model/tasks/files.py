@@ -16,6 +16,7 @@ from anndata.io import read_elem, sparse_dataset, write_elem
 from scipy import sparse
 
 from grnndata import atomic_path
+from scprint_model._provenance import in_uns, step, stored
 from scprint_model._wording import listed
 
 #: Stored values that are held at a time while a matrix is turned by rows: some 200 MB.
@@ -23,7 +24,9 @@ CHUNK = 1 << 22
 
 
 def open_cells(path: Path | str) -> AnnData:
-    """Open an h5ad file: obs and var in memory, the counts left in the file; no layers, obsm or uns.
+    """Open an h5ad file: obs and var in memory, the counts left in the file; no layers or obsm.
+
+    ``uns`` has nothing but the record of what made the file, to which its opening is added.
 
     ``adata[a:b].X`` and `scprint_model.parts.parts` read the cells that are asked for alone. A matrix that is stored by
     columns (CSC) cannot be read so: it is turned once, into an unnamed temporary file as large as the counts that goes
@@ -68,7 +71,8 @@ def _cells(file: h5py.File, path: Path) -> AnnData:
     counts = _counts(file, path)
     if counts.shape != (len(obs), len(var)):
         raise ValueError(f"{path}: X has the shape {counts.shape}, but there are {len(obs)} cells and {len(var)} genes")
-    return AnnData(X=counts, obs=obs, var=var)
+    opened = step(open_cells, {}, inputs=[{"file": path.name}])
+    return AnnData(X=counts, obs=obs, var=var, uns=in_uns([*stored(file), opened]))
 
 
 def write_with(

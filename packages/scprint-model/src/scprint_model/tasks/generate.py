@@ -14,11 +14,13 @@ from tqdm.auto import tqdm
 
 from scdataloader import GeneVocabulary
 from scdataloader.labels import SUFFIX
+from scprint_model._provenance import in_uns, step
+from scprint_model.checkpoints.identity import identity
 from scprint_model.model import ScPrint
 from scprint_model.named_genes import NOT_IN_MODEL, genes_of_model
 from scprint_model.parts import batches
 from scprint_model.tables import tables
-from scprint_model.tasks.encode import EncodedCells
+from scprint_model.tasks.encode import NOT_RECORDED, EncodedCells
 from scprint_model.tasks.predicted import Block, CountDistribution, collect
 
 
@@ -78,6 +80,8 @@ def generate(
     -----
     scPRINT paper, Methods, "The bottleneck learning task".
     """
+    in_obs = {"names", "total_counts"} if np.ndim(total_counts) else {"names"}
+    made = step(generate, locals(), model=identity(model), skip={*NOT_RECORDED, "in_obs"} | in_obs)
     vocabulary, _ = tables(model)
     index = find_genes(vocabulary, genes)
     n_cells = len(cells.embeddings)
@@ -109,7 +113,7 @@ def generate(
     obs_names = [f"cell {i}" for i in range(n_cells)] if names is None else list(names)
     obs = pd.DataFrame({"total_counts": totals}, index=pd.Index(obs_names))
     told = {"generated": {"sampled": sample, "seed": seed}}
-    return collect(blocks(), obs, gene_rows(vocabulary, index), uns=told, out=out)
+    return collect(blocks(), obs, gene_rows(vocabulary, index), uns=told | in_uns([*cells.steps, made]), out=out)
 
 
 def mix(cells: EncodedCells, facets: Mapping[str, EncodedCells | np.ndarray]) -> EncodedCells:
@@ -138,6 +142,11 @@ def mix(cells: EncodedCells, facets: Mapping[str, EncodedCells | np.ndarray]) ->
     A mixture need not be like any cell that the model has seen: what it gives is a hypothesis. scPRINT paper, Methods,
     "The bottleneck learning task".
     """
+    sources = {
+        name: {"encoded": list(source.steps)} if isinstance(source, EncodedCells) else source
+        for name, source in facets.items()
+    }
+    made = step(mix, {"facets": sources})
     places = {name.removesuffix(SUFFIX): i for i, name in enumerate(cells.token_names)}
     embeddings = cells.embeddings.copy()
     for name, source in facets.items():
@@ -154,7 +163,7 @@ def mix(cells: EncodedCells, facets: Mapping[str, EncodedCells | np.ndarray]) ->
         if source.shape not in fits:
             raise ValueError(f"{name!r} has the shape {source.shape}, which is none of {sorted(fits)}")
         embeddings[:, place] = source
-    return replace(cells, embeddings=embeddings, class_logits={})
+    return replace(cells, embeddings=embeddings, class_logits={}, steps=(*cells.steps, made))
 
 
 def find_genes(vocabulary: GeneVocabulary, genes: Sequence[str], *, organisms: Collection[str] = ()) -> np.ndarray:

@@ -12,11 +12,13 @@ from anndata import AnnData
 from torch import Tensor
 
 from scdataloader.counts import obs_table
+from scprint_model._provenance import in_uns, step, steps_of
+from scprint_model.checkpoints.identity import identity
 from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
 from scprint_model.outputs import ScPrintOutput
 from scprint_model.tables import DEFAULT_CONTEXT, tables, tell_context
-from scprint_model.tasks.encode import walk
+from scprint_model.tasks.encode import NOT_RECORDED, in_context, walk
 from scprint_model.tasks.generate import find_genes, gene_rows
 from scprint_model.tasks.predicted import Block, CountDistribution, collect
 
@@ -72,6 +74,8 @@ def impute(
     -----
     Genes are asked for as many at a time as the model saw measured ones, each time beside the same of these.
     """
+    made = step(impute, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED)
+    record = in_uns([*steps_of(adata.uns), in_context(made, model)])
     if method not in get_args(Method):
         raise ValueError(f"method={method!r} is not one of {get_args(Method)}")
     if context is not None and context < 1:
@@ -104,7 +108,7 @@ def impute(
             yield {"X": np.concatenate(parts, axis=1)}
 
     told = {"imputed": {"method": method, "seed": seed, "context": size}}
-    return collect(blocks(), obs_table(adata), gene_rows(vocabulary, wanted), uns=told, out=out)
+    return collect(blocks(), obs_table(adata), gene_rows(vocabulary, wanted), uns=told | record, out=out)
 
 
 def _masked(

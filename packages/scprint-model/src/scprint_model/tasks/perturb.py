@@ -14,7 +14,9 @@ from scipy import sparse
 
 from grnndata import tl
 from scdataloader.counts import csr_counts, obs_table, total_counts
+from scprint_model._provenance import Step, step, steps_of
 from scprint_model._wording import listed
+from scprint_model.checkpoints.identity import identity
 from scprint_model.genes import match_genes
 from scprint_model.model import ScPrint
 from scprint_model.named_genes import NOT_IN_DATA, genes_of_data
@@ -23,6 +25,7 @@ from scprint_model.networks.choose import CellContents
 from scprint_model.outputs import ScPrintOutput
 from scprint_model.parts import batches, parts
 from scprint_model.tables import tables
+from scprint_model.tasks.encode import NOT_RECORDED
 from scprint_model.tasks.predicted import CountDistribution
 
 
@@ -37,10 +40,13 @@ class Perturbation:
         ``after``, their ``difference``, its ``standard_error`` over the cells, and ``log2_fold_change``.
     edges
         The edges that changed most: ``source, target, before, after, difference``; None where no network was asked for.
+    steps
+        What made them: records as `embed` writes them to ``uns["provenance_steps"]``.
     """
 
     profile: pd.DataFrame
     edges: pd.DataFrame | None
+    steps: tuple[Step, ...] = ()
 
 
 def perturb(
@@ -101,6 +107,8 @@ def perturb(
     change; the means of the other genes are made to add up to the same, what was counted of them, so that a gene does
     not seem to rise because another was taken away.
     """
+    made = step(perturb, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED)
+    steps = (*steps_of(adata.uns), made)
     if to is not None and fold is not None:
         raise ValueError(f"to={to} and fold={fold} both set the counts: give one of them")
     value = 0.0 if to is None and fold is None else to
@@ -127,10 +135,10 @@ def perturb(
     size = profile["difference"].abs() / profile["standard_error"].replace(0, np.inf)
     profile = profile.loc[size.sort_values(ascending=False, kind="stable").index]
     if not n_edges:
-        return Perturbation(profile, None)
+        return Perturbation(profile, None, steps)
     ids = before.var_names.tolist()
     networks = [np.asarray(infer(model, data, genes=ids, seed=seed).grn) for data in (before, after)]
-    return Perturbation(profile, _edges(networks, before.var["name"].tolist(), n_edges))
+    return Perturbation(profile, _edges(networks, before.var["name"].tolist(), n_edges), steps)
 
 
 def _panel(

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from scprint_model._provenance import read
 from scprint_model.cli import main
 from scprint_model.commands import pictures
 
@@ -44,6 +45,11 @@ def test_predictions_and_their_reliability(words, tmp_path):
     plot = tmp_path / "map.svg"
     assert main(["annotate", *words, "--context", "60", "--plot", str(plot)]) == 0
     assert {"predicted cell_type", "cell_type, as given"} <= set(texts(plot))
+    assert (
+        read(plot)[-1]["task"]
+        == read(plot.with_suffix(".reliability.svg"))[-1]["task"]
+        == "scprint_model.tasks.annotate"
+    )
     beside = set(texts(tmp_path / "map.reliability.svg"))
     assert {"mean confidence", "share that is right", "cell_type (30 cells)"} <= beside
 
@@ -53,6 +59,7 @@ def test_hubs_of_each_network(words, tmp_path):
     some = ["--groupby", "cell_type", "--group", "retinal rod cell", "Mueller cell", "--n-genes", "20"]
     assert main(["network", *words, *some, "--plot", str(plot)]) == 0
     assert {"retinal rod cell", "Mueller cell"} <= set(texts(plot))
+    assert read(plot)[-1]["task"] == "scprint_model.infer"
 
 
 def test_what_cannot_be_drawn_is_refused_before_the_work(words, tmp_path, monkeypatch, capsys):

@@ -80,6 +80,7 @@ def embed(
         some = cells_of_map(adata.n_obs)
         panels = {name: adata.obs[name].iloc[some] for name in columns} or {"cells": adata.obs_names[some].to_series()}
         said += f"\n{plot}: {draw_map(np.asarray(next(iter(found.values())))[some], panels, plot)}"
+        said += f"; {told_beside(steps_of(adata.uns), plot)}"
     return said
 
 
@@ -149,11 +150,13 @@ def annotate(
         true = names[0] if names[0] in truth else label_column(truth.columns, names[0])
         if true is not None:
             panels[f"{true}, as given"] = truth[true].iloc[some]
-        said.append(f"{plot}: {draw_map(embedding, panels, plot)}")
+        steps = steps_of(adata.uns)
+        said.append(f"{plot}: {draw_map(embedding, panels, plot)}; {told_beside(steps, plot)}")
         if scores:
-            beside = plot.with_suffix(f".reliability{plot.suffix}")
-            draw_reliability(scores, beside)
-            said.append(f"{beside}: how right the predictions of each confidence are")
+            reliability = plot.with_suffix(f".reliability{plot.suffix}")
+            draw_reliability(scores, reliability)
+            told = told_beside(steps, reliability)
+            said.append(f"{reliability}: how right the predictions of each confidence are; {told}")
     return "\n".join(said)
 
 

@@ -133,7 +133,7 @@ def network(
         written.append(f"{edges_file} ({told_beside(steps_of(found.uns), edges_file)})")
     if plot is not None:
         draw_hubs(found, plot)
-        written.append(str(plot))
+        written.append(f"{plot} ({told_beside(steps_of(found.uns), plot)})")
     names = list(found.networks)
     many = f"{len(names)} networks ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
     return (

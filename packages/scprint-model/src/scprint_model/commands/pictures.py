@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from grnndata import GRNAnnData, atomic_path, pl
+from scprint_model._provenance import beside
 from scprint_model.demo.figures import draw_umap
 from scprint_model.tasks.calibration import Calibration
 
@@ -26,9 +27,12 @@ def check_picture(path: Path | None) -> None:
         When its name has no ending of a picture.
     ImportError
         When matplotlib is not installed.
+    FileExistsError
+        When something else lies where it would be told what made the picture.
     """
     if path is None:
         return
+    beside(path)
     if path.suffix.lower() not in _ENDINGS:
         raise ValueError(f"--plot draws {', '.join(_ENDINGS)}, and {path} ends otherwise: name it so")
     if find_spec("matplotlib") is None:

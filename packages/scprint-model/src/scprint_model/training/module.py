@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, cast
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
@@ -22,6 +23,7 @@ from scprint_model.training.optimizer import ScheduleName, WarmupPlateau, adamw,
 from scprint_model.training.position import ResumableLoader, make_resumable
 from scprint_model.training.resume import check_identity, identity, seed_step
 from scprint_model.training.sharding import shard, whole
+from scprint_model.training.start import check_start, started
 from scprint_model.training.throughput import Throughput
 from scprint_model.training.validation import Validation
 
@@ -39,12 +41,13 @@ class PretrainingModule(lightning.LightningModule):
 
     Parameters
     ----------
+    start_from
+        Trained model to start from, which settles the sizes: what `ScPrint.from_pretrained` opens; see
+        `scprint_model.training.start.start_from_model` for its genes and labels. None: random weights.
     size
         Named size, see `scprint_model.config.SIZES`; the next four change parts of it. None: those of `ModelConfig`.
-    d_model, n_layers, n_heads, n_kv_heads, dropout, drop_path, normalization
-        See `scprint_model.config.ModelConfig`.
-    architecture
-        Other fields of `ModelConfig`, such as ``{"likelihood": "nb"}``.
+    d_model, n_layers, n_heads, n_kv_heads, dropout, drop_path, normalization, architecture
+        See `scprint_model.config.ModelConfig`; `architecture` has its other fields, such as ``{"likelihood": "nb"}``.
     attention
         Backend of the attention, see `ScPrint.attention_backend`.
     gradient_checkpointing
@@ -67,10 +70,8 @@ class PretrainingModule(lightning.LightningModule):
     objective
         What a step computes and how its losses add up: a named recipe and changes to it, see
         `scprint_model.training.recipes.ObjectiveConfig`.
-    learning_rate
-        Peak rate of AdamW.
-    betas
-        Of AdamW.
+    learning_rate, betas
+        Peak rate of AdamW, and how slowly it forgets gradients and their squares.
     warmup_steps
         Steps until the peak.
     schedule
@@ -90,12 +91,13 @@ class PretrainingModule(lightning.LightningModule):
     Raises
     ------
     ValueError
-        When options contradict each other; the message names them.
+        When options contradict each other.
     """
 
     def __init__(
         self,
         *,
+        start_from: str | None = None,
         size: Size | None = None,
         d_model: int | None = None,
         n_layers: int | None = None,
@@ -125,6 +127,9 @@ class PretrainingModule(lightning.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if start_from is not None:
+            check_start(start_from, locals())
+        self.start_from, self.cells_before = start_from, np.empty(0, dtype=np.uint64)
         sizes = {"d_model": d_model, "n_layers": n_layers, "n_heads": n_heads, "n_kv_heads": n_kv_heads}
         self.architecture: dict[str, Any] = {
             **({} if size is None else SIZES[size]),
@@ -195,28 +200,33 @@ class PretrainingModule(lightning.LightningModule):
     def build(self, data: CellDataModule) -> ScPrint:
         """Build the network and the objective for the genes and labels of `data`, and return the network."""
         vocabulary, labels = data.vocabulary, data.label_space
-        config = ModelConfig(n_genes=len(vocabulary), class_sizes=labels.sizes, **self.architecture)
-        rows = torch.tensor(vocabulary.shared_rows) if self.shared_rows else None
-        self.model = ScPrint(config, gene_positions=torch.tensor(vocabulary.locations), gene_rows=rows)
+        if self.start_from is None:
+            config = ModelConfig(n_genes=len(vocabulary), class_sizes=labels.sizes, **self.architecture)
+            positions, rows = torch.tensor(vocabulary.locations), torch.tensor(vocabulary.shared_rows)
+            self.model = ScPrint(config, gene_positions=positions, gene_rows=rows if self.shared_rows else None)
+        else:
+            rates = {name: self.architecture[name] for name in ("dropout", "drop_path")}
+            self.model, self.cells_before = started(self.start_from, vocabulary, labels, **rates)
         self.model.vocabulary, self.model.label_space = vocabulary, labels
         self.model.attention_backend = self.attention
         self.model.gradient_checkpointing = self.gradient_checkpointing
         if self.compiled:
             for name in ("forward", "encode", "generate"):  # one graph each; names of weights stay as they are
                 setattr(self.model, name, torch.compile(getattr(self.model, name)))
-        if self.gene_embeddings is None:
+        if self.gene_embeddings is None and self.start_from is None:
             std = LEARNED_STD if self.gene_embedding_std is None else self.gene_embedding_std
             torch.nn.init.normal_(self.model.gene_encoder.table.weight, std=std)
-        else:
+        elif self.gene_embeddings is not None:
             from scprint_model.gene_embeddings import load_table
 
-            table, found = load_table(self.gene_embeddings, vocabulary, config.d_model, std=self.gene_embedding_std)
+            d, spread = self.model.config.d_model, self.gene_embedding_std
+            table, found = load_table(self.gene_embeddings, vocabulary, d, std=spread)
             start_from_table(self.model.gene_encoder.table, table, found, freeze=self.freeze_gene_embeddings)
         self.objective = build_objective(
             self.objective_config,
             labels,
             vocabulary=vocabulary,
-            d_model=config.d_model,
+            d_model=self.model.config.d_model,
             n_datasets=len(data.cells.names),
         )
         shortest = self.objective.recipe.min_context

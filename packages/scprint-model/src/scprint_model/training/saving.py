@@ -29,7 +29,8 @@ class SavePretrained(Callback):
     """Writes the model as a folder that `ScPrint.from_pretrained` opens, after each validation and at the end.
 
     Beside the weights go ``card.json``, with the data sets, the training's numbers and the last validation's, and
-    ``training_cells.npy``, the fingerprints of all cells it was trained on: whoever benchmarks it can check theirs.
+    ``training_cells.npy``, the fingerprints of all cells it was trained on, also by the model that the training started
+    from: whoever benchmarks it can check theirs.
     Where `AverageWeights` keeps an average of the weights, that is what is written.
 
     Parameters
@@ -100,7 +101,7 @@ class SavePretrained(Callback):
             return
         data = cast("CellDataModule", trainer.datamodule)  # type: ignore[attr-defined]
         metrics = {k: round(float(v), 4) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-        card = {
+        card = dict(network.card) | {
             "data_sets": data.cells.names,
             "held_out_data_sets": data.split.test_datasets,
             "cells": len(data.cells),
@@ -117,7 +118,7 @@ class SavePretrained(Callback):
                     stack.enter_context(callback.averaged(module))
             save_folder(network, self.folder, card=card, dtype=self.dtype)
         with atomic_path(self.folder / TRAINING_CELLS) as temporary, temporary.open("wb") as file:
-            np.save(file, np.unique(data.cells.fingerprints[data.train_cells]))
+            np.save(file, np.union1d(data.cells.fingerprints[data.train_cells], module.cells_before))
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

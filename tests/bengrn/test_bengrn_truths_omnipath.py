@@ -73,7 +73,7 @@ def test_a_folder_of_the_users_own(tmp_path):
     ROWS.to_parquet(tmp_path / "omnipath.parquet")
     assert signs(bengrn.load_truth("omnipath", path=tmp_path)) == BY_HAND
     ROWS.drop(columns="type").to_csv(tmp_path / "bad.csv", index=False)
-    with pytest.raises(ValueError, match=r"bad.csv has the columns source, target, .*interactions has type too"):
+    with pytest.raises(ValueError, match=r"bad.csv has the columns 'source', 'target', .*interactions has type too"):
         bengrn.load_truth("omnipath", path=tmp_path / "bad.csv")
 
 

@@ -222,7 +222,7 @@ def test_missing_files_and_wrong_commands(tmp_path, capsys):
     assert "there is no file" in capsys.readouterr().err
     (tmp_path / "taken").write_text("a file")
     assert main(["demo", "--out", str(tmp_path / "taken")]) == 2
-    assert "is a file: choose a folder" in capsys.readouterr().err
+    assert "is a file: name a folder" in capsys.readouterr().err
     assert main(["demo", "--model", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
     assert "give 'bundled', a folder" in capsys.readouterr().err
     assert main(["dance"]) == 2

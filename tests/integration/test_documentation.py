@@ -188,7 +188,7 @@ def test_no_page_with_examples_is_left_out() -> None:
 @pytest.mark.parametrize("package", ["scdataloader", "scprint_model", "grnndata", "bengrn"])
 def test_public_names_are_in_the_api_page(package: str) -> None:
     page = (DOCS / "api" / f"{package}.md").read_text(encoding="utf-8")
-    listed = re.findall(rf"auto(?:class|function):: ({package}\.[\w.]+)", page)
+    listed = re.findall(rf"(?:auto(?:class|function)|py:data):: ({package}\.[\w.]+)", page)
     assert len(listed) == len(set(listed))
     documented = [_resolve(name) for name in listed]  # a name that is gone raises
     module = importlib.import_module(package)

@@ -163,7 +163,7 @@ def test_the_batch_size_and_the_order_of_the_file_change_nothing(esm, fasta, tmp
 
 
 def test_a_killed_run_continues_and_gives_the_same(esm, fasta, tmp_path, monkeypatch):
-    options = {"fasta": fasta, "model": str(esm), "tokens": 70, "device": "cpu"}
+    options = {"fasta": fasta, "protein_model": str(esm), "tokens": 70, "device": "cpu"}
     whole = build_table(tmp_path / "whole.parquet", **options)
     monkeypatch.setattr(build, "KEEP_EVERY", 1)
     calls = []

@@ -226,7 +226,7 @@ def test_missing_files_and_wrong_commands(tmp_path, capsys):
     assert main(["demo", "--model", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]) == 2
     assert "give 'bundled', a folder" in capsys.readouterr().err
     assert main(["dance"]) == 2
-    assert "unknown command 'dance'" in capsys.readouterr().err
+    assert "there is no command 'dance'" in capsys.readouterr().err
     assert main([]) == 0
     assert "usage: scprint COMMAND" in capsys.readouterr().out
 

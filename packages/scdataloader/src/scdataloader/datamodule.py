@@ -20,7 +20,7 @@ from scdataloader.options import Corpus, Drawing, GeneChoice, Holdout, check_lis
 from scdataloader.sampling import Interleaved, Place, SequentialSampler, Share, WeightedSampler
 from scdataloader.sampling.groups import Groups
 from scdataloader.sources import find_sources, unique_names
-from scdataloader.splits import PARTS, Split, make_split
+from scdataloader.splits import PARTS, Split
 from scdataloader.store.opening import open_files, open_store
 from scdataloader.store.reader import CellReader
 from scdataloader.store.subset import check_names, select_rows
@@ -122,7 +122,7 @@ class CellDataModule(lightning.LightningDataModule):
         rows = select_rows(store, datasets=chosen, where=self.corpus.where)
         labels = corpus_label_space(store, rows, self.classes, self.corpus.label_space)
         cells = CellDataset(store, collator.vocabulary, labels, collator=replace(collator, min_context=None), rows=rows)
-        self._split = self._make_split(cells)
+        self._split = self.holdout.split(cells, seed=self.seed)
         logger.info("cells of each data set by part:\n%s", self._split.to_frame())
         parts = {part: self._split.cells(part, cells.names, cells.sizes) for part in PARTS}
         self.train_cells, self.val_cells, self.test_cells = (parts[part] for part in PARTS[:3])
@@ -156,24 +156,6 @@ class CellDataModule(lightning.LightningDataModule):
             in_memory=self.corpus.in_memory,
             obsm=list(dict.fromkeys([*self.extras.obsm, *by])),
             layers=self.extras.layers,
-        )
-
-    def _make_split(self, cells: CellDataset) -> Split:
-        holdout = self.holdout
-        if holdout.file is not None:
-            return Split.load(holdout.file)
-        prints = None
-        if holdout.separate_duplicates:
-            ends = np.cumsum(cells.sizes)[:-1]
-            prints = dict(zip(cells.names, np.split(cells.fingerprints, ends), strict=True))
-        return make_split(
-            dict(zip(cells.names, cells.sizes, strict=True)),
-            val_fraction=holdout.val_fraction,
-            test_datasets=holdout.test_datasets,
-            groups=None if holdout.split_by is None else cells.obs_column(holdout.split_by),
-            test_groups=holdout.test_groups,
-            fingerprints=prints,
-            seed=self.seed,
         )
 
     @property
@@ -211,24 +193,12 @@ class CellDataModule(lightning.LightningDataModule):
         place = self._place(rank, world_size)
         drawing = self.drawing
         sampler = WeightedSampler(
-            Groups.from_labels(self._groups(), subset=self.train_cells),
+            Groups.from_labels(drawing.columns(self.cells), subset=self.train_cells),
             n_draws=drawing.cells_per_epoch or len(self.train_cells),
             scale=drawing.weight_scale,
             seed=self.seed,
         )
         return self._loader(self._training or self.cells, self._share(sampler, place), place)
-
-    def _groups(self) -> np.ndarray:
-        """Return the columns whose combinations are weighted; int32, shape (n_cells, n_columns)."""
-        cells = self.cells
-        columns = dict(zip(cells.label_space.classes, cells.labels.T, strict=True)) | {"dataset": cells.dataset}
-        wanted = self.drawing.weight_classes
-        chosen = list(columns) if wanted is None else list(wanted)
-        unknown = [name for name in chosen if name not in columns]
-        if unknown:
-            raise ValueError(f"weight_classes={unknown} are not among {list(columns)}")
-        kept = [columns[name].astype(np.int32, copy=False) for name in chosen] or [np.zeros(len(cells), np.int32)]
-        return np.stack(kept, axis=1)
 
     def val_dataloader(self, *, rank: int | None = None, world_size: int | None = None) -> StoreLoader:
         """Return the validation cells in order, with the same contexts every time; as many batches for each rank."""

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from scdataloader.collate.collator import Collator
 from scdataloader.collate.named import FormatName, named_format
 from scdataloader.genes.vocabulary import GeneVocabulary
 from scdataloader.preprocess import Preprocessor
+from scdataloader.splits import Split, make_split
+
+if TYPE_CHECKING:
+    from scdataloader.collate.cells import CellDataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +181,16 @@ class Drawing:
             if value is not None and value < least:
                 raise ValueError(f"{name}={value} must be at least {least}")
 
+    def columns(self, cells: CellDataset) -> np.ndarray:
+        """Return the columns whose combinations are weighted; int32, shape (n_cells, n_columns)."""
+        columns = dict(zip(cells.label_space.classes, cells.labels.T, strict=True)) | {"dataset": cells.dataset}
+        chosen = list(columns) if self.weight_classes is None else list(self.weight_classes)
+        unknown = [name for name in chosen if name not in columns]
+        if unknown:
+            raise ValueError(f"weight_classes={unknown} are not among {list(columns)}")
+        kept = [columns[name].astype(np.int32, copy=False) for name in chosen] or [np.zeros(len(cells), np.int32)]
+        return np.stack(kept, axis=1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Holdout:
@@ -205,6 +222,24 @@ class Holdout:
     def __post_init__(self) -> None:
         if not 0 < self.val_fraction < 1:
             raise ValueError(f"val_fraction={self.val_fraction} must lie between 0 and 1")
+
+    def split(self, cells: CellDataset, *, seed: int) -> Split:
+        """Return the split of the given cells, from its file if there is one."""
+        if self.file is not None:
+            return Split.load(self.file)
+        prints = None
+        if self.separate_duplicates:
+            ends = np.cumsum(cells.sizes)[:-1]
+            prints = dict(zip(cells.names, np.split(cells.fingerprints, ends), strict=True))
+        return make_split(
+            dict(zip(cells.names, cells.sizes, strict=True)),
+            val_fraction=self.val_fraction,
+            test_datasets=self.test_datasets,
+            groups=None if self.split_by is None else cells.obs_column(self.split_by),
+            test_groups=self.test_groups,
+            fingerprints=prints,
+            seed=seed,
+        )
 
 
 def check_list(name: str, value: object) -> None:

@@ -94,7 +94,7 @@ def test_nothing_is_kept_that_nobody_asked_for(model):
     data = cells(1)
     annotate(model, data, encoded=encoded_of([[0, 2, 1, -1]]))
     assert not data.obsm
-    assert not data.uns
+    assert set(data.uns) == {"provenance_steps"}
 
 
 def test_coarser_labels_by_hand(model):

@@ -133,7 +133,8 @@ def test_a_file_gives_what_memory_gives_a_part_at_a_time(two_classes, few, tmp_p
     np.testing.assert_array_equal(found.embeddings, expected.embeddings)
     for name, logits in expected.class_logits.items():
         np.testing.assert_array_equal(found.class_logits[name], logits)
-    assert set(read) == ({7, 5} if form == "csr" else set())
+    # the checksum of the record reads blocks of its own
+    assert set(read) - {12} == ({7, 5} if form == "csr" else set())
     mean = embed(two_classes, backed, context=60, batch_size=3)
     np.testing.assert_array_equal(mean, embed(two_classes, few, context=60, batch_size=3))
     in_file = annotate(two_classes, backed, context=60, batch_size=3, top_k=2)

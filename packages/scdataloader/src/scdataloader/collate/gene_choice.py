@@ -128,7 +128,7 @@ class LogMoments:
         # around the mean, not by the mean of squares: what is left of that for a nearly constant gene is rounding
         squares = np.bincount(counts.indices, (logged - mean[counts.indices]) ** 2, n_genes)
         zeros = n_cells - np.bincount(counts.indices, minlength=n_genes)
-        squares += zeros * mean**2
+        squares = squares + zeros * mean**2  # a sum of no counts comes back as whole numbers
         # Chan, Golub & LeVeque 1983: two blocks' moments make those of both
         total, apart = self._n_cells + n_cells, mean - self._mean
         self._squares += squares + apart**2 * (self._n_cells * n_cells / total)

@@ -201,7 +201,7 @@ def variable_genes(adata: AnnData, shared: SharedGenes, n: int, *, n_cells: int)
     contents = CellContents.read(adata, shared)
     looked_at = np.sort(np.argsort(contents.rank)[:n_cells])
     part = adata[looked_at].to_memory()
-    obs = pd.DataFrame({"total_counts": total_counts(part)})
+    obs = pd.DataFrame({"total_counts": total_counts(part)}, index=part.obs_names)
     known = AnnData(shared.counts(part), obs=obs, var=pd.DataFrame(index=np.arange(len(shared)).astype(str)))
     return choose_genes(known[np.argsort(contents.rank[looked_at])], shared.index[shared.columns], "variable", n)
 

@@ -193,6 +193,9 @@ def test_bad_requests_are_refused():
         compare_paired(a, b[:, 1:], np.nonzero(truth))
     with pytest.raises(ValueError, match=r"\(30, 50\) and scores_b \(29, 50\)"):
         compare_regulators(a, b[1:], np.nonzero(truth))
+    own = np.arange(30)
+    with pytest.raises(ValueError, match="1 of 1 positives are self pairs, the first at row 3, column 3"):
+        compare_paired(a, b, (np.array([3]), np.array([3])), self_columns=own)
     with pytest.raises(ValueError, match="'odds_ratio'"):
         compare_regulators(a, b, np.nonzero(truth), metric="odds_ratio")
     with pytest.raises(ValueError, match="none of 30 regulators"):

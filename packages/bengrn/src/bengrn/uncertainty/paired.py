@@ -12,7 +12,7 @@ from scipy.stats import wilcoxon
 
 from bengrn.metrics import per_regulator
 from bengrn.metrics.pairs import as_pairs, as_positions
-from bengrn.metrics.ranking import rank_pairs
+from bengrn.metrics.ranking import rank_pairs, refuse_self_pairs
 from bengrn.uncertainty.bootstrap import MIN_REGULATORS, check_draws, draw_regulators, few_regulators, interval
 from bengrn.uncertainty.exchange import exchange_p
 from bengrn.uncertainty.named_metrics import named_metrics
@@ -143,6 +143,7 @@ def compare_paired(
     all_pairs = as_pairs(scores_a, self_columns), as_pairs(scores_b, self_columns)
     shape = _common_shape(*(pairs.shape for pairs in all_pairs))
     rows, columns = as_positions(positives, shape)
+    refuse_self_pairs(all_pairs[0], rows, columns)
     weights = draw_regulators(shape[0], n_replicates, rng)
     estimates, replicates = [], []
     for pairs in all_pairs:

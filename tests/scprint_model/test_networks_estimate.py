@@ -24,6 +24,8 @@ def timed(monkeypatch):
         ({"n_cells": 8}, 1, 8, 8 * 2 + 100),
         ({"permutations": 3}, 1, 160, 160 * 2 + 4 * 100),
         ({"stability": 2}, 1, 40, 40 * 2 + 3 * 100),
+        ({"context": 20, "draws": 3}, 1, 120, 120 * 2 + 4 * 100),
+        ({"context": 20, "draws": 3, "top_k": 5}, 1, 120, 120 * 2 + 100),
         ({"groupby": "cell_type", "n_cells": 3, "group": ["retinal rod cell", "Mueller cell"]}, 2, 6, 6 * 2 + 200),
     ],
     ids=str,
@@ -31,7 +33,7 @@ def timed(monkeypatch):
 def test_the_parts_are_added_up(small_model, retina, timed, options, n_networks, n_passes, seconds):
     known = estimate(small_model, retina[:40], n_genes=30, **options)
     assert (known.n_networks, known.n_passes, known.seconds) == (n_networks, n_passes, seconds)
-    assert (known.n_genes, known.context) == (30, 30)
+    assert (known.n_genes, known.context) == (30, options.get("context", 30))
     assert "of 30 genes" in str(known)
 
 

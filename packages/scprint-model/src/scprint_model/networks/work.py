@@ -55,7 +55,7 @@ def estimate_work(
     n_genes, n_tokens = len(inputs.genes), inputs.context + len(model.captured_tokens)
     device = next(model.parameters()).device.type
     n_batch = min(plan.cells_a_batch(n_tokens, device), inputs.counts.shape[0])
-    builds = n_networks * (1 + plan.stability + plan.permutations)
+    builds = n_networks * (1 + plan.stability + plan.permutations + (plan.draws if plan.has_spread else 0))
     seconds = n_passes * time_cells(model, plan, inputs, n_batch) + builds * time_edges(model, plan, inputs, n_genes)
     return WorkEstimate(n_networks, n_passes, n_genes, inputs.context, memory, seconds)
 

@@ -21,6 +21,7 @@ from scdataloader.collate import (
     random_expressed,
     variance_ranking,
 )
+from scdataloader.collate.gene_choice import LogMoments
 from scdataloader.genes import GeneVocabulary
 
 IDS = tuple(f"ENSG{i:011d}" for i in range(12))
@@ -80,6 +81,14 @@ def test_fixed_contexts_are_measured_unique_and_expressed_first(case):
         assert set(chosen) <= set(measured)
         assert np.isin(chosen, expressed).sum() == min(size, n_expressed)
         assert np.isin(chosen[: min(size, n_expressed)], expressed).all()
+
+
+def test_variable_genes_of_cells_without_any_count_are_all_alike():
+    moments = LogMoments(4)
+    moments.add(sparse.csr_matrix((3, 4), dtype=np.int64), np.zeros(3))
+    assert sorted(moments.ranking(np.random.default_rng(0)).tolist()) == [0, 1, 2, 3]
+    moments.add(sparse.csr_matrix(np.array([[0, 5, 0, 0]])), np.array([5]))
+    assert moments.ranking(np.random.default_rng(0))[0] == 1
 
 
 def test_cells_without_counts_get_unexpressed_genes():

@@ -24,6 +24,16 @@ from scdataloader.store.manifest import NAME
 from scdataloader.store.reader import CellReader
 from scdataloader.store.store import CellStore
 
+if TYPE_CHECKING:
+    from scdataloader.preprocess import Preprocessor
+
+logger = logging.getLogger(__name__)
+
+#: Cells of a file whose values are looked at before anything is drawn from it.
+_LOOKED_AT = 1000
+#: Seconds between two looks at a store that another process builds.
+_WAIT = 0.5
+
 
 def open_store(what: Any, *, matrix: str = "X") -> CellReader:
     """Open a store of cells for reading.
@@ -62,17 +72,6 @@ def open_store(what: Any, *, matrix: str = "X") -> CellReader:
 def _is_store(path: Path) -> bool:
     unfinished = (path / "shards").is_dir() and (path / "genes").is_dir()
     return (path / NAME).is_file() or unfinished
-
-
-if TYPE_CHECKING:
-    from scdataloader.preprocess import Preprocessor
-
-logger = logging.getLogger(__name__)
-
-#: Cells of a file whose values are looked at before anything is drawn from it.
-_LOOKED_AT = 1000
-#: Seconds between two looks at a store that another process builds.
-_WAIT = 0.5
 
 
 def open_files(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from grnndata import GRNAnnData, atomic_path, pl
 from scprint_model._provenance import beside
-from scprint_model.demo.figures import draw_umap
+from scprint_model.demo.figures import draw_umap, umap_of
 from scprint_model.tasks.calibration import Calibration
 
 #: Endings of pictures, cells of a map at most, and networks whose hubs are drawn.
@@ -101,12 +101,6 @@ def draw_hubs(network: GRNAnnData, path: Path) -> None:
 
 def _coordinates(embedding: np.ndarray, kind: str) -> np.ndarray:
     if kind == "UMAP":
-        import umap
-
-        neighbours = min(15, len(embedding) - 1)
-        made: np.ndarray = umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=0, n_jobs=1).fit_transform(
-            embedding
-        )
-        return made
+        return umap_of(embedding)
     left, sizes, _ = np.linalg.svd(embedding - embedding.mean(axis=0), full_matrices=False)
     return np.asarray(left[:, :2] * sizes[:2])

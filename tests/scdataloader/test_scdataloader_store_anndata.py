@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from scdataloader import CellDataset, GeneVocabulary, LabelSpace, StoreLoader, datasets
 from scdataloader.sampling import UniformSampler
 from scdataloader.store import AnnDataStore, CellStore, open_store
-from scdataloader.store.verify import describe
+from scdataloader.store.store import describe
 
 N = 40
 GENES = {"x": [f"g{i}" for i in range(90)], "y": [f"g{i}" for i in range(120, 40, -1)]}

@@ -20,8 +20,8 @@ from scdataloader import LabelSpace
 from scdataloader.store import CellStore
 from scdataloader.store import convert as converting
 from scdataloader.store.build import build_lock
-from scdataloader.store.shard import ShardWriter
-from scdataloader.store.verify import describe, verify_table
+from scdataloader.store.files import ShardWriter
+from scdataloader.store.store import describe, verify_table
 
 GENES = {"x": [f"g{i}" for i in range(30)], "y": [f"g{i}" for i in range(45, 15, -1)]}
 TYPES = ("CL:0000084", "CL:0000236", "CL:0000576", "unknown")

@@ -249,7 +249,7 @@ def build(files: list[str], *, out: Path, workers: int = 1, add: bool = False) -
     """
     from scdataloader.sources import find_sources, unique_names
     from scdataloader.store import CellStore
-    from scdataloader.store.verify import describe
+    from scdataloader.store.store import describe
 
     check_output(out, is_folder=True)
     uris = find_sources(files)
@@ -273,7 +273,7 @@ def inspect(path: str) -> int:
     """
     from scdataloader._provenance import read, text
     from scdataloader.store import open_store
-    from scdataloader.store.verify import describe
+    from scdataloader.store.store import describe
 
     place = Path(path)
     steps = read(place) if place.exists() else []
@@ -309,7 +309,7 @@ def verify(store: str, *, quarantine: bool = False) -> int:
         Whether to set damaged shards aside, so that the rest can be read; building again with the same inputs replaces
         them.
     """
-    from scdataloader.store.verify import verify_table
+    from scdataloader.store import verify_table
 
     table = verify_table(store, quarantine=quarantine)
     damaged = table[table["problem"] != ""]

@@ -20,10 +20,9 @@ from scdataloader.options import Corpus, Drawing, GeneChoice, Holdout, check_lis
 from scdataloader.sampling import Interleaved, Place, SequentialSampler, Share, WeightedSampler
 from scdataloader.sampling.groups import Groups
 from scdataloader.sources import find_sources, unique_names
-from scdataloader.splits import PARTS, Split
+from scdataloader.splits import PARTS, Split, check_names, select_rows
 from scdataloader.store.opening import open_files, open_store
 from scdataloader.store.reader import CellReader
-from scdataloader.store.subset import check_names, select_rows
 
 logger = logging.getLogger(__name__)
 

@@ -1,22 +1,30 @@
 """Which cells a model trains on, is validated on, and is tested on: fixed, stored, and nothing on two sides.
 
+`select_rows` chooses the cells of a store before they are split.
+
 What chance decides is drawn from names, never from the order of files: the same data sets give the same split on every
 machine and rank.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from scdataloader._atomic import atomic_path
+from scdataloader._wording import listed
+
+if TYPE_CHECKING:
+    from scdataloader.store.reader import CellReader
 
 #: The parts of a split, in the order of their codes. Excluded are cells that have a copy or relative held out.
 PARTS = ("train", "validation", "test", "excluded")
@@ -304,3 +312,72 @@ def _exclude_relatives(codes: Mapping[str, np.ndarray], keys: Mapping[str, np.nd
         seen = np.unique(np.concatenate([keys[name][part == held] for name, part in codes.items()]))
         for name, part in codes.items():
             part[np.isin(part, below) & np.isin(keys[name], seen)] = _EXCLUDED
+
+
+def select_rows(
+    store: CellReader, *, datasets: Sequence[str] | None = None, where: str | None = None
+) -> np.ndarray | None:
+    """Return the rows of a store to use, rising; None for all.
+
+    Parameters
+    ----------
+    store
+        Open.
+    datasets
+        Names of data sets; None: all.
+    where
+        Condition on the cells' table, as `pandas.DataFrame.query` takes it; None: none.
+
+    Raises
+    ------
+    ValueError
+        When a data set or a column does not exist, the condition cannot be understood, or no cell is left.
+    """
+    if datasets is None and where is None:
+        return None
+    kept = np.ones(len(store), np.bool_)
+    if datasets is not None:
+        check_names(datasets, store.datasets)
+        chosen = np.isin(np.arange(len(store.datasets)), [store.datasets.index(name) for name in datasets])
+        kept &= chosen[store.dataset]
+    if where is not None:
+        kept &= _meets(store, where)
+    if not kept.any():
+        raise ValueError(f"no cell is left of {len(store):,}: datasets={datasets}, where={where!r}")
+    return np.flatnonzero(kept)
+
+
+def check_names(wanted: Sequence[str], there: Sequence[str]) -> None:
+    """Raise ValueError where a data set is wanted that there is not."""
+    if unknown := [name for name in wanted if name not in there]:
+        raise ValueError(f"there are no data sets {unknown[:5]}, only {list(there)[:10]}")
+
+
+def _meets(store: CellReader, where: str) -> np.ndarray:
+    columns = _columns(where, store.columns)
+    table = store.obs(columns).reset_index(drop=True)
+    for name in columns:  # compared as text: categories of several data sets are not the same
+        if isinstance(table[name].dtype, pd.CategoricalDtype):
+            table[name] = table[name].astype(object)
+    try:
+        found = np.asarray(table.eval(where, engine="python"))
+    except Exception as error:
+        raise ValueError(
+            f"where={where!r} cannot be understood ({error}): columns of obs are {store.columns}"
+        ) from error
+    if found.dtype != np.bool_ or found.shape != (len(store),):
+        raise ValueError(f"where={where!r} gives {found.dtype}, not true or false for each cell: write a condition")
+    return found
+
+
+def _columns(where: str, there: Sequence[str]) -> list[str]:
+    """Return the columns that a condition names; all where that cannot be told."""
+    if "`" in where:
+        return list(there)
+    try:
+        names = [node.id for node in ast.walk(ast.parse(where.strip(), mode="eval")) if isinstance(node, ast.Name)]
+    except SyntaxError as error:
+        raise ValueError(f"where={where!r} cannot be understood: {error}") from error
+    if unknown := [name for name in dict.fromkeys(names) if name not in there]:
+        raise ValueError(f"where={where!r}: obs has no columns {unknown}; it has [{listed(there)}]")
+    return list(dict.fromkeys(names))

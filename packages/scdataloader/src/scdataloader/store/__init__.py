@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from scdataloader.store.genemap import GeneMap
     from scdataloader.store.opening import open_store
     from scdataloader.store.reader import CellReader
-    from scdataloader.store.store import CellStore
+    from scdataloader.store.store import CellStore, verify_table
 
-__all__ = ["AnnDataStore", "CellReader", "CellStore", "GeneMap", "open_store"]
+__all__ = ["AnnDataStore", "CellReader", "CellStore", "GeneMap", "open_store", "verify_table"]
 
 _HOME = {
     "AnnDataStore": "anndata_store",
@@ -21,6 +21,7 @@ _HOME = {
     "CellStore": "store",
     "GeneMap": "genemap",
     "open_store": "opening",
+    "verify_table": "store",
 }
 
 # on first use: pandas, pyarrow and numba take a while to import

@@ -18,7 +18,7 @@ from scdataloader.sources import Matrix, Source, open_source
 from scdataloader.sources.formats import format_of
 from scdataloader.sources.open import local_copy
 from scdataloader.store.convert import whole_counts
-from scdataloader.store.shard import map_file
+from scdataloader.store.files import map_file
 
 if TYPE_CHECKING:
     from scdataloader.store.csr_rows import CsrParts

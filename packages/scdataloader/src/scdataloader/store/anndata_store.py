@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from scdataloader.sources.find import named_data
 from scdataloader.store.anndata_part import joined, open_part, read_to_memory
 from scdataloader.store.cells_table import arrow_obs, to_pandas
 from scdataloader.store.convert import checked_genes
-from scdataloader.store.kernel_reader import KernelReader
-from scdataloader.store.named_data import named_data
+from scdataloader.store.kernel_reader import KernelReader, advise, chunk_ranges
 from scdataloader.store.reader import CellReader
 
 if TYPE_CHECKING:
@@ -143,7 +143,6 @@ class AnnDataStore(KernelReader):
     def will_need(self, rows: np.ndarray) -> None:
         """Ask the system to read these cells from mapped files in the background; nothing for others."""
         from scdataloader.store.csr_rows import KINDS
-        from scdataloader.store.readahead import advise, chunk_ranges
 
         rows = np.unique(rows)
         parts = self.part_of(rows)

@@ -26,8 +26,19 @@ from scdataloader._provenance import FOLDER_FILE, Step, read, step, steps_of, te
 from scdataloader.counts import csr_counts, obs_table
 from scdataloader.labels.space import SUFFIX
 from scdataloader.store.convert import convert
-from scdataloader.store.manifest import NAME, SCHEMA, GeneEntry, Manifest, ShardEntry
-from scdataloader.store.shard import CELLS, COUNTS, ENTRY, UNFINISHED, file_entry, is_whole
+from scdataloader.store.files import (
+    CELLS,
+    COUNTS,
+    ENTRY,
+    NAME,
+    SCHEMA,
+    UNFINISHED,
+    GeneEntry,
+    Manifest,
+    ShardEntry,
+    file_entry,
+    is_whole,
+)
 
 _LOCK = "build.lock"
 

@@ -19,9 +19,8 @@ from scipy import sparse
 
 from scdataloader._atomic import atomic_path
 from scdataloader.sources import Matrix, open_source
+from scdataloader.store.files import LARGEST_COUNT, UNIT, ShardEntry, ShardWriter
 from scdataloader.store.genemap import measured
-from scdataloader.store.manifest import ShardEntry
-from scdataloader.store.shard import LARGEST_COUNT, UNIT, ShardWriter
 
 #: Values of a block in memory, about 300 MB with their temporary copies.
 CONVERTED_VALUES = 8_000_000
@@ -45,7 +44,7 @@ def convert(
     folder
         Of the store.
     name, key
-        Of the data set; see `scdataloader.store.manifest.ShardEntry`.
+        Of the data set; see `scdataloader.store.files.ShardEntry`.
     shard_bytes
         A shard ends before it would become larger.
     kept

@@ -12,8 +12,9 @@ import numba
 import numpy as np
 from numba.np.numpy_support import carray
 
-from scdataloader.store.memory import Space, Targets, pointer
-from scdataloader.store.shard import LARGEST_COUNT
+from scdataloader.store.files import LARGEST_COUNT
+from scdataloader.store.genemap import Targets
+from scdataloader.store.records import Space, pointer
 
 #: Types of stored numbers, by their code in `CsrParts`.
 KINDS = tuple(np.dtype(kind) for kind in ("f4", "f8", "i4", "i8", "u2", "u1", "u4", "u8", "i2", "i1", "?"))

@@ -1,18 +1,27 @@
-"""The genes of a store that are wanted, and the arrays that a gather of them fills."""
+"""The genes of a store that are wanted, also as the kernels take them, and the arrays that a gather of them fills."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
     from scdataloader.genes.vocabulary import GeneVocabulary
-    from scdataloader.store.memory import Targets
+
+
+class Targets(NamedTuple):
+    """Where the genes of each gene table go; see `GeneMap`."""
+
+    target: np.ndarray
+    target_start: np.ndarray
+    measured: np.ndarray
+    measured_start: np.ndarray
+    width: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +84,6 @@ class GeneMap:
     @cached_property
     def targets(self) -> Targets:
         """The same as the kernels take it: all tables in one array, unwanted genes at `width`, one past the last."""
-        from scdataloader.store.memory import Targets
-
         padded = [np.append(np.where(target < 0, self.width, target), self.width) for target in self.tables]
         known = [np.sort(target[target >= 0]) for target in self.tables]
         return Targets(

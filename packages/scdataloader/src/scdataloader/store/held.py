@@ -14,9 +14,9 @@ import pyarrow as pa
 from scdataloader.sources import Source
 from scdataloader.store.cells_table import to_arrow
 from scdataloader.store.convert import checked_genes, encoded
+from scdataloader.store.files import PackedCells
 from scdataloader.store.kernel_reader import PackedReader
 from scdataloader.store.reader import CellReader
-from scdataloader.store.shard import PackedCells
 
 #: Units of records in one piece of memory; begins of records are 32-bit numbers.
 _PIECE = 1 << 30

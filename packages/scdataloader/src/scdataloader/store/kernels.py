@@ -16,8 +16,8 @@ from numba.extending import overload
 from scdataloader.randomness import by_number, choose, next_below, number, start
 from scdataloader.store import csr_rows, records
 from scdataloader.store.csr_rows import CsrParts
-from scdataloader.store.memory import Space, Targets
-from scdataloader.store.records import Shards
+from scdataloader.store.genemap import Targets
+from scdataloader.store.records import Shards, Space
 
 #: Counts above this many are sorted by comparison, not by counting, when the most expressed genes are chosen.
 _BINS = 256

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from numba.np.numpy_support import carray
 
-from scdataloader.store.memory import pointer
+from scdataloader.store.records import pointer
 
 if TYPE_CHECKING:
     from scdataloader.labels.space import LabelSpace

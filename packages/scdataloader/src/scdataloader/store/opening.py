@@ -18,9 +18,9 @@ from scdataloader.sources import Source, open_source
 from scdataloader.sources.open import local_copy
 from scdataloader.store.anndata_part import in_place_or_why
 from scdataloader.store.anndata_store import AnnDataStore
+from scdataloader.store.files import NAME
 from scdataloader.store.held import HeldStore, hold
 from scdataloader.store.joined import joined
-from scdataloader.store.manifest import NAME
 from scdataloader.store.reader import CellReader
 from scdataloader.store.store import CellStore
 

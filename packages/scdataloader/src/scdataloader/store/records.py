@@ -28,9 +28,12 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
-from scdataloader.store.memory import Space, Targets, pointer
+from scdataloader.store.genemap import Targets
 
 #: Units of 16 bits before the first pair of a record: number of pairs and number of large counts, 32 bits each.
 HEADER = 4
@@ -38,6 +41,25 @@ HEADER = 4
 ESCAPE = 255
 #: Largest distance between two genes that one pair can hold.
 MAX_GAP = 255
+
+
+class Space(NamedTuple):
+    """Arrays that a kernel works in: those of one row, and one mark a target, the last for unwanted genes."""
+
+    genes: np.ndarray
+    counts: np.ndarray
+    seen: np.ndarray
+
+
+def _pointer(typing_context: Any, address: Any) -> Any:  # noqa: ARG001 (numba's signature)
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), code
+
+
+#: ``pointer(address)``: an address as what `numba.carray` takes, inside compiled code.
+pointer: Any = intrinsic(_pointer)
 
 
 @numba.njit(nogil=True, cache=True)

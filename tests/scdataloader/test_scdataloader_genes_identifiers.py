@@ -186,7 +186,7 @@ def test_mapped_ids_map_to_themselves(names):
 def test_every_name_has_an_id_or_a_reason(names):
     mapping = map_identifiers(names, TOY)
     n_known = mapping.n_ensembl + mapping.n_symbol + mapping.n_alias + mapping.n_entrez
-    assert n_known + len(mapping.unknown) == len(names)
+    assert n_known + len(mapping.unknown) + mapping.n_missing == len(names)
     for gene, kind, reason in zip(mapping.ids, mapping.kinds, mapping.reasons, strict=True):
         assert (gene is None) == (kind == "") == (reason != "")
 
@@ -243,3 +243,23 @@ def test_aliases_recover_genes_of_real_sets(shared, name, before, after):
     known = [1 - len(map_identifiers(names, t).unknown) / len(names) for t in (table[["symbol", "biotype"]], table)]
     assert known[0] == pytest.approx(before, abs=1e-3)
     assert known[1] >= after
+
+
+def test_a_missing_name_is_no_gene_and_is_counted():
+    table = gene_table("human")
+    names = ["TP53", None, float("nan"), "nan", "NaN", "NA", "", "<NA>", pd.NA]
+    mapping = map_identifiers(names, table)
+    assert mapping.ids == ("ENSG00000141510", *[None] * 8)
+    assert mapping.n_missing == 8
+    assert mapping.unknown == ()
+    assert mapping.reasons == ("", *["missing"] * 8)
+    assert str(mapping) == "0 Ensembl ids and 1 symbols recognised, 8 without a name"
+    # the alias itself, as people mean it
+    assert map_identifiers(["Nav1.9", "SCN11A"], table).ids[1] == "ENSG00000168356"
+
+
+def test_a_gene_whose_symbol_looks_like_a_missing_name_keeps_it():
+    flies = pd.DataFrame({"symbol": ["nan", "vas"], "biotype": "protein_coding"}, index=["FBgn0036414", "FBgn0283442"])
+    mapping = map_identifiers(["nan", "vas", np.nan], flies)
+    assert mapping.ids == ("FBgn0036414", "FBgn0283442", None)
+    assert mapping.n_missing == 1

@@ -100,7 +100,7 @@ def gene_columns(
     best: tuple[int, str, GeneMapping] | None = None
     for column in ("var_names", *(name for name in _COLUMNS if name in var)):
         names: Sequence[object] = (var.index if column == "var_names" else var[column]).tolist()
-        mapping = map_identifiers([str(name) for name in names], table)
+        mapping = map_identifiers(names, table)
         n_known = len(set(mapping.ids) - {None})
         if best is None or n_known > best[0]:
             best = (n_known, column, mapping)

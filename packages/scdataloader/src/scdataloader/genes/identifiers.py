@@ -29,6 +29,8 @@ _DIGITS, _KNOWN, _KNOWN_IF_LOW = 0.9, 0.5, 0.9
 #: Row numbers stay below this; the NCBI Gene ids of a whole genome do not.
 _LOW = 100_000
 _MOST_INDICES = 8
+#: What tables write where a gene has no name; some are aliases, such as NaN of SCN11A, which no one means by them.
+_NO_NAME = frozenset({"", "nan", "NaN", "NA", "N/A", "<NA>", "None", "null", "NULL"})
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,10 @@ class GeneMapping:
         How many names were recognised as Ensembl ids, as symbols, as former symbols or aliases, and as NCBI Gene ids.
     unknown
         The names that were not recognised or stand for no one gene.
+    n_missing
+        How many entries are no name: None, NaN, or what a table writes for them.
     names
-        The names as they were given.
+        The names as they were given, as text.
     kinds
         One entry a name: ``"ensembl"``, ``"symbol"``, ``"previous"``, ``"alias"``, ``"entrez"`` or, without id, ``""``.
     reasons
@@ -57,6 +61,7 @@ class GeneMapping:
     unknown: tuple[str, ...]
     n_alias: int
     n_entrez: int
+    n_missing: int
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -67,7 +72,9 @@ class GeneMapping:
             text += f", {len(self.unknown):,} unknown, such as [{listed(self.unknown, 3, more=False)}]"
         if self.n_alias:
             text += f", {self.n_alias:,} aliases"
-        return text + (f", {self.n_entrez:,} Entrez ids" if self.n_entrez else "")
+        if self.n_entrez:
+            text += f", {self.n_entrez:,} Entrez ids"
+        return text + (f", {self.n_missing:,} without a name" if self.n_missing else "")
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each name: ``name, gene_id, kind, reason``; those without gene_id were lost."""
@@ -93,10 +100,11 @@ class _Index(NamedTuple):
 
 
 _UNKNOWN = _Found(None, "", "unknown")
+_MISSING = _Found(None, "", "missing")
 _indices: dict[bytes, _Index] = {}  # by content of the table: building one takes longer than using it
 
 
-def map_identifiers(names: Sequence[str], table: pd.DataFrame) -> GeneMapping:
+def map_identifiers(names: Sequence[object], table: pd.DataFrame) -> GeneMapping:
     """Map gene names to Ensembl ids.
 
     A name is, in this order: an Ensembl id, also with a version or ``_PAR_Y``; a symbol, as written or else in any
@@ -114,6 +122,8 @@ def map_identifiers(names: Sequence[str], table: pd.DataFrame) -> GeneMapping:
     - Bare numbers are NCBI Gene ids when at least 90 % of all different names are numbers and half of these are known.
       Where none reaches 100,000 they may be row numbers: then 90 % must be known and the numbers must not follow one
       another without a gap.
+    - A missing name (None, NaN, or as text ``nan``, ``NA`` and the like) stands for none, unless it is the very symbol
+      of a gene, as *nan* is in *Drosophila*.
 
     What a name stands for so depends on which other names there are, never on their order.
 
@@ -127,19 +137,24 @@ def map_identifiers(names: Sequence[str], table: pd.DataFrame) -> GeneMapping:
     """
     given = [str(name) for name in names]
     index = _index_of(table)
-    different = dict.fromkeys(given)
+    absent = np.asarray(pd.isna(pd.Series(list(names), dtype=object)), dtype=bool)
+    missing = [
+        gone or (name in _NO_NAME and name not in index.symbols) for name, gone in zip(given, absent, strict=True)
+    ]
+    different = dict.fromkeys(name for name, gone in zip(given, missing, strict=True) if not gone)
     numbers = _are_entrez(different, index)
     found = {name: _look_up(name, different, index, numbers=numbers) for name in different}
     _drop_rivals(found)
-    hits = [found[name] for name in given]
+    hits = [_MISSING if gone else found[name] for name, gone in zip(given, missing, strict=True)]
     kinds = Counter(hit.kind for hit in hits)
     return GeneMapping(
         ids=tuple(hit.gene for hit in hits),
         n_ensembl=kinds["ensembl"],
         n_symbol=kinds["symbol"],
-        unknown=tuple(name for name, hit in zip(given, hits, strict=True) if hit.gene is None),
+        unknown=tuple(name for name, hit in zip(given, hits, strict=True) if hit.gene is None and hit is not _MISSING),
         n_alias=kinds["previous"] + kinds["alias"],
         n_entrez=kinds["entrez"],
+        n_missing=sum(missing),
         names=tuple(given),
         kinds=tuple(hit.kind for hit in hits),
         reasons=tuple(hit.reason for hit in hits),

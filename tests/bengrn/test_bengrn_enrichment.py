@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 import bengrn
 import grnndata
 from bengrn.enrichment import encode_targets, enrich
-from bengrn.methods.correlation import Pearson
+from bengrn.methods.correlation import PEARSON
 
 GENES = [f"G{i}" for i in range(120)]
 FACTORS = GENES[:8]
@@ -406,7 +406,7 @@ def retina() -> grnndata.GRNAnnData:
     cells = retina_1k()
     mean = np.asarray(cells.X.mean(axis=0)).ravel()
     chosen = np.sort(np.argsort(-mean, kind="stable")[:1000])
-    return Pearson().infer(cells[:, chosen].copy())
+    return PEARSON.infer(cells[:, chosen].copy())
 
 
 def test_retina_from_cells_to_table(retina):

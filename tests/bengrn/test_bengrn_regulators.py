@@ -9,8 +9,8 @@ import pytest
 
 import bengrn
 from bengrn.enrichment.hubs import hub_rankings
-from bengrn.methods.correlation import Pearson
-from bengrn.methods.random import Random
+from bengrn.methods.correlation import PEARSON
+from bengrn.methods.random import RANDOM
 from bengrn.network import as_network
 from grnndata import GRNAnnData
 
@@ -51,9 +51,9 @@ def test_each_name_is_understood(network, truth, kind):
     assert not any("asked for" in note for note in scores.notes)
     values, _ = hub_rankings(as_network(network), ["out_strength"], regulators=names)
     assert len(values["out_strength"]) == 2
-    for method in (Pearson(), Random()):
+    for method in (PEARSON, RANDOM):
         inferred = method.infer(network, regulators=names)
-        assert set(inferred.var_names[np.asarray(inferred.grn).any(axis=1)]) == set(IDS[:2])
+        assert set(inferred.regulators) == set(IDS[:2])
 
 
 def test_names_that_are_not_there_are_told(network, truth, caplog):
@@ -69,7 +69,7 @@ def test_names_that_are_not_there_are_told(network, truth, caplog):
         hub_rankings(as_network(network), ["out_strength"], regulators=some)
     assert "2 of the 4 regulators are not genes of the network, such as ['TP54', 'nobody']" in caplog.text
     with pytest.raises(ValueError, match=r"2 of 4 regulators are not in var_names \(first: 'TP54'\).*near names are"):
-        Pearson().infer(network, regulators=some)
+        PEARSON.infer(network, regulators=some)
     none = r"none of the 1 regulators \(TP54, \.\.\.\) is a gene of the network.*near names are \['TP53'\]"
     with pytest.raises(ValueError, match=none):
         bengrn.score(network, truth, regulators=["TP54"])

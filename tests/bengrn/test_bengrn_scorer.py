@@ -12,7 +12,7 @@ from anndata import AnnData
 import bengrn
 import grnndata
 from bengrn.baselines import random_expectation
-from bengrn.methods.correlation import Pearson
+from bengrn.methods.correlation import PEARSON
 
 SYMBOLS = ["SOX2", "PAX6", "ACTB", "GAPDH", "OTX2", "RHO"]
 IDS = [f"ENSG0000000000{i}" for i in range(6)]
@@ -44,7 +44,7 @@ def test_each_row_is_what_score_says(network, truth):
         expected = {
             ("mine", "as stored"): bengrn.score(network, truth, regulators=regulators),
             ("mine", "transposed"): bengrn.score(network, truth, transpose=True, regulators=regulators),
-            ("pearson", "symmetric"): bengrn.score(Pearson().infer(network), truth, regulators=regulators),
+            ("pearson", "symmetric"): bengrn.score(PEARSON.infer(network), truth, regulators=regulators),
         }
         for key, scores in expected.items():
             row = rows.loc[(universe, *key)]

@@ -14,7 +14,7 @@ from bengrn._lazy import lazy_names
 if TYPE_CHECKING:
     from bengrn.comparison import Comparison, compare
     from bengrn.enrichment import enrich
-    from bengrn.registry import get_method, list_methods
+    from bengrn.registry import describe_method, get_method, list_methods, method_table, parse_settings
     from bengrn.scorer import score_against_omnipath
     from bengrn.scoring import Scores, score
     from bengrn.table import score_table
@@ -30,6 +30,7 @@ __all__ = [
     "Scores",
     "__version__",
     "compare",
+    "describe_method",
     "describe_truth",
     "enrich",
     "fetch_truths",
@@ -37,6 +38,8 @@ __all__ = [
     "list_methods",
     "list_truths",
     "load_truth",
+    "method_table",
+    "parse_settings",
     "score",
     "score_against_omnipath",
     "score_table",
@@ -53,6 +56,9 @@ _HOME = {
     "Scores": "scoring",
     "get_method": "registry",
     "list_methods": "registry",
+    "describe_method": "registry",
+    "method_table": "registry",
+    "parse_settings": "registry",
     "list_truths": "truths",
     "load_truth": "truths",
     "score": "scoring",

@@ -73,8 +73,8 @@ def _fetch_options(parser: Parser) -> None:
     parser.add_argument("--organism", type=str, help="of truths that exist for several; all when left out")
 
 
-def _no_options(_: Parser) -> None:
-    """Add nothing."""
+def _methods_options(parser: Parser) -> None:
+    parser.add_argument("name", metavar="NAME", type=str, nargs="?", help="a method to describe")
 
 
 def _add_scoring_options(parser: Parser) -> None:
@@ -279,10 +279,18 @@ def _fetch(args: Namespace) -> str:
     return fetch_truths(args.names, args.organism).to_string(index=False)
 
 
-def _methods(_: Namespace) -> str:
-    from bengrn.registry import list_methods
+def _methods(args: Namespace) -> str:
+    from bengrn.registry import describe_method, method_table
 
-    return "\n".join(f"{name:<12}{value}" for name, value in list_methods().items())
+    if args.name:
+        return describe_method(args.name)
+    table = method_table()
+    words = {True: "yes", False: "no"}
+    shown = table[["name", "takes", "directed", "deterministic", "needs", "package"]].astype(object)
+    for column in ("directed", "deterministic"):
+        shown[column] = shown[column].map(words)
+    broken = [f"{name} cannot be used: {why}" for name, why in zip(table["name"], table["trouble"], strict=True) if why]
+    return "\n\n".join([shown.fillna("").to_string(index=False), *broken, "`bengrn methods NAME` tells more"])
 
 
 main = Program(
@@ -319,7 +327,9 @@ main = Program(
             _fetch_options,
             _fetch,
         ),
-        "methods": Command("List the installed methods.", ("methods",), _no_options, _methods),
+        "methods": Command(
+            "List the installed methods, or describe one.", ("methods", "methods pearson"), _methods_options, _methods
+        ),
     },
 )
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from bengrn.align import align
-from bengrn.methods.correlation import Pearson
-from bengrn.methods.random import Random
+from bengrn.methods.correlation import PEARSON
+from bengrn.methods.method import Method
+from bengrn.methods.random import RANDOM
 from bengrn.network import as_network
 from bengrn.scoring import Scores, score
 from bengrn.truths import GroundTruth, load_truth
@@ -54,7 +55,7 @@ def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None,
     Raises
     ------
     ValueError
-        As :func:`bengrn.score`, and if X holds no raw counts.
+        As :func:`bengrn.score`, and if X holds NaN or infinite values.
     """
     truth = load_truth("omnipath-demo") if truth is None else truth
     universes: dict[str, Any] = {"all": "truth"}
@@ -79,14 +80,14 @@ def _baselines(grn: GRNAnnData, seed: int) -> list[tuple[str | None, str, list[A
     # Matrices only: ten copies of the cells beside them would be waste.
     symbols = {"symbol": grn.var["symbol"]} if "symbol" in grn.var else {}
     genes = pd.DataFrame(symbols, index=grn.var_names)
-    draws = [_without_cells(Random(), genes, rng) for _ in range(RANDOM_DRAWS)]
+    draws = [_without_cells(RANDOM, genes, rng) for _ in range(RANDOM_DRAWS)]
     found: list[tuple[str | None, str, list[Any], bool]] = [(f"random (mean of {RANDOM_DRAWS})", "any", draws, False)]
     if grn.X is not None and grn.n_obs:
-        found.insert(0, (None, "symmetric", [Pearson().infer(grn)], False))
+        found.insert(0, (None, "symmetric", [PEARSON.infer(grn)], False))
     return found
 
 
-def _without_cells(method: Random, genes: pd.DataFrame, rng: np.random.Generator) -> GRNAnnData:
+def _without_cells(method: Method, genes: pd.DataFrame, rng: np.random.Generator) -> GRNAnnData:
     from anndata import AnnData
 
     return method.infer(AnnData(shape=(0, len(genes)), var=genes), rng=rng)

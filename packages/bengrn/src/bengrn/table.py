@@ -9,7 +9,7 @@ import pandas as pd
 
 from bengrn.align import Regulators
 from bengrn.baselines import degree_only, network_degree, random_scores
-from bengrn.methods.correlation import Pearson
+from bengrn.methods.correlation import PEARSON
 from bengrn.network import Network, as_network
 from bengrn.scoring import Scores, score, score_universe
 from bengrn.truths.ground_truth import GroundTruth
@@ -43,7 +43,7 @@ def score_table(
         - the network, and its transpose;
         - "hubs of the network": its own strengths alone (:func:`bengrn.baselines.network_degree`); a network
           that does not beat it knows who its hubs are, and no more;
-        - absolute Pearson correlation of the cells, where `grn` holds raw counts;
+        - absolute Pearson correlation of the cells, where `grn` holds at least two cells;
         - "degrees of the truth": how popular each target is among other regulators, which uses the truth
           (:func:`bengrn.baselines.degree_only`, targets, leave-one-out);
         - random weights, and their exact expectation.
@@ -80,10 +80,6 @@ def score_table(
 
 
 def _correlation(grn: Any) -> Any:
-    X = getattr(grn, "X", None)
-    if X is None or not getattr(grn, "n_obs", 0):
+    if getattr(grn, "X", None) is None or getattr(grn, "n_obs", 0) < 2:
         return None
-    try:
-        return Pearson().infer(grn)
-    except (ValueError, TypeError):
-        return None  # no raw counts: there is nothing to correlate in the way the baseline is defined
+    return PEARSON.infer(grn)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class ScPrintMethod:
-    """Infers one network from all cells it is given, by default over the most variable genes that the model knows.
+    """Infer one network from all cells, by default over the most variable genes that the model knows.
 
     Parameters
     ----------
     model
-        See `ScPrint.from_pretrained`.
+        Name, folder, file or address of the model, as for `ScPrint.from_pretrained`.
     n_genes
         At most so many genes; the paper's benchmarks use 5,000. Time and memory grow with the square.
     options
@@ -30,6 +30,10 @@ class ScPrintMethod:
     """
 
     name = "scPRINT"
+    # what bengrn's table of methods tells
+    takes, directed, deterministic = "counts", True, False
+    reference = "Kalfon et al., Nat. Commun. 16:3607 (2025), doi 10.1038/s41467-025-58699-1"
+    licence, needs = "BSD-3-Clause", ""
 
     def __init__(self, model: str = "bundled", *, n_genes: int = 5000, **options: Any) -> None:
         self._what = model

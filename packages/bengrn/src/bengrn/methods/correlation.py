@@ -1,55 +1,21 @@
-"""Pearson correlation: the baseline that any method has to beat."""
+"""Correlation of expression: the baseline that any method has to beat, on values and on ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
-if TYPE_CHECKING:
-    from anndata import AnnData
+from bengrn.methods.method import Method
 
-    from grnndata import GRNAnnData
-
-_SCALE = 1e4
 # Products of multiples of this are multiples of 2**-52: sums of them below 2 are exact in float64.
 _GRID = 2.0**-26
 
 
-def log_cp10k(counts: Any) -> NDArray[np.float64]:
-    """Scale each cell to 10,000 counts over the given genes and take log(1 + x).
-
-    Parameters
-    ----------
-    counts
-        Raw counts, (cells, genes), array or sparse. Cells without counts are left out.
-
-    Raises
-    ------
-    ValueError
-        If a value is negative or no whole number, or fewer than two cells have counts.
-    """
-    is_sparse: bool = sp.issparse(counts)
-    X = np.asarray(counts.toarray() if is_sparse else counts, dtype=np.float64)
-    bad = (X < 0) | (np.floor(X) != X)
-    if bad.any():
-        example = float(X[bad][0])
-        raise ValueError(
-            f"{int(bad.sum()):,} of {X.size:,} values in X are no counts (first: {example:g}): pass raw "
-            "counts, the normalisation is done here"
-        )
-    total = X.sum(axis=1)
-    if int((total > 0).sum()) < 2:
-        raise ValueError(f"{int((total > 0).sum())} of {len(X)} cells have counts: a correlation needs at least two")
-    X, total = X[total > 0], total[total > 0]
-    return np.log1p(X / total[:, None] * _SCALE)
-
-
-def absolute_correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Absolute Pearson correlation of the columns of `values` (cells, genes): (genes, genes), diagonal 0.
+def absolute_correlation(
+    values: NDArray[np.float64], regulators: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """Return the absolute Pearson correlation of the columns of `values`, of a gene with itself 0.
 
     The result does not depend on the order in which a processor adds: columns are standardised on a grid on which
     their products and all sums of them are exact (:func:`standardise`). Pairs of genes that correlate alike, such as
@@ -59,17 +25,22 @@ def absolute_correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
     Parameters
     ----------
     values
-        Finite values, (cells, genes), such as those of :func:`log_cp10k`.
+        Finite values, (cells, genes), such as those of :func:`bengrn.methods.expression.log_cp10k`.
+    regulators
+        Places of the genes that get a row, (regulators,); all genes when None.
 
     Returns
     -------
     numpy.ndarray
-        (genes, genes). At most ``sqrt(cells) * 2**-26`` away from the exact correlation, typically 1e-8: as much as
-        float32 holds near 1, and far below the standard error of a correlation, ``1 / sqrt(cells)``.
+        (genes, genes) or (regulators, genes). At most ``sqrt(cells) * 2**-26`` away from the exact correlation,
+        typically 1e-8: as much as float32 holds near 1, and far below the standard error of a correlation,
+        ``1 / sqrt(cells)``.
     """
     units = standardise(values)
-    correlation = np.abs(units.T @ units).clip(max=1.0)
-    np.fill_diagonal(correlation, 0.0)
+    rows = np.arange(units.shape[1]) if regulators is None else regulators
+    correlation = (units.T if regulators is None else units[:, regulators].T) @ units
+    np.abs(correlation, out=correlation).clip(max=1.0, out=correlation)
+    correlation[np.arange(len(rows)), rows] = 0.0
     return correlation
 
 
@@ -92,66 +63,60 @@ def standardise(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.rint(units / _GRID) * _GRID
 
 
-class Pearson:
-    """|Pearson correlation| of log1p-CP10k expression; symmetric, diagonal 0.
+def pearson(
+    values: NDArray[np.float64],
+    regulators: NDArray[np.int64] | None,
+    rng: np.random.Generator,  # noqa: ARG001 (nothing is random here)
+) -> NDArray[np.float64]:
+    """Take the absolute Pearson correlation of log-normalised expression.
 
     Sums are exact in any order, so that the network does not hang on the way a processor adds; genes that correlate
     alike tie exactly.
+
+    Parameters
+    ----------
+    values
+        Expression, (cells, genes).
+    regulators
+        Places of the regulators, (regulators,); all genes when None.
+    rng
+        Generator, not used.
     """
-
-    name = "pearson"
-
-    def infer(
-        self,
-        adata: AnnData,
-        *,
-        regulators: Sequence[str] | None = None,
-        rng: np.random.Generator | int | None = None,  # noqa: ARG002 (nothing is random here)
-    ) -> GRNAnnData:
-        """Infer a network; see :class:`grnndata.GRNMethod`.
-
-        Parameters
-        ----------
-        adata
-            Raw counts in X; each cell is scaled to 10,000 counts over the genes given.
-        regulators
-            Names of genes, ids or symbols; the other genes' rows are 0. All genes when None.
-        rng
-            Not used: there is nothing random.
-
-        Raises
-        ------
-        ValueError
-            If X holds no raw counts, fewer than two cells have any, or a regulator is unknown.
-        """
-        from grnndata import GRNAnnData
-
-        if adata.X is None:
-            raise ValueError("this AnnData has no X: a correlation needs raw counts there")
-        weights = absolute_correlation(log_cp10k(adata.X)).astype(np.float32)
-        keep_rows(weights, adata, regulators)
-        parameters = {"transform": "log1p of counts per 10,000"}
-        return GRNAnnData(adata, grn=weights, method=self.name, parameters=parameters, directed=regulators is not None)
+    return absolute_correlation(values, regulators)
 
 
-def keep_rows(weights: NDArray[np.float32], adata: AnnData, regulators: Sequence[str] | None) -> None:
-    """Set the rows of genes that are no regulators to 0, in place.
+def spearman(
+    values: NDArray[np.float64],
+    regulators: NDArray[np.int64] | None,
+    rng: np.random.Generator,  # noqa: ARG001 (nothing is random here)
+) -> NDArray[np.float64]:
+    """Take the absolute Spearman correlation of log-normalised expression: that of ranks, ties at their mean rank.
 
-    Raises
-    ------
-    ValueError
-        If a regulator is not among the genes.
+    Parameters
+    ----------
+    values
+        Expression, (cells, genes).
+    regulators
+        Places of the regulators, (regulators,); all genes when None.
+    rng
+        Generator, not used.
     """
-    from bengrn.network import namings_of
-    from grnndata import find_genes
+    return absolute_correlation(rankdata(values, axis=0), regulators)
 
-    if regulators is None:
-        return
-    namings = [adata.var_names, *namings_of(adata).values()]
-    asked = find_genes(regulators, *(names.tolist() for names in namings), what="regulators")
-    if asked.missing:
-        raise ValueError(
-            f"{len(asked.missing):,} of {len(asked):,} regulators are not in var_names (first: "
-            f"{asked.missing[0]!r}): pass names from var_names{asked.hint()}"
-        )
-    weights[np.setdiff1d(np.arange(adata.n_vars), asked.places)] = 0.0
+
+PEARSON = Method(
+    name="pearson",
+    function=pearson,
+    reference="Pearson, Proc. R. Soc. Lond. 58:240 (1895), doi 10.1098/rspl.1895.0041",
+    takes="log",
+    directed=False,
+    deterministic=True,
+)
+SPEARMAN = Method(
+    name="spearman",
+    function=spearman,
+    reference="Spearman, Am. J. Psychol. 15:72 (1904), doi 10.2307/1412159",
+    takes="log",
+    directed=False,
+    deterministic=True,
+)

@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
-from bengrn.methods.correlation import keep_rows
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-    from grnndata import GRNAnnData
+from bengrn.methods.method import Method
 
 
-class Random:
-    """Independent uniform weights, diagonal 0."""
+def random_weights(
+    values: NDArray[np.float64], regulators: NDArray[np.int64] | None, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Draw independent uniform weights.
 
-    name = "random"
+    Parameters
+    ----------
+    values
+        Array of shape (anything, genes); only the number of genes matters.
+    regulators
+        Places of the regulators; only their number matters.
+    rng
+        Generator of the weights.
+    """
+    n_genes = values.shape[1]
+    return rng.random((n_genes if regulators is None else len(regulators), n_genes), dtype=np.float32)
 
-    def infer(
-        self,
-        adata: AnnData,
-        *,
-        regulators: Sequence[str] | None = None,
-        rng: np.random.Generator | int | None = None,
-    ) -> GRNAnnData:
-        """Draw a network; see :class:`grnndata.GRNMethod`.
 
-        Parameters
-        ----------
-        adata
-            Only its genes matter.
-        regulators
-            Names of genes, ids or symbols; the other genes' rows are 0. All genes when None.
-        rng
-            Generator or seed.
-
-        Raises
-        ------
-        ValueError
-            If a regulator is unknown.
-        """
-        from grnndata import GRNAnnData
-
-        weights = np.random.default_rng(rng).random((adata.n_vars, adata.n_vars), dtype=np.float32)
-        np.fill_diagonal(weights, 0.0)
-        keep_rows(weights, adata, regulators)
-        return GRNAnnData(adata, grn=weights, method=self.name, parameters={"distribution": "uniform"})
+RANDOM = Method(name="random", function=random_weights, reference="", takes="genes", directed=True, deterministic=False)

@@ -93,7 +93,8 @@ def test_without_file_and_connection_the_error_says_what_works(monkeypatch):
     with pytest.raises(ConnectionError) as error:
         bengrn.load_truth("omnipath")
     said = str(error.value)
-    assert "omnipath_interactions_human.tsv could not be fetched from http://127.0.0.1:9/interactions" in said
+    assert "http://127.0.0.1:9/interactions could not be read in 1 try" in said
+    assert "put it, as omnipath_interactions_human.tsv, into" in said
     assert "Get it by hand from https://omnipathdb.org" in said
     assert "is read with path=" in said
     assert "'omnipath-demo', the part between the genes of the bundled example, needs no connection" in said

@@ -148,6 +148,11 @@ def test_what_is_written_is_read(tmp_path_factory, sets):
     assert read_gmt(path) == sets
 
 
+def sets_in(cache):
+    """The files of a cache without the notes of their checksums."""
+    return [path for path in cache.iterdir() if path.suffix != ".sha256"]
+
+
 def test_fetching_once(tmp_path, server, monkeypatch):
     url, files, asked = server
     files["/sets.gmt"], files["/other/sets.gmt"] = GMT, gzip.compress(b"C\tna\tSOX2\n")
@@ -157,10 +162,10 @@ def test_fetching_once(tmp_path, server, monkeypatch):
     assert fetch_gene_sets(f"{url}/sets.gmt", checksum, cache) == SETS
     assert asked == ["/sets.gmt"]
     assert fetch_gene_sets(f"{url}/other/sets.gmt", cache=cache) == {"C": ["SOX2"]}  # the same name, another file
-    assert len(list(cache.iterdir())) == 2
+    assert len(sets_in(cache)) == 2
     monkeypatch.setenv("GRNNDATA_CACHE", str(tmp_path / "env"))
     fetch_gene_sets(f"{url}/sets.gmt")
-    assert len(list((tmp_path / "env").iterdir())) == 1
+    assert len(sets_in(tmp_path / "env")) == 1
 
 
 @pytest.mark.parametrize(
@@ -185,26 +190,45 @@ def test_damaged_downloads_are_not_kept(tmp_path, server, content, message):
     assert fetch_gene_sets(f"{url}/sets.gmt", cache=tmp_path) == SETS
 
 
-def test_downloads_that_fail_say_where_to_put_the_file(tmp_path, server):
-    url, files, _ = server
+def test_downloads_that_fail_say_where_to_put_the_file(tmp_path, server, monkeypatch):
+    monkeypatch.setattr("grnndata._download.time.sleep", lambda _: None)
+    url, files, asked = server
     files["/broken.gmt"] = GMT
-    for address in (f"{url}/broken.gmt", f"{url}/missing.gmt", "http://127.0.0.1:9/sets.gmt"):
-        with pytest.raises(ConnectionError, match=r"could not download http.* put it at") as failed:
+    for address, error, said in (
+        (f"{url}/broken.gmt", ConnectionError, "could not be read in 4 tries"),
+        (f"{url}/missing.gmt", FileNotFoundError, "there is nothing at"),
+        ("http://127.0.0.1:9/sets.gmt", ConnectionError, "could not be read in 4 tries"),
+    ):
+        with pytest.raises(error, match=rf"{said}.* put it at") as failed:
             fetch_gene_sets(address, cache=tmp_path)
-        assert list(tmp_path.iterdir()) == []
+        assert sets_in(tmp_path) == []
         place = Path(str(failed.value).rsplit("put it at ", 1)[1])
         place.write_bytes(GMT)
         assert fetch_gene_sets(address, cache=tmp_path) == SETS
         place.unlink()
+    assert asked == ["/broken.gmt"] * 4 + ["/missing.gmt"]
     with pytest.raises(ValueError, match="url must begin with http"):
         fetch_gene_sets(str(tmp_path / "sets.gmt"), cache=tmp_path)
 
 
-def test_a_cached_file_that_changed_is_named(tmp_path, server):
+def test_a_cached_file_that_changed_is_fetched_anew(tmp_path, server, caplog):
+    url, files, asked = server
+    files["/sets.gmt"] = GMT
+    fetch_gene_sets(f"{url}/sets.gmt", cache=tmp_path)
+    (file,) = sets_in(tmp_path)
+    file.write_bytes(b"")
+    assert fetch_gene_sets(f"{url}/sets.gmt", cache=tmp_path) == SETS
+    assert asked == ["/sets.gmt"] * 2
+    assert f"{file} is damaged" in caplog.text
+
+
+def test_a_cached_file_of_ones_own_that_holds_no_sets_is_named(tmp_path, server):
     url, files, _ = server
     files["/sets.gmt"] = GMT
     fetch_gene_sets(f"{url}/sets.gmt", cache=tmp_path)
-    (file,) = tmp_path.iterdir()
+    (file,) = sets_in(tmp_path)
+    for path in tmp_path.iterdir():
+        path.unlink()
     file.write_bytes(b"")
     with pytest.raises(ValueError, match=r"the cached file .*sets.gmt is not as expected: .*delete it"):
         fetch_gene_sets(f"{url}/sets.gmt", cache=tmp_path)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scdataloader import _download as download_module
 from scdataloader.genes import GeneVocabulary, gene_table, organism_id
 from scdataloader.genes.ensembl import fetch_gene_table, read_gtf
 from scdataloader.genes.ensembl_server import bsd_sum
 from scdataloader.genes.identifiers import map_identifiers
-from scdataloader.sources import download as download_module
 
 GTF = """#!genome-build GRCz11
 #!genebuild-last-updated 2018-04

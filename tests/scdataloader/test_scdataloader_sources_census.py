@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from scdataloader.sources import download as download_module
+from scdataloader import _download as download_module
 from scdataloader.sources.census import download_dataset, resolve_release
 
 ID = "8e47ed12-c658-4252-b126-381df8d52a3d"

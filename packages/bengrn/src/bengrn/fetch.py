@@ -1,21 +1,17 @@
-"""The one way to a file that does not come with the package: an offline folder, the cache, then its address.
-
-Nothing half-written is ever read: a download goes to a file beside its place, is checked, and only then renamed.
-"""
+"""The one way to a file that does not come with the package: an offline folder, the cache, then its address."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bengrn._cache import cache_folder
 from bengrn._content import open_content
+from bengrn._download import download, is_kept, matches
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +76,7 @@ def fetch(
     cache
         Cache folder; None: that of the environment variable ``BENGRN_CACHE``, else the platform's.
     attempts
-        Tries before giving up on a server that does not answer, breaks off or has a passing error.
+        Number of tries before giving up on a server that does not answer, breaks off or has a passing error.
     timeout
         Seconds without any answer that end a try.
     wait
@@ -89,9 +85,9 @@ def fetch(
     Raises
     ------
     ConnectionError
-        If it cannot be downloaded.
+        If the server does not answer, breaks off each time, or refuses.
     FileNotFoundError
-        If it is on no offline folder and has no address.
+        If there is nothing at its address; if it is in no offline folder and has no address.
     ValueError
         If the server or an offline folder holds something else than what is expected.
     """
@@ -100,33 +96,23 @@ def fetch(
         return _checked_offline(source, found[0])
     cache = cache or cache_folder()
     path = cache / source.name
-    expected = source.known_hash or _noted(path)
-    if path.is_file():
-        if expected is None:
-            _note(path)
-            return path
-        if matches(path, expected):
-            return path
-        logger.warning("%s is damaged (it should have %s): fetching it anew", path, expected)
+    place = f"{cache} or a folder that {OFFLINE} names"
     if source.url is None:
+        if is_kept(path, source.known_hash):
+            return path
         raise FileNotFoundError(
             f"{source.name} cannot be fetched by a program. Get it from {source.page or 'its publisher'} and put it, "
-            f"under this name, into {cache} or a folder that {OFFLINE} names"
+            f"under this name, into {place}"
         )
-    _download(source, path, attempts=attempts, timeout=timeout, wait=wait)
-    return path
-
-
-def matches(path: Path, expected: str) -> bool:
-    """Whether a file has a hash given as "algorithm:digits"."""
-    algorithm, _, digits = expected.rpartition(":")
-    return file_hash(path, algorithm or "sha256") == digits.lower()
-
-
-def file_hash(path: Path, algorithm: str = "sha256") -> str:
-    """Hash of the bytes of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+    return download(
+        source.url,
+        path,
+        known_hash=source.known_hash,
+        by_hand=f"Get it by hand from {source.page or source.url} and put it, as {source.name}, into {place}",
+        attempts=attempts,
+        timeout=timeout,
+        wait=wait,
+    )
 
 
 def content_hash(path: Path) -> str:
@@ -151,70 +137,3 @@ def _checked_offline(source: Source, path: Path) -> Path:
             "GroundTruth.read"
         )
     return path
-
-
-def _note_path(path: Path) -> Path:
-    return path.with_name(path.name + ".sha256")
-
-
-def _noted(path: Path) -> str | None:
-    note = _note_path(path)
-    return f"sha256:{note.read_text().strip()}" if note.is_file() else None
-
-
-def _note(path: Path) -> None:
-    from grnndata import atomic_path  # takes seconds to import
-
-    with atomic_path(_note_path(path)) as temporary:
-        temporary.write_text(file_hash(path))
-
-
-def _download(source: Source, path: Path, *, attempts: int, timeout: float, wait: float) -> None:
-    import pooch
-
-    from bengrn.resume import ResumingDownloader
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if source.known_hash is None:
-        # Nothing says what the bytes should be, so a damaged file must not stand in the way.
-        path.unlink(missing_ok=True)
-        _note_path(path).unlink(missing_ok=True)
-    keep = source.known_hash is not None
-    loader = ResumingDownloader(path, keep=keep, attempts=attempts, timeout=timeout, wait=wait)
-    by_hand = (
-        f"Get it by hand from {source.page or source.url} and put it, as {source.name}, into "
-        f"{path.parents[source.name.count('/')]} or a folder that {OFFLINE} names"
-    )
-    with _quiet(pooch.get_logger()):
-        while True:
-            try:
-                pooch.retrieve(
-                    str(source.url), known_hash=source.known_hash, fname=path.name, path=path.parent, downloader=loader
-                )
-                break
-            except ValueError as error:
-                # Old bytes and new ones may not belong together: once more, from the start.
-                if loader.resumed:
-                    loader.resumed = False
-                    continue
-                raise ValueError(
-                    f"what {source.url} sends is not the expected {source.name} ({source.known_hash}): the file there "
-                    f"has changed, or the connection changes it. Nothing was kept. {by_hand}"
-                ) from error
-            except OSError as error:
-                raise ConnectionError(
-                    f"{source.name} could not be fetched from {source.url}: {error}. {by_hand}"
-                ) from error
-    if source.known_hash is None:
-        _note(path)
-    logger.info("fetched %s (%d bytes)", path, path.stat().st_size)
-
-
-@contextmanager
-def _quiet(log: logging.Logger) -> Iterator[None]:
-    level = log.level
-    log.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        log.setLevel(level)

@@ -6,7 +6,6 @@ import csv
 import gzip
 import hashlib
 import io
-import logging
 import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -15,9 +14,8 @@ from typing import Literal
 
 from ._atomic import atomic_path
 from ._cache import cache_folder
+from ._download import download
 from .edges import some
-
-_log = logging.getLogger(__name__)
 
 #: PanglaoDB's markers, 8,286 rows: https://panglaodb.se/markers.html
 PANGLAODB_URL = "https://panglaodb.se/markers/PanglaoDB_markers_27_Mar_2020.tsv.gz"
@@ -25,7 +23,6 @@ PANGLAODB_URL = "https://panglaodb.se/markers/PanglaoDB_markers_27_Mar_2020.tsv.
 PANGLAODB_SHA256 = "a8246bd9036dd0aa169b0d0ab45b0b9129890232f0e50055c38abee6c735e0b9"
 
 _SPECIES = {"human": "Hs", "mouse": "Mm"}
-_TIMEOUT = 60  # seconds without an answer
 
 type Duplicates = Literal["error", "merge"]
 
@@ -127,19 +124,19 @@ def fetch_gene_sets(
 
     Raises
     ------
-    ConnectionError
-        When nothing is cached and the download fails: the message says where to put the file by hand.
+    ConnectionError, FileNotFoundError
+        When nothing is cached and the download fails, or there is nothing at the address: the message says where to put
+        the file by hand.
     ValueError
         When the file does not have that checksum or is no GMT file; it is not cached then.
     """
 
     def parse(data: bytes) -> dict[str, list[str]]:
-        _check_sha256(hashlib.sha256(data).hexdigest(), sha256, url)
         return _parse_gmt(_text(data, url), url, duplicates)
 
     # Many collections call their files alike: the address tells them apart.
     name = f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{_file_name(url)}"
-    return _fetch(url, Path(cache or cache_folder()) / name, parse)
+    return _fetch(url, Path(cache or cache_folder()) / name, parse, sha256)
 
 
 def cell_type_markers(
@@ -176,8 +173,9 @@ def cell_type_markers(
 
     Raises
     ------
-    ConnectionError
-        When nothing is cached and the download fails: the message says where to put the file by hand.
+    ConnectionError, FileNotFoundError
+        When nothing is cached and the download fails, or there is nothing at the address: the message says where to put
+        the file by hand.
     ValueError
         When the organism or organ is unknown, or the file is not that table; it is not cached then.
 
@@ -254,31 +252,24 @@ def _parse_panglaodb(text: str, source: str) -> list[tuple[str, str, str, str]]:
     return markers
 
 
-def _fetch[T](url: str, cached: Path, parse: Callable[[bytes], T]) -> T:
+def _fetch[T](url: str, cached: Path, parse: Callable[[bytes], T], sha256: str | None = None) -> T:
     """Parse a cached file; when there is none, download it, and keep it if it can be parsed."""
     if not url.lower().startswith(("http://", "https://")):
         raise ValueError(f"url must begin with http:// or https://, got {url!r}; read_gmt reads files")
-    if cached.is_file():
+
+    def check(path: Path, _: Mapping[str, str]) -> None:
         try:
-            return parse(cached.read_bytes())
+            parse(path.read_bytes())
         except ValueError as error:
-            raise ValueError(
-                f"the cached file {cached} is not as expected: {error}; delete it to download anew"
-            ) from error
+            raise ValueError(f"is not as expected ({error})") from error
 
-    import pooch
-
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    _log.info("downloading %s to %s", url, cached)
-    with atomic_path(cached) as temporary:
-        try:
-            pooch.HTTPDownloader(timeout=_TIMEOUT)(url, str(temporary), None)
-        except OSError as error:  # that of every failure of the requests library
-            raise ConnectionError(
-                f"could not download {url}: {error}; without a connection, get the file elsewhere and put it at "
-                f"{cached.resolve()}"
-            ) from error
-        return parse(temporary.read_bytes())
+    by_hand = f"Without a connection, get the file elsewhere and put it at {cached.resolve()}"
+    known_hash = f"sha256:{sha256}" if sha256 else None
+    download(url, cached, known_hash=known_hash, check=check, by_hand=by_hand)
+    try:
+        return parse(cached.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"the cached file {cached} is not as expected: {error}; delete it to download anew") from error
 
 
 def _check_sha256(found: str, expected: str | None, source: str) -> None:

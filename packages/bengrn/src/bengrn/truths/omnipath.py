@@ -173,8 +173,8 @@ def _from_file(path: Path) -> tuple[pd.DataFrame, str]:
 def _from_service(cache: Path | None) -> tuple[pd.DataFrame, str]:
     try:
         path = fetch(INTERACTIONS, cache=cache)
-    except ConnectionError as error:
-        raise ConnectionError(
+    except (ConnectionError, FileNotFoundError) as error:
+        raise type(error)(
             f"{error}. A file of OmniPath's interactions that you have is read with path=…. The truth 'omnipath-demo', "
             "the part between the genes of the bundled example, needs no connection"
         ) from error

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from scdataloader.sources.download import download, read_url
+from scdataloader._download import download
+from scdataloader.sources.addresses import read_url
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,6 @@ def listing(url: str) -> list[str]:
 
 def fetch_checked(url: str, name: str, folder: Path) -> Path:
     """Return a copy of a file of the tree in a folder, checked against Ensembl's CHECKSUMS when it arrives."""
-    path = folder / name
-    if path.exists():
-        return path
 
     def check(file: Path, _: Mapping[str, str]) -> None:
         expected = _checksums(url).get(name)
@@ -41,7 +39,7 @@ def fetch_checked(url: str, name: str, folder: Path) -> Path:
         elif expected != (found := bsd_sum(file)):
             raise ValueError(f"has the checksum {found[0]} {found[1]}, {expected[0]} {expected[1]} was expected")
 
-    return download(f"{url}/{name}", path, check=check)
+    return download(f"{url}/{name}", folder / name, check=check)
 
 
 def _checksums(url: str) -> dict[str, tuple[int, int]]:

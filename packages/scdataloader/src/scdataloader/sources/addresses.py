@@ -1,4 +1,4 @@
-"""Addresses of sources: their kinds, their short names, and names that no two share, by which outputs are called."""
+"""Addresses of sources: their kinds, their short names, names that no two share, and what is at one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Literal
 from urllib.parse import urlsplit
+
+from scdataloader._download import download
 
 #: Endings that say the format and not the data set; the longer ones first.
 ENDINGS = (
@@ -127,3 +130,17 @@ def _parts(uri: str) -> list[str]:
         return [*parts[:-1], ten_x[1]] if ten_x[1] else parts[:-1] or ["matrix"]
     ending = next((e for e in ENDINGS if parts[-1].lower().endswith(e) and len(parts[-1]) > len(e)), "")
     return [*parts[:-1], parts[-1][: len(parts[-1]) - len(ending)]]
+
+
+def read_url(url: str, *, attempts: int = 4, timeout: float = 60.0, wait: float = 0.5) -> bytes:
+    """Return what is at an address, for small things such as listings; raises as a download does.
+
+    Parameters
+    ----------
+    url
+        Address, http or https.
+    attempts, timeout, wait
+        Number of tries, seconds without any answer that end one, and seconds before the second one.
+    """
+    with TemporaryDirectory() as folder:
+        return download(url, Path(folder) / "page", attempts=attempts, timeout=timeout, wait=wait).read_bytes()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from scdataloader._atomic import atomic_path
-from scdataloader.sources.download import download, read_url
+from scdataloader._download import download
+from scdataloader.sources.addresses import read_url
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from scdataloader.sources import download as module
-from scdataloader.sources.download import download, noted_hash, read_url
+from scdataloader import _download as module
+from scdataloader._download import download, noted_hash
+from scdataloader.sources.addresses import read_url
 
 CONTENT = bytes(range(256)) * 9000  # 2.3 MB: several pieces
 SHA = hashlib.sha256(CONTENT).hexdigest()
+MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
@@ -137,8 +139,8 @@ def refuse(path, headers):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"known_hash": "sha256:" + "0" * 64}, "does not have the hash sha256:0{64}"),
-        ({"known_hash": "md5:" + "0" * 32}, "does not have the hash md5:0{32}"),
+        ({"known_hash": "sha256:" + "0" * 64}, f"has sha256 {SHA}, not 0{{64}}"),
+        ({"known_hash": "md5:" + "0" * 32}, f"has md5 {MD5}, not 0{{32}}"),
         ({"size": 17}, "has 2,304,000 bytes, 17 were expected"),
         ({"check": refuse}, "is not to my taste"),
     ],
@@ -164,7 +166,7 @@ def test_a_full_disk_is_no_failure_of_the_server(server, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module, "_copy", full)
+    monkeypatch.setattr(module._Transfer, "_save", full)
     with pytest.raises(OSError, match="No space left") as caught:
         get(server, tmp_path / "x")
     assert caught.value.errno == errno.ENOSPC

@@ -323,3 +323,17 @@ def test_a_wrong_label_column_is_told_first(retina):
         Preprocessor(labels=("celltype",))(retina)
     assert caught.value.report.steps == []
     assert Preprocessor(labels=("cell_type",))(retina)[0].n_obs == 1000
+
+
+def test_whole_numbers_that_are_no_raw_counts_are_told(retina, tmp_path):
+    some = retina[:100].copy()
+    totals = np.asarray(some.X.sum(axis=1)).ravel()
+    some.X = sparse.csr_matrix(sparse.diags_array(1e6 / totals) @ some.X)
+    some.X.data = np.rint(some.X.data)
+    clean, report = ANY_CELL(some)
+    assert clean.n_obs == 100
+    assert [warning.partition(" lack")[0] for warning in report.warnings[:1]] == ["X: 100 of 100 cells"]
+    assert "nearly the same" in report.warnings[1]
+    some.write_h5ad(tmp_path / "cpm.h5ad")
+    assert ANY_CELL.write(tmp_path / "cpm.h5ad", tmp_path / "clean.h5ad").warnings == report.warnings
+    assert ANY_CELL(retina[:100])[1].warnings == []

@@ -117,6 +117,25 @@ def test_unmeasured_genes_are_not_used(vocabulary):
     cells = data(genes("human").index.tolist())
     cells.var["measured"] = np.arange(60) < 55
     assert shared_genes(vocabulary, cells).tolist() == list(range(55))
+    cells.var["measured"] = ["True"] * 50 + ["False"] * 10  # as a table in text gives them
+    assert shared_genes(vocabulary, cells).tolist() == list(range(50))
+
+
+def test_whole_numbers_that_are_no_raw_counts_are_told(vocabulary, caplog):
+    ids = genes("human").index
+    counts = np.random.default_rng(0).poisson(3, (25, 60))
+
+    def said(X):
+        caplog.clear()
+        match_genes(vocabulary, anndata.AnnData(sparse.csr_matrix(X), var=pd.DataFrame(index=ids)))
+        return [record.message for record in caplog.records if record.levelno == logging.WARNING]
+
+    with caplog.at_level(logging.WARNING):
+        assert said(counts * 3) == [
+            f"X may not hold raw counts: every count is a multiple of 3 ({(counts > 0).sum():,} positive counts of 25 "
+            "cells): they look multiplied, and may be raw counts once they are divided by 3"
+        ]
+        assert ["0 or 1" in message for message in said(counts > 0)] == [True]
 
 
 def test_too_few_genes_stop_with_what_was_seen(vocabulary):

@@ -8,10 +8,13 @@ from anndata import AnnData
 from scipy import sparse
 
 from scdataloader._wording import counted, percent
+from scdataloader.count_evidence import CountEvidence, count_warnings
 
 __all__ = [
+    "CountEvidence",
     "check_raw_counts",
     "check_shape",
+    "count_warnings",
     "csr_counts",
     "log_normalise",
     "obs_table",

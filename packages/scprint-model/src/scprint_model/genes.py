@@ -14,8 +14,8 @@ from anndata import AnnData
 from scipy import sparse
 
 from scdataloader import GeneVocabulary, cell_keys
-from scdataloader.counts import check_raw_counts, check_shape, csr_counts, obs_table, total_counts
-from scdataloader.genes import find_organism, gene_columns, gene_table
+from scdataloader.counts import CountEvidence, check_raw_counts, check_shape, csr_counts, obs_table, total_counts
+from scdataloader.genes import find_organism, gene_columns, gene_table, measured
 from scprint_model._wording import counted, listed, percent
 from scprint_model.parts import parts
 
@@ -149,11 +149,15 @@ def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:
     """
     check_shape(adata, min_cells=1)
     per_gene = np.zeros(adata.n_vars)
+    evidence = CountEvidence()
     for _, part in parts(adata):
         counts = csr_counts(part)
         check_raw_counts(counts, all_zero=True)
+        evidence.add(counts)
         per_gene += np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
     check_raw_counts(per_gene)  # not all zero
+    for warning in evidence.warnings():
+        logger.warning("X may not hold raw counts: %s", warning)
     names = [str(name) for name in adata.var_names.tolist()]
     index = vocabulary.index(map(without_version, names))
     n_ensembl = sum(_ENSEMBL.match(name) is not None for name in names)
@@ -161,7 +165,7 @@ def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:
         index = np.where(index >= 0, index, _by_symbol(vocabulary, adata))
     unknown = tuple(names[i] for i in np.flatnonzero(index < 0))
     if "measured" in adata.var:  # columns that were only added, so that all data sets have the same genes
-        index[~np.asarray(adata.var["measured"], dtype=bool)] = -1
+        index[~measured(cast("pd.DataFrame", adata.var))] = -1
     known = np.flatnonzero(index >= 0)
     _, first = np.unique(index[known], return_index=True)
     columns = known[np.sort(first)]

@@ -1,5 +1,6 @@
 """Genes: the vocabulary that a model knows, the gene tables of organisms, and the ids that names stand for."""
 
+from scdataloader.flags import measured
 from scdataloader.genes.columns import GeneColumns, gene_columns
 from scdataloader.genes.ensembl_proteins import EnsemblProteins, fetch_proteins
 from scdataloader.genes.identifiers import GeneMapping, find_organism, map_identifiers
@@ -20,5 +21,6 @@ __all__ = [
     "gene_table",
     "location_index",
     "map_identifiers",
+    "measured",
     "organism_id",
 ]

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from scdataloader.flags import flags, unclear
 from scdataloader.labels.ontology import ancestors
 
+_PRIMARY = "is_primary_data"
 #: Assays that measure places of tissue rather than cells, each with all terms below it: EFO's spatial
 #: transcriptomics, smFISH (MERFISH, seqFISH), STARmap, Xenium, CosMx.
 SPATIAL = ("EFO:0008994", "EFO:0009918", "EFO:0030000", "EFO:0022615", "EFO:0920059")
@@ -20,10 +22,19 @@ _SPATIAL_NAMES = re.compile(
 
 
 def primary(obs: pd.DataFrame) -> np.ndarray:
-    """Return which cells are not marked as copies (``is_primary_data`` false); bool, shape (n_cells,)."""
-    if "is_primary_data" not in obs:
+    """Return which cells are not marked as copies (``is_primary_data`` false); bool, shape (n_cells,).
+
+    What is missing or not understood marks no copy: `unclear_primary` tells of it.
+    """
+    if _PRIMARY not in obs:
         return np.ones(len(obs), dtype=bool)
-    return obs["is_primary_data"].astype(str).str.lower().ne("false").to_numpy()
+    return ~flags(obs[_PRIMARY])[1]
+
+
+def unclear_primary(obs: pd.DataFrame) -> str:
+    """Return a warning of cells whose ``is_primary_data`` is missing or not understood; empty if there are none."""
+    problem = unclear(obs[_PRIMARY]) if _PRIMARY in obs else ""
+    return f"{problem}: these cells count as primary data, and stay" if problem else ""
 
 
 def of_assays(obs: pd.DataFrame, assays: Sequence[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy import sparse
 
 from scdataloader._wording import counted, percent
+from scdataloader.count_evidence import CountEvidence
 from scdataloader.counts import check_cell_names, check_size
 from scdataloader.genes.columns import GeneColumns, all_names, gene_columns
 from scdataloader.genes.identifiers import find_organism
@@ -129,6 +130,8 @@ def _map_genes(settings: Preprocessor, counts: Counts, organism: str, report: Re
 
 def _filter_labels(settings: Preprocessor, obs: pd.DataFrame, n_genes: int, report: Report) -> np.ndarray:
     """Return the cells that stay by their labels, before a count is read."""
+    if settings.primary_only and (warning := filters.unclear_primary(obs)):
+        report.warnings.append(warning)
     keep = np.ones(len(obs), dtype=bool)
     masks = [
         ("primary", settings.primary_only, filters.primary, "copies from another data set dropped"),
@@ -178,6 +181,7 @@ def _stream(
     kept = keep.copy()
     parts: list[pd.DataFrame] = []
     n_expressed: list[np.ndarray] = []
+    evidence = CountEvidence()
     for begin, end, block in counts.blocks(_BLOCK_VALUES):
         if not keep[begin:end].any():
             continue
@@ -188,6 +192,7 @@ def _stream(
                 f"cells {begin:,} to {end:,} hold a count of {raw.data.max():,.0f}: whole numbers above "
                 f"{_EXACT_IN_FLOAT32:,} cannot be kept exactly"
             )
+        evidence.add(raw)
         clean = genes.apply(raw)
         metrics = quality.cell_metrics(clean, kinds)
         metrics.insert(0, "total_counts", np.asarray(raw.sum(axis=1, dtype=np.float64)).ravel())
@@ -196,6 +201,7 @@ def _stream(
         kept[begin + chosen[~rich]] = False
         sink.add(clean if rich.all() else sparse.csr_matrix(clean[rich]))
         parts.append(metrics[rich])
+    report.warnings += [f"{counts.name}: {warning}" for warning in evidence.warnings()]
     n_genes = len(genes.ids)
     detail = f"at least {settings.min_genes} expressed genes asked"
     report.add("cells", (int(keep.sum()), n_genes), (int(kept.sum()), n_genes), detail)

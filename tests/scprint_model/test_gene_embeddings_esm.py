@@ -322,9 +322,9 @@ def test_from_a_species_to_the_rows_of_a_model(esm, fasta, tmp_path, monkeypatch
     canonical.write_text("\n".join(f"G\tENST{i:011d}.1" for i in range(5)))
     asked = []
 
-    def fetch(species, release, *, division, base_url, cache):
+    def fetch(organism, release, *, division, base_url, cache):
         assert cache == cache_folder() / "proteins"
-        asked.append((species, release, division, base_url))
+        asked.append((organism, release, division, base_url))
         from scdataloader.genes import EnsemblProteins
 
         return EnsemblProteins(fasta, canonical, "NCBITaxon:9606", 112)

@@ -39,7 +39,7 @@ _NAME = re.compile(r"(?!\d+$)[^|]{2,}")  # several are joined by "|"; numbers ar
 
 
 def fetch_gene_table(
-    species: str,
+    organism: str,
     release: int | None = None,
     *,
     division: Division | None = None,
@@ -55,7 +55,7 @@ def fetch_gene_table(
 
     Parameters
     ----------
-    species
+    organism
         Ensembl's name such as ``"danio_rerio"``, or any name that `scdataloader.genes.organisms.find` knows.
     release
         Release of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of
@@ -86,8 +86,8 @@ def fetch_gene_table(
     ----------
     Dyer et al., Ensembl 2025, Nucleic Acids Research 53:D948. Ensembl's data may be used without restriction.
     """
-    known = find(species)
-    name = known.species if known else plain_name(species).replace(" ", "_")
+    known = find(organism)
+    name = known.species if known else plain_name(organism).replace(" ", "_")
     taxon = taxon or (known.taxon if known else None)
     division = division or (known.division if known else "vertebrates")
     release = release or RELEASES[division]

@@ -35,7 +35,7 @@ class EnsemblProteins(NamedTuple):
 
 
 def fetch_proteins(
-    species: str,
+    organism: str,
     release: int | None = None,
     *,
     division: Division | None = None,
@@ -46,7 +46,7 @@ def fetch_proteins(
 
     Parameters
     ----------
-    species
+    organism
         Ensembl's name such as ``"danio_rerio"``, or any name that `organisms.find` knows.
     release
         Release of Ensembl, or of Ensembl Genomes for all but vertebrates; by default one of `organisms.RELEASES`.
@@ -68,8 +68,8 @@ def fetch_proteins(
     ----------
     Dyer et al., Ensembl 2025, Nucleic Acids Research 53:D948. Ensembl's data may be used without restriction.
     """
-    known = find(species)
-    name = known.species if known else plain_name(species).replace(" ", "_")
+    known = find(organism)
+    name = known.species if known else plain_name(organism).replace(" ", "_")
     division = division or (known.division if known else "vertebrates")
     release = release or RELEASES[division]
     root = (base_url or (VERTEBRATES if division == "vertebrates" else GENOMES)).rstrip("/")
@@ -84,7 +84,7 @@ def fetch_proteins(
         fasta = _one(listing(url), ".pep.all.fa.gz")
     except FileNotFoundError as error:
         raise ValueError(
-            f"Ensembl has no proteins of {species!r} in release {release}: there is nothing at {url}/. Species are "
+            f"Ensembl has no proteins of {organism!r} in release {release}: there is nothing at {url}/. Species are "
             "named as in danio_rerio, releases are numbered on their own outside the vertebrates (112 is 59 there)"
         ) from error
     if fasta is None:

@@ -156,12 +156,12 @@ def _remote(pattern: str) -> list[str]:
     return found
 
 
-def named_data(what: Any) -> list[tuple[str, str | anndata.AnnData]]:
+def named_data(given: Any) -> list[tuple[str, str | anndata.AnnData]]:
     """Return each data set with its name.
 
     Parameters
     ----------
-    what
+    given
         One or several of: an AnnData; a path, glob or address as `scdataloader.sources.find_sources` takes them; a pair
         of a name and one of these; an artifact or a collection of lamindb.
 
@@ -174,9 +174,9 @@ def named_data(what: Any) -> list[tuple[str, str | anndata.AnnData]]:
     ValueError
         When there is nothing, or two data sets have one name.
     """
-    several = isinstance(what, Sequence) and not isinstance(what, str) and not _is_pair(what)
+    several = isinstance(given, Sequence) and not isinstance(given, str) and not _is_pair(given)
     out: list[tuple[str | None, str | anndata.AnnData]] = []
-    for one in what if several else [what]:
+    for one in given if several else [given]:
         if _is_pair(one):
             name, data = one
             out.append((name, data if isinstance(data, anndata.AnnData) else str(data)))

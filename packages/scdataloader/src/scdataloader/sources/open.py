@@ -58,14 +58,14 @@ def open_source(data: anndata.AnnData | Source | Path | str, *, genes_in: GenesI
     return source
 
 
-def sources_of(what: Any) -> Iterator[Source]:
+def sources_of(artifact: Any) -> Iterator[Source]:
     """Yield the data of an artifact of lamindb, or of each artifact of a collection in its order, as sources.
 
     A source's name is its artifact's uid. Files in the cloud are copied to lamindb's cache first.
 
     Parameters
     ----------
-    what
+    artifact
         A ``lamindb.Artifact`` or ``lamindb.Collection``; or the uid or key of one. Without the four letters of its
         version, a uid stands for the latest one, and so does a key.
 
@@ -82,7 +82,7 @@ def sources_of(what: Any) -> Iterator[Source]:
     """
     from scdataloader.sources.lamin import cached_artifacts
 
-    for uid, path in cached_artifacts(what):
+    for uid, path in cached_artifacts(artifact):
         source = _open_path(path, None)
         source.name, source.uri = uid, f"lamin:{uid}"
         yield source

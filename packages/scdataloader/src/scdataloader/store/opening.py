@@ -35,12 +35,12 @@ _LOOKED_AT = 1000
 _WAIT = 0.5
 
 
-def open_store(what: Any, *, matrix: str = "X") -> CellReader:
+def open_store(data: Any, *, matrix: str = "X") -> CellReader:
     """Open a store of cells for reading.
 
     Parameters
     ----------
-    what
+    data
         The folder of a `CellStore`, or a list of such folders; or what an `AnnDataStore` is made of: AnnData, paths,
         globs, addresses, lamindb's artifacts and collections, or a list of these. A store that is open is returned.
     matrix
@@ -56,17 +56,17 @@ def open_store(what: Any, *, matrix: str = "X") -> CellReader:
     FileNotFoundError, ValueError, TypeError
         As `CellStore.open` and `AnnDataStore`.
     """
-    if isinstance(what, CellReader):
-        return what
-    if isinstance(what, str | Path) and _is_store(Path(what)):
-        return CellStore.open(what)
-    if isinstance(what, list | tuple) and what and all(isinstance(one, str | Path) for one in what):
-        stores = [one for one in what if _is_store(Path(one))]
+    if isinstance(data, CellReader):
+        return data
+    if isinstance(data, str | Path) and _is_store(Path(data)):
+        return CellStore.open(data)
+    if isinstance(data, list | tuple) and data and all(isinstance(one, str | Path) for one in data):
+        stores = [one for one in data if _is_store(Path(one))]
         if stores:
-            rest = [one for one in what if one not in stores]
+            rest = [one for one in data if one not in stores]
             others = [AnnDataStore(rest, matrix=matrix)] if rest else []
             return joined([*(CellStore.open(one) for one in stores), *others])
-    return AnnDataStore(what, matrix=matrix)
+    return AnnDataStore(data, matrix=matrix)
 
 
 def _is_store(path: Path) -> bool:

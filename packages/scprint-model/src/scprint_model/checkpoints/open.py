@@ -146,7 +146,7 @@ class Located:
 
 
 def locate(
-    what: Path | str,
+    name_or_path: Path | str,
     *,
     filename: str | None = None,
     revision: str | None = None,
@@ -154,27 +154,27 @@ def locate(
     local_files_only: bool = False,
 ) -> Located:
     """Find a model; see `Pretrained.from_pretrained`."""
-    if str(what) == "bundled" and not Path(what).exists():
+    if str(name_or_path) == "bundled" and not Path(name_or_path).exists():
         from scprint_model.pretrained import bundled_folder
 
         path = bundled_folder()
     else:
-        path = Path(what).expanduser()
+        path = Path(name_or_path).expanduser()
     if path.exists():
         if revision is not None:
-            raise ValueError(f"revision={revision!r} is of hub repositories, and {what} is on this machine")
+            raise ValueError(f"revision={revision!r} is of hub repositories, and {name_or_path} is on this machine")
         if filename is not None:
             path = path / filename
             if not path.is_file():
-                raise FileNotFoundError(f"{what} has no file {filename}")
+                raise FileNotFoundError(f"{name_or_path} has no file {filename}")
         return Located(path)
-    if not is_hub_id(str(what)):
+    if not is_hub_id(str(name_or_path)):
         raise FileNotFoundError(
-            f"there is no {what}: give 'bundled', a folder, a file, or a hub repository such as 'jkobject/scPRINT' "
-            "with filename='medium-v1.5.ckpt'"
+            f"there is no {name_or_path}: give 'bundled', a folder, a file, or a hub repository such as "
+            "'jkobject/scPRINT' with filename='medium-v1.5.ckpt'"
         )
     return Located(
-        *fetch(str(what), filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
+        *fetch(str(name_or_path), filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
     )
 
 
@@ -184,7 +184,7 @@ class Pretrained(StoredNetwork):
     @classmethod
     def from_pretrained(
         cls,
-        what: Path | str = "bundled",
+        name_or_path: Path | str = "bundled",
         *,
         filename: str | None = None,
         revision: str | None = None,
@@ -196,7 +196,7 @@ class Pretrained(StoredNetwork):
 
         Parameters
         ----------
-        what
+        name_or_path
             - ``"bundled"``: the small model that comes with the package;
             - a folder that `save_pretrained` wrote, or the ``.safetensors`` in it;
             - a published Lightning ``.ckpt`` of scPRINT (families A and B: small-v1, medium-v1, large-v1, medium-v1.5);
@@ -226,7 +226,7 @@ class Pretrained(StoredNetwork):
             When the file is refused, damaged, or of a network that is not supported.
         """
         found = locate(
-            what, filename=filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
+            name_or_path, filename=filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
         )
         if found.is_ours:
             model = load_folder(found.path, cls)
@@ -240,7 +240,7 @@ class Pretrained(StoredNetwork):
         file = found.path / WEIGHTS if found.path.is_dir() else found.path
         digest = found.source.get("sha256") or sha256_of(file)
         commit = found.source.get("revision")
-        set_origin(model, {"name": str(what), "sha256": digest, "filename": filename, "revision": commit})
+        set_origin(model, {"name": str(name_or_path), "sha256": digest, "filename": filename, "revision": commit})
         tokens = ", ".join(model.config.token_names)
         logger.info("%s: %d genes, tokens %s", found.path.name, model.config.n_genes, tokens)
         return model
@@ -271,7 +271,7 @@ class Pretrained(StoredNetwork):
 
 
 def describe(
-    what: Path | str = "bundled",
+    name_or_path: Path | str = "bundled",
     *,
     filename: str | None = None,
     revision: str | None = None,
@@ -286,7 +286,9 @@ def describe(
     dict
         ``path``, ``sha256`` (of the file with the weights), and what `scprint_model.checkpoints.folder.facts` gives.
     """
-    found = locate(what, filename=filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only)
+    found = locate(
+        name_or_path, filename=filename, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only
+    )
     if not found.is_ours:
         checkpoint = read_published(found.path, unsafe=unsafe)
         digest = found.source.get("sha256") or sha256_of(found.path)

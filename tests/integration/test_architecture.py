@@ -34,7 +34,8 @@ REPEATED_FILES: set[tuple[str, str]] = set()
 ROOMS: dict[str, dict[str, str]] = {
     "grnndata": {"tl": "tools", "pl": "plotting"},
     "scdataloader": {
-        room: room for room in ("collate", "counts", "datasets", "genes", "labels", "sampling", "sources", "store")
+        room: room
+        for room in ("collate", "counts", "datasets", "expression", "genes", "labels", "sampling", "sources", "store")
     },
 }
 #: Names of ``__all__`` that the reference does not show.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from scdataloader import Preprocessor, datasets
-from scdataloader.preprocess.find_counts import Undo, find_counts, how_to_undo, recover
+from scdataloader.expression.find_counts import Undo, find_counts, how_to_undo, recover
 from scdataloader.sources import open_source
 
 RNG = np.random.default_rng(0)
@@ -135,7 +135,7 @@ def test_what_cannot_be_undone_is_refused(spoil):
 
 
 def test_values_that_fail_after_the_sample_are_named(monkeypatch):
-    monkeypatch.setattr("scdataloader.preprocess.find_counts._SAMPLE_VALUES", 3000)
+    monkeypatch.setattr("scdataloader.expression.find_counts._SAMPLE_VALUES", 3000)
     spoiled = log_normalised(sparse.csr_matrix(sparse.vstack([COUNTS] * 5)))
     spoiled.data[spoiled.indptr[60] + 3] *= 1.01  # neither among the first cells, nor in the middle, nor the last
     with pytest.raises(ValueError, match=r"X, cells \d+ to \d+: 1 values do not turn into whole numbers when log1p of"):

@@ -180,7 +180,7 @@ def test_a_failure_while_writing_leaves_nothing(retina, tmp_path, monkeypatch):
     spoiled.X = sparse.csr_matrix(spoiled.X, dtype=np.float32)
     spoiled.X.data[spoiled.X.indptr[100]] = 0.5
     monkeypatch.setattr(steps, "_BLOCK_VALUES", 50_000)
-    monkeypatch.setattr("scdataloader.preprocess.find_counts._SAMPLE_VALUES", 3000)
+    monkeypatch.setattr("scdataloader.expression.find_counts._SAMPLE_VALUES", 3000)
     with pytest.raises(RefusedError, match=r"X, cells .* not raw counts") as caught:
         Preprocessor().write(spoiled, tmp_path / "clean.h5ad")
     assert [step.name for step in caught.value.report.steps] == ["raw counts", "gene ids"]

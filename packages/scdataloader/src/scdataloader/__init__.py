@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scdataloader._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from scdataloader import collate, counts, datasets, genes, labels, sampling, sources, store
+    from scdataloader import collate, counts, datasets, expression, genes, labels, sampling, sources, store
     from scdataloader.batch import CellBatch
     from scdataloader.collate import CellDataset, Collator, Extras, StoreLoader
     from scdataloader.content import cell_keys, draw_numbers
@@ -49,6 +49,7 @@ __all__ = [
     "counts",
     "datasets",
     "draw_numbers",
+    "expression",
     "find_sources",
     "gene_table",
     "genes",
@@ -89,6 +90,7 @@ _HOME = {
     "counts": "counts",
     "datasets": "datasets",
     "draw_numbers": "content",
+    "expression": "expression",
     "find_sources": "sources",
     "gene_table": "genes",
     "genes": "genes",

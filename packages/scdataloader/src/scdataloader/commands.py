@@ -42,13 +42,13 @@ def check(file: str, *, preprocessor: Preprocessor, lost: Path | None = None) ->
 
 def _write_lost(file: str, preprocessor: Preprocessor, organism: str, path: Path) -> None:
     from scdataloader._atomic import atomic_path
+    from scdataloader.expression import take_counts
     from scdataloader.genes.columns import gene_columns
     from scdataloader.genes.tables import gene_table
-    from scdataloader.preprocess.find_counts import find_counts
     from scdataloader.sources import open_source
 
-    with open_source(file) as source:
-        counts = find_counts(source, preprocessor.counts, undo_log=preprocessor.undo_log)
+    with open_source(file, genome=preprocessor.genome) as source:
+        counts = take_counts(source, preprocessor.choice, undo_log=preprocessor.undo_log).counts
         mapping = gene_columns(
             counts.matrix.var, gene_table(organism, release=preprocessor.gene_release), organism=organism
         ).mapping

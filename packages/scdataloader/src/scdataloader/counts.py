@@ -87,7 +87,7 @@ def check_cell_names(names: pd.Index) -> None:
     if len(repeated):
         raise ValueError(
             f"{counted(len(repeated), 'duplicate cell id')}, such as {repeated[:3].tolist()}: "
-            "make them unique (adata.obs_names_make_unique())"
+            "number them with unique_names=True (--unique-names)"
         )
 
 

@@ -330,14 +330,48 @@ def find_organism(obs: pd.DataFrame, names: pd.Index, organism: str | None = Non
     """
     if organism is not None:
         return organism_id(organism)
+    column, found = _organisms_in(obs)
+    if len(found) > 1:
+        raise ValueError(
+            f"obs[{column!r}] mixes organisms {found[:5]}: choose the cells of one with organism={found[0]!r} "
+            f"(--organism {found[0]}), and the others in another run"
+        )
+    return organism_id(found[0]) if found else _organism_of_names([str(name) for name in names.tolist()])
+
+
+def _organisms_in(obs: pd.DataFrame) -> tuple[str, list[str]]:
+    """Return the first column of obs that tells organisms, and which it tells; none where they are not known."""
     for column in ("organism_ontology_term_id", "organism"):
         if column in obs:
             found = [str(x) for x in pd.unique(obs[column].dropna()) if str(x) not in {"unknown", "na", ""}]
-            if len(found) > 1:
-                raise ValueError(f"obs[{column!r}] mixes organisms {found[:5]}: split the data by organism")
             if found:
-                return organism_id(found[0])
-    return _organism_of_names([str(name) for name in names.tolist()])
+                return column, found
+    return "", []
+
+
+def cells_of_organism(obs: pd.DataFrame, organism: str) -> np.ndarray:
+    """Return which cells are of an organism: all where the table does not tell several; bool, shape (n_cells,).
+
+    Raises
+    ------
+    ValueError
+        When several are told, and this is not among them.
+    """
+    wanted = organism_id(organism)
+    column, found = _organisms_in(obs)
+    if len(found) < 2:
+        return np.ones(len(obs), bool)
+    meant = [name for name in found if _is_organism(name, wanted)]
+    if not meant:
+        raise ValueError(f"organism={organism!r} (--organism): obs[{column!r}] has no cell of it, only of {found[:5]}")
+    return obs[column].astype(str).isin(meant).to_numpy()
+
+
+def _is_organism(name: str, taxon: str) -> bool:
+    try:
+        return organism_id(name) == taxon
+    except ValueError:  # one that nobody has a table of
+        return False
 
 
 def _organism_of_names(names: list[str]) -> str:
@@ -346,11 +380,14 @@ def _organism_of_names(names: list[str]) -> str:
     found = [taxon for taxon, n in counts.items() if n > 0.01 * len(names)]
     if len(found) > 1:
         numbers = ", ".join(f"{counts[taxon]:,} of {ORGANISMS[taxon]}" for taxon in found)
-        raise ValueError(f"the genes are of several organisms ({numbers}): split the data by organism")
+        raise ValueError(
+            f"the genes are of several organisms ({numbers}): choose one with organism= (--organism), or the genome of "
+            "a 10x file with genome= (--genome)"
+        )
     if found:
         return found[0]
     choices = " or ".join(repr(name) for name in ORGANISMS.values())
     raise ValueError(
         f"cannot tell the organism: obs has no 'organism_ontology_term_id' and the gene names "
-        f"({names[:3]}) are no Ensembl ids: pass organism={choices}"
+        f"({names[:3]}) are no Ensembl ids: pass organism={choices} (--organism)"
     )

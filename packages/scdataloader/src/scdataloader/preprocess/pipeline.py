@@ -11,6 +11,7 @@ from anndata.io import write_elem
 
 from scdataloader._atomic import atomic_path
 from scdataloader._provenance import in_uns, step, steps_of
+from scdataloader.expression.counts_choice import CountsChoice, place_of_counts
 from scdataloader.hdf5_writing import hdf5_for_writing
 from scdataloader.preprocess.embedding import Embedding
 from scdataloader.preprocess.report import Report
@@ -27,12 +28,24 @@ class Preprocessor:
 
     Parameters
     ----------
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
+    drop_bad_cells
+        Whether to leave out the cells with values that are no counts (NaN, negative, fractional), at most a tenth.
+    unique_names
+        Whether to number repeated names of cells, as in AAAC-1.
     organism
-        Organism of the data, in place of what they say; see `scdataloader.genes.tables.organism_id`.
+        Organism of the cells, where the data do not say or hold several.
+    genome
+        Genome whose genes are taken, where the data hold several, as GRCh38 of 10x files.
     gene_release
         Release of the organism's gene table; see `scdataloader.gene_table`.
-    counts
-        Place of the raw counts: ``"X"``, ``"raw"`` or a layer's name. None: look for them.
     undo_log
         Where no matrix has raw counts, undo log1p and scaling per cell if that gives whole numbers throughout.
     primary_only
@@ -87,9 +100,14 @@ class Preprocessor:
     genes, 95 % lost.
     """
 
+    layer: str | None = None
+    counts: str | None = "auto"
+    round: bool = False
+    drop_bad_cells: bool = False
+    unique_names: bool = False
     organism: str | None = None
+    genome: str | None = None
     gene_release: int | str | None = None
-    counts: str | None = None
     undo_log: bool = True
     primary_only: bool = True
     drop_spatial: bool = True
@@ -119,7 +137,19 @@ class Preprocessor:
             raise ValueError(f"max_lost={self.max_lost} must lie between 0 and 1")
         if self.duplicates not in ("sum", "first"):
             raise ValueError(f"duplicates={self.duplicates!r} must be 'sum' or 'first'")
-        _ = self.embedding  # checks its own settings
+        _ = self.embedding, self.choice  # they check their own settings
+
+    @property
+    def choice(self) -> CountsChoice:
+        """Which counts are taken, of which cells and genes."""
+        return CountsChoice(
+            counts=place_of_counts(self.layer, self.counts, usual="auto") or "auto",
+            round=self.round,
+            drop_bad_cells=self.drop_bad_cells,
+            unique_names=self.unique_names,
+            organism=self.organism,
+            genome=self.genome,
+        )
 
     @property
     def embedding(self) -> Embedding | None:
@@ -193,7 +223,7 @@ class Preprocessor:
             For input that cannot be used; the message says why and what to do.
         """
         sink = MemorySink()
-        with open_source(data) as source:
+        with open_source(data, genome=self.genome) as source:
             report = run_steps(self, self._recorded(source, data), lambda _: sink)
         if self.embedding is not None:
             self.embedding.add_to(sink.adata)
@@ -226,7 +256,7 @@ class Preprocessor:
         """
         if isinstance(data, Path | str) and Path(out).exists() and Path(data).exists() and Path(out).samefile(data):
             raise ValueError(f"{out} is the input file: choose another, input is never overwritten")
-        with atomic_path(out) as temporary, open_source(data) as source:
+        with atomic_path(out) as temporary, open_source(data, genome=self.genome) as source:
             sinks: list[H5adSink] = []
 
             def sink(n_genes: int) -> Sink:

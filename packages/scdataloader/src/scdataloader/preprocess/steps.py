@@ -15,13 +15,14 @@ from scipy import sparse
 from scdataloader._wording import counted, percent
 from scdataloader.count_evidence import CountEvidence
 from scdataloader.counts import check_cell_names, check_size
+from scdataloader.expression.find_counts import Counts
+from scdataloader.expression.take import TakenCounts, take_counts
 from scdataloader.genes.columns import GeneColumns, all_names, gene_columns
 from scdataloader.genes.identifiers import find_organism
 from scdataloader.genes.tables import gene_table
 from scdataloader.labels.space import class_scope
 from scdataloader.labels.terms import with_terms
 from scdataloader.preprocess import filters, quality
-from scdataloader.preprocess.find_counts import Counts, find_counts
 from scdataloader.preprocess.report import Report
 from scdataloader.preprocess.sinks import Sink
 from scdataloader.sources import Source
@@ -79,13 +80,15 @@ def _run(settings: Preprocessor, source: Source, open_sink: Callable[[int], Sink
     n_cells = len(source.obs)
     widest = max((matrix.shape[1] for matrix in source.matrices.values()), default=0)
     check_size(n_cells, widest, min_cells=settings.min_cells)
-    check_cell_names(source.obs.index)
+    if not settings.unique_names:
+        check_cell_names(source.obs.index)
     for name in settings.labels:
         class_scope([source.obs], name)  # a wrong label column is told before the slow part
-    counts = find_counts(source, settings.counts, undo_log=settings.undo_log)
-    organism = find_organism(source.obs, all_names(counts.matrix.var), settings.organism)
-    shape = (n_cells, counts.matrix.shape[1])
-    report.add("raw counts", shape, shape, f"{counts}; {organism}")
+    taken = take_counts(source, settings.choice, undo_log=settings.undo_log)
+    counts, n_genes = taken.counts, taken.counts.matrix.shape[1]
+    organism = find_organism(taken.obs, all_names(counts.matrix.var), settings.organism)
+    report.add("raw counts", (n_cells, n_genes), (len(taken.obs), n_genes), f"{taken}; {organism}")
+    source = taken.of(source)
     genes = _map_genes(settings, counts, organism, report)
     keep = _filter_labels(settings, source.obs, len(genes.ids), report)
     table = gene_table(organism, release=settings.gene_release).loc[list(genes.ids)]
@@ -101,8 +104,8 @@ def _run(settings: Preprocessor, source: Source, open_sink: Callable[[int], Sink
     if settings.all_genes:
         var["measured"] = var.index.isin([gene for gene in genes.mapping.ids if gene is not None])
     obsm = {name: read()[keep] for name, read in source.embeddings.items()} if settings.keep_embeddings else {}
-    report.facts |= _facts(counts, organism, genes, obs)
-    sink.finish(obs, var, _uns(settings, source, counts), obsm)
+    report.facts |= _facts(counts, organism, genes, obs) | {"taken": taken.facts}
+    sink.finish(obs, var, _uns(settings, source, taken), obsm)
 
 
 def _map_genes(settings: Preprocessor, counts: Counts, organism: str, report: Report) -> GeneColumns:
@@ -279,13 +282,13 @@ def _histogram(values: pd.Series) -> dict[str, list[float]]:
     return {"edges": [float(edge) for edge in edges], "counts": [int(n) for n in counts]}
 
 
-def _uns(settings: Preprocessor, source: Source, counts: Counts) -> Mapping[str, Any]:
+def _uns(settings: Preprocessor, source: Source, taken: TakenCounts) -> Mapping[str, Any]:
     """Short texts of the source (title, citation, schema version), and how the data were made."""
-    kept = {key: value for key, value in source.uns.items() if isinstance(value, str)}
+    kept = {key: value for key, value in taken.told_in(source.uns).items() if isinstance(value, str)}
     made = {
         "preprocessed_by": f"scdataloader {version('scdataloader')}",
         "settings": json.dumps(asdict(settings)),
         "source": source.uri,
-        "counts": str(counts),
+        "counts": str(taken.counts),
     }
     return kept | {"scdataloader": made}

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from scdataloader.sources.text_table import GenesIn
 
 
-def open_source(data: anndata.AnnData | Source | Path | str, *, genes_in: GenesIn | None = None) -> Source:
+def open_source(
+    data: anndata.AnnData | Source | Path | str, *, genes_in: GenesIn | None = None, genome: str | None = None
+) -> Source:
     """Return an AnnData, a file or an address as a source of cells.
 
     Parameters
@@ -27,6 +29,8 @@ def open_source(data: anndata.AnnData | Source | Path | str, *, genes_in: GenesI
         CELLxGENE; ``lamin:<uid or key>`` of an artifact.
     genes_in
         For text tables, where the genes are; see `scdataloader.sources.text_table.open_table`.
+    genome
+        For 10x files (version 2) that hold a matrix a genome, which of these is read.
 
     Raises
     ------
@@ -52,7 +56,7 @@ def open_source(data: anndata.AnnData | Source | Path | str, *, genes_in: GenesI
         if len(uids) != 1:
             raise ValueError(f"{uri} has {len(uids)} artifacts: open each, find_sources([{uri!r}]) lists them")
         return next(sources_of(uids[0]))
-    source = _open_path(local_copy(uri), genes_in)
+    source = _open_path(local_copy(uri), genes_in, genome)
     if kind != "path":
         source.name, source.uri = source_name(uri), uri
     return source
@@ -83,7 +87,7 @@ def sources_of(artifact: Any) -> Iterator[Source]:
     from scdataloader.sources.lamin import cached_artifacts
 
     for uid, path in cached_artifacts(artifact):
-        source = _open_path(path, None)
+        source = _open_path(path)
         source.name, source.uri = uid, f"lamin:{uid}"
         yield source
 
@@ -121,7 +125,7 @@ def near_names(path: Path) -> str:
     return f"; that folder holds {near}" if near else ""
 
 
-def _open_path(path: Path, genes_in: GenesIn | None) -> Source:
+def _open_path(path: Path, genes_in: GenesIn | None = None, genome: str | None = None) -> Source:
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}{near_names(path)}")
     from scdataloader.sources.formats import KNOWN, format_of
@@ -136,7 +140,7 @@ def _open_path(path: Path, genes_in: GenesIn | None) -> Source:
     if found in ("tenx_h5", "tenx_mtx"):
         from scdataloader.sources.tenx import open_tenx_h5, open_tenx_mtx
 
-        return open_tenx_h5(path) if found == "tenx_h5" else open_tenx_mtx(path)
+        return open_tenx_h5(path, genome=genome) if found == "tenx_h5" else open_tenx_mtx(path)
     if found == "loom":
         from scdataloader.sources.loom import open_loom
 

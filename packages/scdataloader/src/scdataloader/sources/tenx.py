@@ -36,19 +36,27 @@ def is_tenx_h5(file: Any) -> bool:
     )
 
 
-def open_tenx_h5(path: Path | str) -> Source:
+def open_tenx_h5(path: Path | str, *, genome: str | None = None) -> Source:
     """Open a 10x HDF5 file as a source; its values are read in blocks of cells.
+
+    Parameters
+    ----------
+    path
+        File of Cell Ranger.
+    genome
+        Name of the genome that is read, where the file holds a matrix for each of several (version 2).
 
     Raises
     ------
     ValueError
-        When it is no intact 10x file, holds several genomes (version 2), or no gene expression.
+        When it is no intact 10x file, holds several genomes (version 2) and not the one that is asked for, or no gene
+        expression.
     """
     path, kind = Path(path), "a 10x h5 file"
     with damage_named(path, kind):
         file = h5py.File(path, "r")
         try:
-            group = file["matrix"] if "matrix" in file else _only_genome(file)
+            group = file["matrix"] if "matrix" in file else _of_genome(file, genome)
             features = _features_of(group)
             cells = _texts(group["barcodes"])
             shape = tuple(int(n) for n in group["shape"][:2])
@@ -154,7 +162,8 @@ def _features_of(group: Any) -> pd.DataFrame:
         if "genes" not in group:
             raise ValueError(f"{group.name} has neither features nor genes, only {sorted(group)}")
         ids = _texts(group["genes"])
-        return _table(ids, _texts(group["gene_names"]) if "gene_names" in group else ids, [_EXPRESSION] * len(ids))
+        symbols = _texts(group["gene_names"]) if "gene_names" in group else ids
+        return _table(ids, symbols, [_EXPRESSION] * len(ids)).assign(genome=group.name.strip("/"))
     features = group["features"]
     ids, symbols = _texts(features["id"]), _texts(features["name"])
     types = _texts(features["feature_type"]) if "feature_type" in features else [_EXPRESSION] * len(ids)
@@ -169,12 +178,16 @@ def _table(ids: Any, symbols: Any, types: Any) -> pd.DataFrame:
     return pd.DataFrame({"symbol": list(symbols), "feature_type": list(types)}, index=index)
 
 
-def _only_genome(file: Any) -> Any:
+def _of_genome(file: Any, genome: str | None) -> Any:
     genomes = [name for name in file if isinstance(file[name], h5py.Group) and "barcodes" in file[name]]
-    if len(genomes) != 1:
-        found = f"the genomes {genomes}" if genomes else f"no matrix, only {sorted(file)[:10]}"
-        raise ValueError(f"it holds {found}; one is needed: read the one you mean with scanpy.read_10x_h5(genome=...)")
-    return file[genomes[0]]
+    if genome in genomes:
+        return file[genome]
+    if len(genomes) == 1:
+        return file[genomes[0]]
+    if not genomes:
+        raise ValueError(f"it holds no matrix, only {sorted(file)[:10]}")
+    has = f"it holds the genomes {genomes}" + (f" and not {genome!r}" if genome else "")
+    raise ValueError(f"{has}; one is needed: choose it with genome={genomes[0]!r} (--genome {genomes[0]})")
 
 
 def _check_expression(features: pd.DataFrame) -> None:

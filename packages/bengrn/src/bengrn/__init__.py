@@ -14,6 +14,7 @@ from bengrn._lazy import lazy_names
 if TYPE_CHECKING:
     from bengrn.comparison import Comparison, compare
     from bengrn.enrichment import enrich
+    from bengrn.inference import infer
     from bengrn.registry import describe_method, get_method, list_methods, method_table, parse_settings
     from bengrn.scorer import score_against_omnipath
     from bengrn.scoring import Scores, score
@@ -35,6 +36,7 @@ __all__ = [
     "enrich",
     "fetch_truths",
     "get_method",
+    "infer",
     "list_methods",
     "list_truths",
     "load_truth",
@@ -55,6 +57,7 @@ _HOME = {
     "GroundTruth": "truths.ground_truth",
     "Scores": "scoring",
     "get_method": "registry",
+    "infer": "inference",
     "list_methods": "registry",
     "describe_method": "registry",
     "method_table": "registry",

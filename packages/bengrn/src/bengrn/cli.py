@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from bengrn import infer_command
 from bengrn._command_line import Command, Program, check_output, with_folder
 from bengrn._command_options import Parser
 from bengrn._wording import counted, percent
@@ -302,6 +303,15 @@ main = Program(
             ("score network.h5ad --truth omnipath-demo", "score edges.csv --truth my_edges.csv --bootstrap 200 --json"),
             _score_options,
             _score,
+        ),
+        "infer": Command(
+            "Infer networks from cells with any method.",
+            (
+                "infer cells.h5ad --method clr --regulators tf -o network.h5ad",
+                "infer cells.h5ad --method aracne --set tolerance=0.15 --groupby cell_type -o 'net_{group}.tsv'",
+            ),
+            infer_command.options,
+            infer_command.command,
         ),
         "compare": Command(
             "Score several networks on the same pairs, with paired intervals.",

@@ -79,6 +79,8 @@ class Method:
         False where the seed matters.
     needs
         Extra or device that the method needs, such as "bengrn[trees]"; "" for none.
+    growth
+        Power of the number of genes with which the time grows, for estimates.
     settings
         Settings that differ from their defaults.
     """
@@ -91,6 +93,7 @@ class Method:
     deterministic: bool
     licence: str = "BSD-3-Clause"
     needs: str = ""
+    growth: float = 2.0
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property

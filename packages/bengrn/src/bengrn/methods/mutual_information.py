@@ -262,4 +262,5 @@ ARACNE = Method(
     takes="log",
     directed=False,
     deterministic=True,
+    growth=3.0,
 )

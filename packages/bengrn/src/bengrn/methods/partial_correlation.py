@@ -95,4 +95,5 @@ PARTIAL_CORRELATION = Method(
     takes="log",
     directed=False,
     deterministic=True,
+    growth=3.0,
 )

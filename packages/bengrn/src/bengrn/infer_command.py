@@ -1,0 +1,190 @@
+"""``bengrn infer``: networks of any method from a file of cells."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+
+from bengrn._command_line import check_output, with_folder
+from bengrn._command_options import Parser
+from bengrn._wording import listed
+
+if TYPE_CHECKING:
+    from grnndata import GRNAnnData
+
+_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".gz")
+#: Stands in the name of a table for the group.
+_GROUP = "{group}"
+#: Columns of edge tables by format: as ours, and as pySCENIC's next step takes them.
+_FORMATS = {"edges": ["source", "target", "weight"], "scenic": ["TF", "target", "importance"]}
+
+
+def options(parser: Parser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("input", metavar="CELLS", type=str, help="file of expression: h5ad or zarr")
+    parser.add_out("file to write: h5ad or zarr (cells and networks), or csv, tsv, parquet (edges)")
+    parser.add_argument("--method", type=str, default="pearson", help="method, see `bengrn methods`")
+    parser.add_argument(
+        "--set", type=list[str], default=[], metavar="NAME=VALUE", help="settings of the method, such as bins=5"
+    )
+    parser.add_argument("--groupby", type=str, help="column of obs: one network for each of its values")
+    parser.add_argument("--group", type=list[str], help="values of that column whose cells are taken; all by default")
+    parser.add_argument("--genes", type=str, help="file with one gene a line: the genes of the network; all by default")
+    parser.add_argument("--n-genes", type=int, help="number of the most variable genes, instead of all")
+    parser.add_argument(
+        "--regulators", type=str, default="all", help="genes with outgoing edges: all, tf, or a file with one a line"
+    )
+    parser.add_argument("--organism", type=str, default="human", help="organism of the transcription factors")
+    parser.add_argument("--n-cells", type=int, help="number of cells of a group at most, drawn at random")
+    parser.add_argument("--layer", type=str, help="layer that holds the expression, or raw; X by default")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the method and the draw of cells")
+    parser.add_argument(
+        "--format", choices=list(_FORMATS), default="edges", help="columns of a table; scenic: TF, target, importance"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what the networks will take, without making them")
+
+
+def command(args: Namespace) -> str:
+    """Infer networks and write them; return what to print."""
+    import grnndata
+    from bengrn._provenance import beside, from_files, in_uns, write
+    from bengrn.effort import estimate, is_long
+    from bengrn.inference import infer, plan
+
+    is_table = str(args.out).lower().endswith(_TABLES)
+    _check(args, is_table=is_table)
+    choice = _choice(args)
+    cells = read_cells(args.input)
+    if args.dry_run:
+        return str(estimate(plan(cells, args.method, **choice)))
+    if sys.stderr.isatty():
+        work = plan(cells, args.method, **choice)
+        if is_long(work):
+            sys.stderr.write(f"{estimate(work)}\n")
+    result = infer(cells, args.method, **choice, progress=_tell if sys.stderr.isatty() else None)
+    told = args.as_dict() | {"settings": choice["settings"]}
+    steps = from_files("bengrn infer", told, _files(args), skip=("input", "out", "dry_run", "set"))
+    if not is_table:
+        out = with_folder(args.out)
+        result.uns.update(in_uns(steps))
+        (grnndata.write_zarr if out.suffix == ".zarr" else grnndata.write_h5ad)(result, out)
+        return _told(result, [out])
+    networks = _networks(result)
+    paths = {name: with_folder(_place(args.out, name)) for name in networks}
+    if len(set(paths.values())) < len(paths):
+        raise ValueError(f"groups {listed(paths)} would be written to the same file: write an h5ad")
+    for name, path in paths.items():
+        _write_edges(networks[name], path, _FORMATS[args.format])
+        write(beside(path), steps)
+    return _told(result, list(paths.values()))
+
+
+def read_cells(path: str) -> Any:
+    """Read a file of expression.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If its name has another ending than h5ad or zarr.
+    """
+    import anndata
+
+    place = Path(path)
+    if not place.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if place.suffix == ".h5ad":
+        return anndata.read_h5ad(place)
+    if place.suffix == ".zarr":
+        return anndata.read_zarr(place)
+    raise ValueError(f"{path}: cells are read from h5ad or zarr")
+
+
+def _check(args: Namespace, *, is_table: bool) -> None:
+    """Check what costs nothing, before anything is read."""
+    from bengrn._provenance import beside
+
+    if args.dry_run:
+        return
+    check_output(_place(args.out, "group"), *_files(args))
+    if is_table:
+        beside(_place(args.out, "group"))
+        one = args.group is not None and len(args.group) == 1
+        if args.groupby is not None and not one and _GROUP not in args.out:
+            raise ValueError(
+                f"a table holds one network, and --groupby makes several: name them by their group, as in "
+                f"-o net_{_GROUP}.tsv, or write an h5ad"
+            )
+    elif not args.out.endswith((".h5ad", ".zarr")):
+        raise ValueError(f"{args.out}: networks are written as h5ad or zarr, their edges as csv, tsv or parquet")
+    elif args.format != "edges":
+        raise ValueError(f"--format {args.format} is one of tables: write csv, tsv or parquet")
+
+
+def _choice(args: Namespace) -> dict[str, Any]:
+    from bengrn.registry import parse_settings
+
+    given = {}
+    for text in args.set:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes NAME=VALUE, and not {text!r}")
+        given[name.strip().replace("-", "_")] = value.strip()
+    regulators: Any = args.regulators
+    if regulators != "tf":
+        regulators = None if regulators == "all" else _names(regulators, "--regulators is 'all', 'tf' or")
+    keys = ("groupby", "group", "n_genes", "organism", "n_cells", "layer", "seed")
+    return {
+        "settings": parse_settings(args.method, given),
+        "genes": None if args.genes is None else _names(args.genes, "--genes is"),
+        "regulators": regulators,
+    } | {key: args[key] for key in keys}
+
+
+def _names(path: str, what: str) -> list[str]:
+    if not Path(path).is_file():
+        raise ValueError(f"{what} a file with one gene a line, and not {path!r}")
+    return [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _files(args: Namespace) -> list[str]:
+    return [args.input, *[path for path in (args.genes, args.regulators) if path is not None and Path(path).is_file()]]
+
+
+def _networks(result: GRNAnnData) -> dict[str, Any]:
+    return {"": result} if "GRN" in result.varp else {name: result.networks[name] for name in result.networks}
+
+
+def _place(out: str, group: str) -> str:
+    return out.replace(_GROUP, "".join(one if one.isalnum() or one in "-_.+" else "_" for one in group))
+
+
+def _write_edges(network: Any, path: Path, columns: list[str]) -> None:
+    import grnndata
+
+    edges = network.edges()
+    if columns == _FORMATS["edges"]:
+        grnndata.write_edges(edges, path)
+        return
+    with grnndata.atomic_path(path) as temporary:
+        named = edges.set_axis(columns, axis=1)
+        if path.suffix == ".parquet":
+            named.to_parquet(temporary, index=False)
+        else:
+            is_comma = ".csv" in path.suffixes
+            packed = "gzip" if path.suffix == ".gz" else None
+            named.to_csv(temporary, index=False, sep="," if is_comma else "\t", compression=packed)
+
+
+def _told(result: GRNAnnData, paths: list[Path]) -> str:
+    networks = _networks(result)
+    lines = [f"{f'{name}: ' if name else ''}{network.n_edges:,} edges" for name, network in networks.items()]
+    return "\n".join([*lines, *[f"written to {path}" for path in paths]])
+
+
+def _tell(name: str, at: int, n: int) -> None:
+    sys.stderr.write(f"network {at + 1} of {n}{f': {name}' if name else ''}\n")

@@ -17,7 +17,7 @@ from benchmarks.calibration.cells import SimulatedCells, simulate_cells
 from benchmarks.calibration.shares import Simulation, by_quartile, p_value_shares
 from scprint_model.networks.choose import NetworkCells
 from scprint_model.networks.permutation import Exceedances, shuffled_counts
-from scprint_model.networks.strata import depth_strata
+from scprint_model.networks.strata import strata_of_null
 
 type Network = Callable[[NetworkCells], NDArray]
 
@@ -76,9 +76,9 @@ def _p_values(
     simulated: SimulatedCells, network: Network, permutations: int, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray]:
     cells = network_cells(simulated)
-    strata = depth_strata(simulated.depth, simulated.batch)
+    strata = strata_of_null("depth", simulated.depth, simulated.batch)
     weights = network(cells)
     found = Exceedances(weights)
     for _ in range(permutations):
-        found.add(network(shuffled_counts(cells, rng, strata.of_cell)))
+        found.add(network(shuffled_counts(cells, rng, strata)))
     return weights, found.p_values()

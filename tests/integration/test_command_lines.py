@@ -93,7 +93,8 @@ def test_help_starts_with_examples_and_knows_no_python(name, command, capsys):
     assert rest.startswith(f"  {program.name} {command}")
     assert rest.index(f"usage: {program.name} {command} [options]") > 0
     types = LIGHTNING if program.commands[command].options is None else TYPES
-    assert not types.search(out), types.search(out)
+    named = out.replace("--null ", "")  # the null of a p-value
+    assert not types.search(named), types.search(named)
     assert not re.search(r"^  (-\w, )?--[a-z.-]+_", out, re.MULTILINE)
 
 

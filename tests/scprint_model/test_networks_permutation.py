@@ -56,7 +56,7 @@ STEPS = [(), ("apc",), ("symmetrise",), ("apc", "symmetrise"), ("maximum_spannin
 @pytest.mark.parametrize("steps", STEPS)
 def test_p_values_by_networks_inferred_one_by_one(cells, small_model, steps):
     some, genes = cells
-    network = infer(small_model, some, genes=genes, permutations=4, seed=3, steps=steps)
+    network = infer(small_model, some, genes=genes, permutations=4, null="cells", seed=3, steps=steps)
     dense = sparse.csr_matrix(network.grn).toarray()
     expected, rng = np.ones((40, 40)), np.random.default_rng([3, 1])
     ordered = some[:, network.var_names]
@@ -111,7 +111,7 @@ def test_p_values_of_noise_are_uniform():
 @pytest.mark.slow
 def test_real_cells_surprise_and_shuffled_ones_do_not():
     model = ScPrint.from_pretrained("bundled")
-    options = {"genes": "variable", "n_genes": 80, "n_cells": 40, "permutations": 19}
+    options = {"genes": "variable", "n_genes": 80, "n_cells": 40, "permutations": 19, "null": "cells"}
     real = infer(model, datasets.retina_1k(), groupby="cell_type", group="retinal rod cell", **options)
     off = ~np.eye(real.n_vars, dtype=bool)
     assert (real.varp["GRN_p_value"][off] <= 0.05).mean() > 0.3  # 48 %

@@ -16,6 +16,7 @@ from scprint_model.networks.capture import capturing, self_attentions
 from scprint_model.networks.choose import NetworkCells
 from scprint_model.networks.permutation import Exceedances, shuffled_counts
 from scprint_model.networks.plan import NetworkPlan
+from scprint_model.networks.strata import Strata
 from scprint_model.networks.to_network import assemble, attention_rows, map_rows
 
 type Sums = MeanTokens | MeanAttention
@@ -55,6 +56,7 @@ def infer_group(
     plan: NetworkPlan,
     *,
     regulators: np.ndarray | None = None,
+    strata: Strata | None = None,
     seed: int = 0,
     advance: Callable[[int], object] = lambda _: None,
 ) -> GroupNetwork:
@@ -66,6 +68,8 @@ def infer_group(
         Model whose attention is read, cells that it reads, and what becomes of it.
     regulators
         bool, one a gene: which may have outgoing edges; None: all.
+    strata
+        Strata of cells within which counts are dealt anew for p-values; None: one of all cells.
     seed
         Deals the cells into the parts whose variation is measured, and shuffles their counts.
     advance
@@ -104,7 +108,7 @@ def infer_group(
     if plan.permutations:
         found, rng = Exceedances(finished), np.random.default_rng([seed, 1])
         for _ in range(plan.permutations):
-            shuffled = _accumulate(model, shuffled_counts(cells, rng), order, plan, advance)
+            shuffled = _accumulate(model, shuffled_counts(cells, rng, strata), order, plan, advance)
             found.add(plan.finish_weights(_build(shuffled, model, plan, seen > 0, regulators))[0])
         p_value = found.p_values()
         p_value[untested] = np.nan

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ import torch
 from anndata import AnnData
 from tqdm.auto import tqdm
 
-from grnndata import GRNAnnData, network_key
+from grnndata import GRNAnnData
 from scdataloader.counts import total_counts
 from scprint_model._provenance import in_uns, step, steps_of
-from scprint_model._wording import counted
 from scprint_model.checkpoints.identity import identity, weights_hash
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.named_genes import names_in_data
+from scprint_model.networks.annotated import as_grnndata, together
 from scprint_model.networks.choose import (
     CellContents,
     Genes,
@@ -32,22 +31,15 @@ from scprint_model.networks.choose import (
     used_cells,
 )
 from scprint_model.networks.finished import FinishedNetworks, data_hash
-from scprint_model.networks.group import GroupNetwork, infer_group
-from scprint_model.networks.heads import Heads, choose_heads, head_names
+from scprint_model.networks.group import infer_group
+from scprint_model.networks.heads import Heads, choose_heads
 from scprint_model.networks.plan import Attention, NetworkPlan, Step
 from scprint_model.networks.regulators import Regulators, find_regulators
-from scprint_model.networks.to_network import TURNED, Normalize
+from scprint_model.networks.strata import Null, null_strata, strata_record
+from scprint_model.networks.to_network import Normalize
 from scprint_model.networks.work import WorkEstimate, estimate_work
 from scprint_model.tables import DEFAULT_CONTEXT, tables, tell_context
 
-logger = logging.getLogger(__name__)
-
-#: Key in ``varp`` of the standard error of each edge; that of a named network has the name behind it.
-ERROR_KEY = "GRN_standard_error"
-#: Key in ``varp`` of the standard deviation of each edge between draws of genes, named alike.
-SPREAD_KEY = "GRN_spread"
-#: Key in ``varp`` of the p-value of each edge, named alike.
-P_VALUE_KEY = "GRN_p_value"
 #: Arguments of `infer` that are no part of what it computes.
 _NOT_RECORDED = ("model", "adata", "folder", "max_memory")
 
@@ -74,6 +66,8 @@ def infer(
     steps: Sequence[Step] = (),
     stability: int = 0,
     permutations: int = 0,
+    null: Null = "depth",
+    batch_key: str | Sequence[str] | None = None,
     draws: int = 1,
     folder: Path | str | None = None,
     max_memory: float | None = None,
@@ -144,10 +138,16 @@ def infer(
         Number of parts to deal the cells into, to store the standard error of each edge from the networks of the parts,
         after `steps`, in ``varp["GRN_standard_error"]``; 0: not. NaN where no edge is tested, as for `permutations`.
     permutations
-        Number of networks to infer from cells in which each gene's counts were shuffled among the group's cells, to
+        Number of networks to infer from cells in which each gene's counts were dealt anew, apart from other genes', to
         store, in ``varp["GRN_p_value"]``, the share of networks in which an edge's weight was at least as large, the
         observed one included and all after `steps`; 0: not. NaN where no edge is tested: self edges, and genes that are
         not among `regulators`. It takes as many times longer, and all genes must fit one context.
+    null
+        What the p-values hold fixed. ``"depth"``: a cell's depth and batch: counts are dealt among cells of like depth,
+        and scaled to the depth of the cell that receives them. ``"cells"``: the batch only, as if all cells were of one
+        depth. Cells that differ in depth then make most edges significant.
+    batch_key
+        Column of obs, or several, such as donor and plate: `permutations` deals counts among cells that agree in them.
     draws
         Number of draws of genes of every cell, where `context` is smaller than the network, with the seeds from `seed`
         on: queries and keys are averaged over all, and ``varp["GRN_spread"]`` of a dense network is the standard
@@ -196,6 +196,7 @@ def infer(
         steps=tuple(steps),
         stability=stability,
         permutations=permutations,
+        null=null,
         draws=draws,
         batch_size=batch_size,
     )
@@ -226,10 +227,12 @@ def infer(
     memory = plan.memory(model, n_most, shown, n_networks=len(groups))
     memory.check(max_memory)
     tell_context(model, shown)
+    strata = null_strata(adata, groups, null, batch_key, permutations=permutations)
 
     options = plan.describe(model) | {"genes": genes if isinstance(genes, str) else "given", "seed": seed}
     told: dict[str, Any] = {"groupby": groupby or "", "normalize": normalize, "steps": list(steps), "context": context}
     told |= {"cells": {name: len(cells) for name, cells in groups.items()}}
+    told["strata"] = {name: str(pd.util.hash_array(found.of_cell).sum()) for name, found in strata.items()}
     finished = None
     if folder is not None:
         finished = FinishedNetworks(folder, _description(adata, shared, counts, model, at, allowed) | options | told)
@@ -254,19 +257,21 @@ def infer(
                     inputs,
                     plan,
                     regulators=None if allowed is None else allowed.among(at[name]),
+                    strata=strata.get(name),
                     seed=seed,
                     advance=bar.update,
                 )
                 about = options | {"group": name, "groupby": groupby or "", "n_cells": len(cells)}
+                about |= strata_record(strata.get(name), batch_key)
                 if allowed is not None:
                     about |= allowed.record(at[name][found.n_seen > 0])
-                network = _as_grnndata(adata, shared, at[name], np.sort(cells), found, plan, told=about, inputs=inputs)
+                network = as_grnndata(adata, shared, at[name], np.sort(cells), found, plan, told=about, inputs=inputs)
                 if finished:
                     finished.write(name, network)
             else:
                 bar.update(len(cells) * n_times)
             networks[name] = network
-    result = _together(adata, shared, networks) if several else next(iter(networks.values()))
+    result = together(adata, shared, networks) if several else next(iter(networks.values()))
     result.uns.update(record)
     return result
 
@@ -315,67 +320,3 @@ def _description(
         "genes_of_groups": pd.util.hash_pandas_object(pd.Series(chosen)).astype(str).to_dict(),
         "regulators": [] if allowed is None else list(allowed.named.asked),
     }
-
-
-def _as_grnndata(
-    adata: AnnData,
-    shared: SharedGenes,
-    at: np.ndarray,
-    cells: np.ndarray,
-    found: GroupNetwork,
-    plan: NetworkPlan,
-    *,
-    told: dict[str, Any],
-    inputs: NetworkCells,
-) -> GRNAnnData:
-    """Put a network beside its cells and genes."""
-    seen = found.n_seen > 0
-    base = shared.select(adata[cells], at[seen])
-    told |= {"n_genes": base.n_vars, "context": inputs.context, "attention_axes": TURNED}
-    if not inputs.whole:
-        base.var["n_cells_seen"] = found.n_seen[seen]
-        unseen = adata.var_names[shared.columns[at[~seen]]].tolist()
-        told["n_genes_never_seen"] = len(unseen)
-        if unseen:
-            logger.warning(
-                "%s in no cell's context: left out, such as %s",
-                counted(len(unseen), "gene was", "genes were"),
-                unseen[:3],
-            )
-    network = GRNAnnData(
-        base,
-        grn=found.network,
-        planes=head_names(plan.heads) if plan.n_planes else None,
-        method="scPRINT",
-        parameters=told,
-        normalisation=plan.normalisation,
-    )
-    network = plan.finish(network)
-    if found.standard_error is not None:
-        network.varp[ERROR_KEY] = found.standard_error
-    if found.p_value is not None:
-        network.varp[P_VALUE_KEY] = found.p_value
-    if found.spread is not None:
-        network.varp[SPREAD_KEY] = found.spread
-    return network
-
-
-def _together(adata: AnnData, shared: SharedGenes, networks: dict[str, GRNAnnData]) -> GRNAnnData:
-    """Put the networks of several groups into one object, by name; the data have the cells of these groups alone."""
-    names = adata.var_names[shared.columns]
-    present = np.zeros(len(names), dtype=bool)
-    for network in networks.values():
-        present |= np.asarray(names.isin(network.var_names))
-    joint = GRNAnnData(shared.select(adata, np.flatnonzero(present)), networks=networks)
-    for name, network in networks.items():
-        place = joint.var_names.get_indexer(network.var_names)
-        for key in (ERROR_KEY, P_VALUE_KEY, SPREAD_KEY):
-            if key in network.varp:
-                values = np.full((joint.n_vars, joint.n_vars), np.nan, dtype=np.float32)
-                values[np.ix_(place, place)] = np.asarray(network.varp[key])
-                joint.varp[key + network_key(name).removeprefix("GRN")] = values
-        if "n_cells_seen" in network.var:
-            seen = np.zeros(joint.n_vars, dtype=np.int64)
-            seen[place] = network.var["n_cells_seen"]
-            joint.varm[f"n_cells_seen.{network_key(name).removeprefix('GRN.')}"] = seen[:, None]
-    return joint

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import sparse
 
 from scprint_model.networks.choose import NetworkCells
+from scprint_model.networks.strata import Strata
 
 
-def shuffled_counts(cells: NetworkCells, rng: np.random.Generator, strata: ArrayLike | None = None) -> NetworkCells:
+def shuffled_counts(cells: NetworkCells, rng: np.random.Generator, strata: Strata | None = None) -> NetworkCells:
     """Return the cells with each gene's counts dealt among them anew, apart from every other gene's.
 
-    How often a gene is expressed, and how much, stays, in every stratum; which genes are expressed together does not. A
-    cell's total count changes by what its genes' counts change. Draws follow the order of the cells and that of the
-    vocabulary.
+    How often a gene is expressed, and how much, stays in every stratum; which genes are expressed together does not.
+    Counts that are scaled to the depth of the cell that receives them are rounded up or down at random, so that their
+    mean is that of the scaled ones. A cell's total count changes by what its genes' counts change. Draws follow the
+    order of the cells and that of the vocabulary.
 
     Parameters
     ----------
@@ -25,20 +26,27 @@ def shuffled_counts(cells: NetworkCells, rng: np.random.Generator, strata: Array
     rng
         Generator of the draws.
     strata
-        Number of each cell's stratum, shape (n_cells,): counts are dealt among the cells of one. None: among all.
+        Strata within which counts are dealt; None: among all cells, as they are.
     """
     by_gene = sparse.csc_matrix(cells.counts)
     n_cells = by_gene.shape[0]
-    of_cell = np.zeros(n_cells, dtype=np.int64) if strata is None else np.asarray(strata)
+    of_cell = np.zeros(n_cells, dtype=np.int64) if strata is None else strata.of_cell
     ordered = np.argsort(of_cell, kind="stable")
-    rows, dealt = np.empty_like(by_gene.indices), np.empty(n_cells, dtype=np.int64)
+    depth = np.maximum(cells.total_counts.astype(np.float64), 1.0)
+    rows, values = np.empty_like(by_gene.indices), by_gene.data.copy()
+    receiver = np.empty(n_cells, dtype=np.int64)
     for gene in np.argsort(cells.genes, kind="stable"):
         mine = slice(by_gene.indptr[gene], by_gene.indptr[gene + 1])
         drawn = rng.permutation(n_cells)
-        dealt[ordered] = drawn[np.argsort(of_cell[drawn], kind="stable")]
-        rows[mine] = dealt[by_gene.indices[mine]]
-    counts = sparse.csr_matrix(sparse.csc_matrix((by_gene.data, rows, by_gene.indptr), shape=by_gene.shape))
+        receiver[ordered] = drawn[np.argsort(of_cell[drawn], kind="stable")]
+        giver = by_gene.indices[mine]
+        rows[mine] = receiver[giver]
+        if strata is not None and strata.scaled:
+            scaled = values[mine] * (depth[rows[mine]] / depth[giver])
+            values[mine] = np.floor(scaled + rng.random(len(giver)))
+    counts = sparse.csr_matrix(sparse.csc_matrix((values, rows, by_gene.indptr), shape=by_gene.shape))
     counts.sort_indices()
+    counts.eliminate_zeros()
     before, after = (np.asarray(part.sum(axis=1), dtype=np.float64).ravel() for part in (cells.counts, counts))
     totals = np.maximum(cells.total_counts - before + after, after)
     return replace(cells, counts=counts, total_counts=totals.astype(np.float32))

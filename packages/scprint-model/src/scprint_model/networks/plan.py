@@ -16,6 +16,7 @@ from grnndata import GRNAnnData
 from scprint_model.model import ScPrint
 from scprint_model.networks.capture import self_attentions
 from scprint_model.networks.heads import Combine, Head, head_names
+from scprint_model.networks.strata import NULLS, Null
 from scprint_model.networks.to_network import BLOCK_VALUES, Normalize
 
 Attention = Literal["mean_qk", "mean_attention"]
@@ -50,6 +51,7 @@ class NetworkPlan:
     steps: tuple[Step, ...]
     stability: int
     permutations: int
+    null: Null
     draws: int
     batch_size: int | None
 
@@ -57,6 +59,7 @@ class NetworkPlan:
         for name, value, choices in (
             ("attention", self.attention, get_args(Attention)),
             ("normalize", self.normalize, get_args(Normalize)),
+            ("null", self.null, tuple(NULLS)),
             *(("steps", step, get_args(Step)) for step in self.steps),
         ):
             if value not in choices:
@@ -159,6 +162,8 @@ class NetworkPlan:
         }
         if self.stability or self.permutations:
             told["edge_numbers"] = EDGE_NUMBERS
+        if self.permutations:
+            told |= {"null": self.null, "null_meaning": NULLS[self.null]}
         return told
 
     def cells_a_batch(self, n_tokens: int, device: str) -> int:

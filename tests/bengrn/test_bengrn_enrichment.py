@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import requests
 import scipy.sparse as sp
 from scipy.stats import false_discovery_control, kstest, mannwhitneyu
 from sklearn.metrics import roc_auc_score
@@ -283,13 +284,12 @@ def test_where_only_factors_regulate_their_list_is_not_restated():
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
-    import pooch
-
     def fail(*_args, **_kwargs):
-        raise OSError("no route to host")
+        raise requests.ConnectionError("no route to host")
 
     monkeypatch.setenv("GRNNDATA_CACHE", str(tmp_path))
-    monkeypatch.setattr(pooch, "HTTPDownloader", lambda **_: fail)
+    monkeypatch.setattr(requests, "get", fail)
+    monkeypatch.setattr("grnndata._download.time.sleep", lambda _: None)
 
 
 def test_offline_the_markers_are_left_out_unless_asked_for(offline):

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 KEY = "provenance_steps"
 #: File with the record of a folder, in it.
 FOLDER_FILE = "provenance.json"
-#: Cells that are read at a time.
-_BLOCK = 4096
+#: Cells that are read at a time, and entries of a network.
+_BLOCK, _ENTRIES = 4096, 1 << 17
 _PAGE = re.compile(rf'<script type="application/json" id="{KEY}">(.*?)</script>', re.DOTALL)
 
 type Step = dict[str, Any]
@@ -131,19 +131,33 @@ def content(adata: AnnData) -> dict[str, Any]:
         block.eliminate_zeros()
         for part, kind in ((block.indptr, "<i8"), (block.indices, "<i4"), (block.data, "<f8")):
             digest.update(part.astype(kind, copy=False).tobytes())
-    networks = {key: _of_network(adata.varp[key]) for key in adata.varp if key.partition(".")[0] == "GRN"}
+    networks = checksums_of_networks(adata)
     told = {"cells": adata.n_obs, "genes": adata.n_vars, "sha256_of_counts": digest.hexdigest()}
     return told | ({"sha256_of_networks": networks} if networks else {})
 
 
+def checksums_of_networks(adata: AnnData) -> dict[str, str]:
+    """Return a checksum of each network: of which edges it has, and of their weights, however it is stored."""
+    return {key: _of_network(adata.varp[key]) for key in adata.varp if key.partition(".")[0] == "GRN"}
+
+
 def _of_network(network: Any) -> str:
+    import numpy as np
+
     digest = hashlib.sha256()
-    rows = 1 + _BLOCK**2 // max(1, network.shape[0])
+    rows = 1 + _ENTRIES // max(1, network[:1].size if network.ndim == 3 else network.shape[0])
     for start in range(0, network.shape[0], rows):  # a dense one is never held twice
         part = network[start : start + rows]
         if hasattr(part, "tocsr"):
-            part = part.toarray()
-        digest.update(part.astype("<f4", copy=False).tobytes())
+            part = part.tocsr()
+            part.sum_duplicates()
+            part.eliminate_zeros()
+            there, weights = part.astype(bool).toarray(), part.data
+        else:
+            there = part != 0
+            weights = part[there]
+        digest.update(np.packbits(there))
+        digest.update(weights.astype("<f4", copy=False))
     return digest.hexdigest()
 
 

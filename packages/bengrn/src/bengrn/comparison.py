@@ -105,6 +105,7 @@ def compare(
             shared[b].scores,
             first.positives,
             self_columns=first.self_columns,
+            names=first.regulators,
             n_replicates=n_replicates,
             rng=seed,
             metric=metric,

@@ -177,14 +177,8 @@ class Scores:
         from bengrn.uncertainty import bootstrap
 
         universe = self.universe
-        return bootstrap(
-            universe.scores,
-            universe.positives,
-            self_columns=universe.self_columns,
-            n_replicates=n_replicates,
-            level=level,
-            rng=seed,
-        )
+        options: Any = {"n_replicates": n_replicates, "level": level, "rng": seed, "names": universe.regulators}
+        return bootstrap(universe.scores, universe.positives, self_columns=universe.self_columns, **options)
 
     def degree_preserving(self, *, metric: str = "ap", n_permutations: int = 200, seed: int = 0) -> Any:
         """Test against truths rewired at the same degrees: :func:`bengrn.uncertainty.degree_preserving_p`."""
@@ -195,6 +189,7 @@ class Scores:
             universe.scores,
             universe.positives,
             self_columns=universe.self_columns,
+            names=(universe.regulators, universe.targets),
             n_permutations=n_permutations,
             rng=seed,
             metric=metric,

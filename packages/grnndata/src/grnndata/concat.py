@@ -9,8 +9,10 @@ import anndata
 import numpy as np
 import pandas as pd
 
+from ._provenance import step
 from .core import GRNAnnData
 from .edges import check_unique, some
+from .history import put_together
 from .networks import place_network
 from .schema import GRN_KEY, UNS_KEY, check_description, compact, is_sparse, network_key, network_name
 from .sharing import without_networks
@@ -62,6 +64,7 @@ def concat(
         When there are none, an option is unknown, gene names repeat, the objects share no gene, ``"same"``
         networks differ, or ``"named"`` ones have no keys.
     """
+    made = step(concat, locals(), skip=("objects",))
     if networks not in ("same", "named"):
         raise ValueError(f"networks must be 'same' or 'named', got {networks!r}")
     names, items = _named_objects(objects, keys)
@@ -76,6 +79,7 @@ def concat(
         index_unique=index_unique,
         merge="same",
     )[:, genes].copy()
+    joined.uns.update(put_together(dict(zip(names, items, strict=True)), made))
     if networks == "same":
         _take_same(joined, names, items, genes, join)
         return GRNAnnData(joined)
@@ -108,6 +112,7 @@ def concat_networks(objects: Objects, *, join: Join = "inner", keys: Sequence[st
     ValueError
         When there are none, they have no keys or other cells, gene names repeat, or they share no gene.
     """
+    made = step(concat_networks, locals(), skip=("objects",))
     names, items = _named_objects(objects, keys)
     if keys is None and not isinstance(objects, Mapping):
         raise ValueError("each network needs a name: pass a mapping, or keys=")
@@ -125,6 +130,7 @@ def concat_networks(objects: Objects, *, join: Join = "inner", keys: Sequence[st
         every: Any = pd.concat([cast("pd.DataFrame", item.var) for item in items])
         var = every[~every.index.duplicated()].loc[genes]
         bare = anndata.AnnData(shape=(0, len(genes)), var=var)
+    bare.uns.update(put_together(dict(zip(names, items, strict=True)), made))
     return GRNAnnData(bare, networks={name: _restricted(item, genes) for name, item in zip(names, items, strict=True)})
 
 

@@ -12,8 +12,11 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 
+from ._provenance import Step
+from ._provenance import step as record
 from ._wording import listed
 from .edges import check_unique, matrix_to_edges, matrix_to_igraph, matrix_to_networkx
+from .history import continued
 from .networks import Networks
 from .schema import (
     GRN_KEY,
@@ -251,7 +254,9 @@ class GRNAnnData(AnnData):
         """
         return matrix_to_igraph(single_network(self), self.var_names, directed=self.directed)
 
-    def with_network(self, network: Any, *, step: str, directed: bool | None = None) -> GRNAnnData:
+    def with_network(
+        self, network: Any, *, step: str, directed: bool | None = None, made: Step | None = None
+    ) -> GRNAnnData:
         """Return a copy that holds another network over the same genes, described as this one plus one step.
 
         Parameters
@@ -262,6 +267,9 @@ class GRNAnnData(AnnData):
             What was done to the network, appended to ``uns["grn"]["steps"]``.
         directed
             Whether the new network is directed; as this one when None.
+        made
+            Record of the call that made the network, appended to ``uns["provenance_steps"]``; that of this call when
+            None.
 
         Returns
         -------
@@ -284,6 +292,7 @@ class GRNAnnData(AnnData):
         }
         bare.varp[GRN_KEY] = checked
         bare.uns[UNS_KEY] = compact(info)
+        bare.uns.update(continued(self, made or record("grnndata.GRNAnnData.with_network", {"step": step})))
         return GRNAnnData(bare)
 
     def __getitem__(self, index: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import anndata
 import h5py
 
+from . import _provenance as provenance
 from ._wording import listed
 from .convert import Orientation, from_edges, from_matrix, orient
 from .core import GRNAnnData, adopt
@@ -132,8 +133,8 @@ def read_network(
     Returns
     -------
     GRNAnnData
-        Row = regulator. A table does not say how it was made: its ``method`` is the
-        name of the file.
+        Row = regulator. A table does not say how it was made: its ``method`` is the name of the file. The record of
+        what made it comes along where one lies beside it (``table.csv.json``).
 
     Raises
     ------
@@ -155,8 +156,12 @@ def _read_any(path: Path, orientation: Orientation, duplicates: Duplicates, *, w
         told: dict[str, Any] = {"method": path.name, "parameters": {"file": path.name}}
         matrix = read_square_table(path)
         if matrix is not None:
-            return from_matrix(matrix.to_numpy(), matrix.index, orientation=orientation, **told)
-        return from_edges(read_edges(path), duplicates=duplicates, **told)
+            grn = from_matrix(matrix.to_numpy(), matrix.index, orientation=orientation, **told)
+        else:
+            grn = from_edges(read_edges(path), duplicates=duplicates, **told)
+        if steps := provenance.read(path):  # kept beside a table
+            grn.uns.update(provenance.in_uns(steps))
+        return grn
     if kind == ".zarr":
         return read_zarr(path, orientation=orientation)
     if kind == ".loom":

@@ -166,8 +166,8 @@ def _tested(
 
 
 def _other_rows(universe: Universe, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw rows that rank anything at all."""
-    order = rng.permutation(len(universe.regulators))
+    """Draw rows that rank anything at all; the draws go by the regulators' names, not by their order."""
+    order = np.argsort(np.asarray(universe.regulators, dtype=str))[rng.permutation(len(universe.regulators))]
     chosen: list[NDArray[np.int64]] = []
     n_chosen = 0
     step = max(1, _PIECE // len(universe.targets))

@@ -195,7 +195,9 @@ def compare_targets(
     else:
         nes, p_value = _prerank(ranked, n_permutations, seed)
     if p_null is not None:
-        by_chance = _share_by_chance(p_null, is_self, fdr, np.random.default_rng(seed))
+        names = np.asarray(ranked.universe.regulators, dtype=str)
+        by_name = np.ix_(np.argsort(names[ranked.others]), np.argsort(names[ranked.tested]))
+        by_chance = _share_by_chance(p_null[by_name], is_self[by_name], fdr, np.random.default_rng(seed))
     q_value = false_discovery_rates(p_value)
     table = pd.DataFrame(
         {

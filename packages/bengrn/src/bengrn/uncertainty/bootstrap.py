@@ -60,6 +60,7 @@ def bootstrap(
     positives: Any,
     *,
     self_columns: ArrayLike | None = None,
+    names: ArrayLike | None = None,
     n_replicates: int = 200,
     level: float = 0.95,
     rng: int | np.random.Generator = 0,
@@ -89,6 +90,9 @@ def bootstrap(
         The true edges: flat positions, (P,) int, or a tuple (rows, columns).
     self_columns
         For each row the column that is the row's own gene, -1 where there is none; None: no self pairs.
+    names
+        Names of the regulators, (regulators,), which the draws go by: the same rows in another order then give the same
+        intervals. None: draws go by the order of the rows.
     n_replicates
         Number of replicates, at least 2.
     level
@@ -131,7 +135,7 @@ def bootstrap(
     ranking = rank_matrix(scores, positives, self_columns=self_columns)
     pairs = as_pairs(scores, self_columns)
     rows, columns = as_positions(positives, pairs.shape)
-    weights = draw_regulators(pairs.shape[0], n_replicates, rng)
+    weights = draw_regulators(pairs.shape[0], n_replicates, rng, names=names)
     values = replicate_metrics(pairs, (rows, columns), ranking, weights, functions)
     scored = values[~np.isnan(values).any(axis=1)]
     n_regulators = int(np.unique(rows).size)
@@ -159,12 +163,31 @@ def bootstrap(
     return Bootstrap(table, replicates, level, n_regulators, n_dropped, notes)
 
 
-def draw_regulators(n_regulators: int, n_replicates: int, rng: int | np.random.Generator) -> NDArray[np.int64]:
+def draw_regulators(
+    n_regulators: int, n_replicates: int, rng: int | np.random.Generator, *, names: ArrayLike | None = None
+) -> NDArray[np.int64]:
     """Draw as many regulators as there are, with replacement: how often each comes, (replicates, regulators)."""
     drawn = np.random.default_rng(rng).integers(n_regulators, size=(n_replicates, n_regulators))
     drawn += np.arange(n_replicates)[:, None] * n_regulators
-    counts = np.bincount(drawn.ravel(), minlength=n_replicates * n_regulators)
-    return counts.reshape(n_replicates, n_regulators)
+    flat = np.bincount(drawn.ravel(), minlength=n_replicates * n_regulators)
+    counts = flat.reshape(n_replicates, n_regulators)
+    return counts if names is None else counts[:, places_by_name(names, n_regulators)]
+
+
+def places_by_name(names: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Return the place that each of `n` names has when they are sorted.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer names.
+    """
+    given = np.asarray(names, dtype=str)
+    if given.shape != (n,):
+        raise ValueError(f"names have shape {given.shape}, but there are {n:,} of them to draw: give a name for each")
+    places = np.empty(n, dtype=np.int64)
+    places[np.argsort(given, kind="stable")] = np.arange(n)
+    return places
 
 
 def interval(

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bengrn.metrics import Ranking
 from bengrn.metrics.pairs import Pairs
 from bengrn.metrics.ranking import rank_pairs
+from bengrn.uncertainty.bootstrap import places_by_name
 from bengrn.uncertainty.replicates import replicate_metrics
 
 # Differences of scores closer than this are equal: sums of the same terms in another order.
@@ -26,6 +27,7 @@ def exchange_p(
     positives: tuple[NDArray[np.int64], NDArray[np.int64]],
     metric: Callable[[Ranking], float],
     *,
+    names: ArrayLike | None = None,
     n_draws: int,
     rng: int | np.random.Generator,
 ) -> tuple[float, float]:
@@ -39,6 +41,8 @@ def exchange_p(
         Rows and columns of the true edges.
     metric
         Function of a ranking.
+    names
+        Names of the regulators, which the draws go by; None: draws go by the order of the rows.
     n_draws
         Number of ways to exchange rows that are tried. All ways are where there are no more.
     rng
@@ -51,6 +55,8 @@ def exchange_p(
     """
     n = a.shape[0]
     exchanged = _exchanges(n, n_draws, np.random.default_rng(rng))
+    if names is not None:
+        exchanged = exchanged[:, places_by_name(names, n)]
     both, rows, columns = _stacked(*_common_scale(a, b), positives)
     taken = np.concatenate([exchanged, ~exchanged])
     # Row r of the first mixture is a's, r, where it stays, and b's, n + r, where it is exchanged.

@@ -94,6 +94,7 @@ def compare_paired(
     positives: Any,
     *,
     self_columns: ArrayLike | None = None,
+    names: ArrayLike | None = None,
     n_replicates: int = 1000,
     level: float = 0.95,
     rng: int | np.random.Generator = 0,
@@ -121,6 +122,8 @@ def compare_paired(
         The true edges: flat positions, (P,) int, or a tuple (rows, columns).
     self_columns
         For each row the column that is the row's own gene, -1 where there is none; None: no self pairs.
+    names
+        Names of the regulators, (regulators,), which the draws go by, as for :func:`bengrn.uncertainty.bootstrap`.
     n_replicates
         Number of replicates, at least 2.
     level
@@ -144,7 +147,7 @@ def compare_paired(
     shape = _common_shape(*(pairs.shape for pairs in all_pairs))
     rows, columns = as_positions(positives, shape)
     refuse_self_pairs(all_pairs[0], rows, columns)
-    weights = draw_regulators(shape[0], n_replicates, rng)
+    weights = draw_regulators(shape[0], n_replicates, rng, names=names)
     estimates, replicates = [], []
     for pairs in all_pairs:
         ranking = rank_pairs(pairs, rows, columns)
@@ -156,7 +159,9 @@ def compare_paired(
     low, high = interval(difference, level, n_regulators)
     p_value = smallest = float("nan")
     if n_regulators >= MIN_REGULATORS:
-        p_value, smallest = exchange_p(*all_pairs, (rows, columns), function, n_draws=n_replicates, rng=rng)
+        p_value, smallest = exchange_p(
+            *all_pairs, (rows, columns), function, names=names, n_draws=n_replicates, rng=rng
+        )
     return PairedComparison(
         metric=metric,
         a=estimates[0],

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bengrn.metrics import Ranking, rank_matrix
 from bengrn.metrics.pairs import Pairs, as_pairs, as_positions
+from bengrn.uncertainty.bootstrap import places_by_name
 from bengrn.uncertainty.named_metrics import named_metrics
 from bengrn.uncertainty.rewiring import rewire
 
@@ -50,6 +51,7 @@ def degree_preserving_p(
     positives: Any,
     *,
     self_columns: ArrayLike | None = None,
+    names: tuple[ArrayLike, ArrayLike] | None = None,
     n_permutations: int = 200,
     n_rounds: int = 10,
     rng: int | np.random.Generator = 0,
@@ -80,6 +82,9 @@ def degree_preserving_p(
         The true edges: flat positions, (P,) int, or a tuple (rows, columns).
     self_columns
         For each row the column that is the row's own gene, -1 where there is none; None: no self pairs.
+    names
+        Names of the regulators and of the targets, (regulators,) and (targets,), which the draws go by: the same genes
+        in another order then give the same. None: draws go by the order of rows and columns.
     n_permutations
         Number of rewired truths; the smallest possible p-value is 1 / (1 + n_permutations).
     n_rounds
@@ -115,6 +120,7 @@ def degree_preserving_p(
         rows,
         columns,
         pairs,
+        names=names,
         n_permutations=n_permutations,
         n_rounds=n_rounds,
         rng=np.random.default_rng(rng),
@@ -140,23 +146,29 @@ def _walk(
     columns: NDArray[np.int64],
     pairs: Pairs,
     *,
+    names: tuple[ArrayLike, ArrayLike] | None,
     n_permutations: int,
     n_rounds: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], float]:
     # Scores along the walk, and the mean share of edges kept.
-    n_columns = pairs.shape[1]
-    own = np.full(pairs.shape[0], -1)
-    own[pairs.self_rows] = pairs.self_columns
-    truth = np.sort(rows * n_columns + columns)
+    # It walks over genes sorted by name, which no order of rows and columns changes.
+    n_rows, n_columns = pairs.shape
+    to_row, to_column = np.arange(n_rows), np.arange(n_columns)
+    if names is not None:
+        to_row, to_column = places_by_name(names[0], n_rows), places_by_name(names[1], n_columns)
+    own = np.full(n_rows, -1)
+    own[to_row[pairs.self_rows]] = to_column[pairs.self_columns]
+    from_row, from_column = np.argsort(to_row), np.argsort(to_column)
+    truth = np.sort(to_row[rows] * n_columns + to_column[columns])
     before = int(rng.integers(n_permutations + 1))
     null, n_kept = np.empty(n_permutations), 0
-    here = rows, columns
+    here = start = np.divmod(truth, n_columns)
     for step in range(n_permutations):
         if step == before:
-            here = rows, columns
+            here = start
         here = rewire(*here, own, n_columns, n_rounds=n_rounds, rng=np.random.default_rng(rng))
-        null[step] = function(rank(*here))
+        null[step] = function(rank(from_row[here[0]], from_column[here[1]]))
         at = here[0] * n_columns + here[1]
         n_kept += int((truth[np.searchsorted(truth, at).clip(max=truth.size - 1)] == at).sum())
     return null, n_kept / (n_permutations * rows.size)

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._provenance import step
 from ..blocks import dense_rows, row_blocks
 from ..core import GRNAnnData
 from ..schema import Network
@@ -42,8 +43,9 @@ def apc(grn: GRNAnnData) -> GRNAnnData:
     Dunn, Wahl and Gloor 2008, Mutual information without the influence of phylogeny or entropy dramatically
     improves residue contact prediction, Bioinformatics 24:333-340, doi:10.1093/bioinformatics/btm604.
     """
+    made = step(apc, locals(), skip=("grn",))
     corrected = apc_matrix(single_network(grn), directed=grn.directed)
-    return grn.with_network(corrected, step="apc()")
+    return grn.with_network(corrected, step="apc()", made=made)
 
 
 def apc_matrix(network: Network, *, directed: bool = True) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse import csgraph
 
+from .._provenance import step
 from ..blocks import row_blocks
 from ..core import GRNAnnData
 from ..schema import Network, is_sparse, nonzero_entries
@@ -42,9 +43,10 @@ def maximum_spanning_tree(grn: GRNAnnData) -> GRNAnnData:
     Prim 1957, Shortest connection networks and some generalizations, Bell Syst. Tech. J. 36:1389-1401 (dense
     networks, O(genes²)); Kruskal 1956, Proc. Am. Math. Soc. 7:48-50 (sparse ones).
     """
+    made = step(maximum_spanning_tree, locals(), skip=("grn",))
     network = symmetrise_matrix(single_network(grn))
     pairs = _kruskal(network) if sp.issparse(network) else _prim(np.asarray(network))
-    return grn.with_network(_take_pairs(network, pairs), step="maximum_spanning_tree()", directed=False)
+    return grn.with_network(_take_pairs(network, pairs), step="maximum_spanning_tree()", directed=False, made=made)
 
 
 def tmfg(grn: GRNAnnData) -> GRNAnnData:
@@ -76,10 +78,11 @@ def tmfg(grn: GRNAnnData) -> GRNAnnData:
     Massara, Di Matteo and Aste 2016, Network filtering for big data: triangulated maximally filtered graph,
     J. Complex Netw. 5:161-178, doi:10.1093/comnet/cnw015.
     """
+    made = step(tmfg, locals(), skip=("grn",))
     if grn.n_vars < 4:
         raise ValueError(f"a triangulated graph begins with 4 genes, and this network has {grn.n_vars}")
     network = symmetrise_matrix(single_network(grn))
-    return grn.with_network(_take_pairs(network, _triangulate(network)), step="tmfg()", directed=False)
+    return grn.with_network(_take_pairs(network, _triangulate(network)), step="tmfg()", directed=False, made=made)
 
 
 def _take_pairs(network: Network, pairs: NDArray[np.integer]) -> sp.csr_matrix:

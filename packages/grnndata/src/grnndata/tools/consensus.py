@@ -10,9 +10,11 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._provenance import step
 from ..concat import named_networks
 from ..convert import from_matrix
 from ..core import GRNAnnData
+from ..history import put_together
 from ..ranking import check_count, top_k_matrix
 from ..schema import Network, is_sparse, nonzero_entries
 from ..stored import single_network
@@ -76,6 +78,7 @@ def consensus(
     Marbach et al. 2012, Wisdom of crowds for robust gene network inference, Nature Methods 9:796-804
     (doi:10.1038/nmeth.2016): mean ranks over the top 100,000 edges.
     """
+    made = step(consensus, locals(), skip=("networks",))
     for name, value, choices in (
         ("how", how, get_args(How.__value__)),
         ("genes", genes, get_args(GeneChoice.__value__)),
@@ -107,6 +110,7 @@ def consensus(
         },
         directed=any(grn.directed for grn in named.values()),
     )
+    result.uns.update(put_together(named, made))
     if all("symbol" in grn.var for grn in named.values()):
         symbols = pd.concat([grn.var["symbol"].astype(str) for grn in named.values()])
         result.var["symbol"] = symbols[~symbols.index.duplicated()].loc[kept].to_numpy()

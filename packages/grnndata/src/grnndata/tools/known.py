@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from .._provenance import step
 from ..core import GRNAnnData
 from ..edges import check_edges, check_unique, some
+from ..history import told
 from ..schema import Network, nonzero_entries
 from ..stored import single_network
 
@@ -41,9 +45,10 @@ def keep_known(grn: GRNAnnData, known: GRNAnnData | pd.DataFrame, *, invert: boo
     TypeError
         When `known` is neither a network nor a table.
     """
+    made = step(keep_known, locals(), inputs=[_told(known)], skip=("grn", "known"))
     network = single_network(grn)
     mask = _known_matrix(known, check_unique(grn.var_names), both_ways=not grn.directed)
-    return grn.with_network(mask_matrix(network, mask, invert=invert), step=f"keep_known(invert={invert})")
+    return grn.with_network(mask_matrix(network, mask, invert=invert), step=f"keep_known(invert={invert})", made=made)
 
 
 def mask_matrix(network: Network, mask: sp.csr_matrix, *, invert: bool = False) -> Network:
@@ -111,3 +116,11 @@ def _known_matrix(known: GRNAnnData | pd.DataFrame, genes: pd.Index, *, both_way
     shape = (len(genes), len(genes))
     # Adding up duplicates in bool is "or".
     return sp.csr_matrix((np.ones(rows.size, dtype=bool), (rows, columns)), shape=shape)
+
+
+def _told(known: GRNAnnData | pd.DataFrame) -> dict[str, Any]:
+    """Return what tells the known edges in a record."""
+    if not isinstance(known, pd.DataFrame):
+        return told(known) if isinstance(known, GRNAnnData) else {}
+    pairs = known.reindex(columns=["source", "target"]).to_csv(index=False)
+    return {"edges": len(known), "sha256_of_pairs": hashlib.sha256(pairs.encode()).hexdigest()}

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._provenance import step
 from ..blocks import row_blocks
 from ..core import GRNAnnData
 from ..ranking import Per, to_csr, top_k_matrix
@@ -38,8 +39,9 @@ def top_k(grn: GRNAnnData, k: int, *, per: Per = "regulator", self_edges: bool =
     ValueError
         When `k` is not positive, or `per` unknown.
     """
+    made = step(top_k, locals(), skip=("grn",))
     kept = top_k_matrix(single_network(grn), k, per=per, self_edges=self_edges, directed=grn.directed)
-    return grn.with_network(kept, step=f"top_k(k={k}, per={per!r}, self_edges={self_edges})")
+    return grn.with_network(kept, step=f"top_k(k={k}, per={per!r}, self_edges={self_edges})", made=made)
 
 
 def threshold(grn: GRNAnnData, minimum: float, *, absolute: bool = True) -> GRNAnnData:
@@ -66,6 +68,7 @@ def threshold(grn: GRNAnnData, minimum: float, *, absolute: bool = True) -> GRNA
     ValueError
         When `minimum` is not a finite number, or is negative while `absolute`.
     """
+    made = step(threshold, locals(), skip=("grn",))
     if not np.isfinite(minimum):
         raise ValueError(f"minimum must be a finite number, got {minimum!r}")
     if absolute and minimum < 0:
@@ -74,7 +77,7 @@ def threshold(grn: GRNAnnData, minimum: float, *, absolute: bool = True) -> GRNA
             "absolute=False to compare the weights themselves"
         )
     kept = threshold_matrix(single_network(grn), float(minimum), absolute=absolute, both_ways=not grn.directed)
-    return grn.with_network(kept, step=f"threshold(minimum={minimum}, absolute={absolute})")
+    return grn.with_network(kept, step=f"threshold(minimum={minimum}, absolute={absolute})", made=made)
 
 
 def threshold_matrix(network: Network, minimum: float, *, absolute: bool, both_ways: bool) -> Network:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
+from .._provenance import step
 from ..blocks import row_blocks
 from ..core import GRNAnnData
 from ..schema import Network, is_sparse
@@ -38,8 +39,9 @@ def symmetrise(grn: GRNAnnData, how: Merge = "mean") -> GRNAnnData:
     ValueError
         When `how` is unknown.
     """
+    made = step(symmetrise, locals(), skip=("grn",))
     network = symmetrise_matrix(single_network(grn), how)
-    return grn.with_network(network, step=f"symmetrise(how={how!r})", directed=False)
+    return grn.with_network(network, step=f"symmetrise(how={how!r})", directed=False, made=made)
 
 
 def symmetrise_matrix(network: Network, how: Merge = "mean") -> Network:

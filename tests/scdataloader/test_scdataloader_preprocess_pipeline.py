@@ -337,3 +337,49 @@ def test_whole_numbers_that_are_no_raw_counts_are_told(retina, tmp_path):
     some.write_h5ad(tmp_path / "cpm.h5ad")
     assert ANY_CELL.write(tmp_path / "cpm.h5ad", tmp_path / "clean.h5ad").warnings == report.warnings
     assert ANY_CELL(retina[:100])[1].warnings == []
+
+
+@pytest.mark.slow
+def test_doublets_through_scanpy(retina, tmp_path):
+    pytest.importorskip("scanpy")
+    rng = np.random.default_rng(0)
+    first, second = rng.permutation(1000)[:120].reshape(2, 60)
+    X = sparse.vstack([retina.X, retina.X[first] + retina.X[second]], format="csr")
+    obs = pd.DataFrame({"donor": ["one"] * 1060}, index=[f"cell{i}" for i in range(1060)])
+    cells = anndata.AnnData(X, obs=obs, var=retina.var)
+    clean, report = replace(ANY_CELL, doublets=True)(cells)
+    flagged = clean.obs["predicted_doublet"]
+    assert flagged.dtype == bool
+    assert flagged[1000:].mean() > 5 * flagged[:1000].mean()
+    assert clean.obs["doublet_score"][1000:].median() > 2 * clean.obs["doublet_score"][:1000].median()
+    assert (
+        report.to_frame().set_index("step").loc["doublets", "detail"]
+        == f"{flagged.sum()} predicted doublets flagged, kept"
+    )
+    assert report.facts["doublets"] == flagged.sum()
+    assert clean.n_obs == 1060
+    # the same cells in another order, under other names: the same scores
+    order = rng.permutation(1060)
+    other = anndata.AnnData(X[order], obs=obs, var=retina.var)
+    again, _ = replace(ANY_CELL, doublets=True, doublets_by="donor")(other)
+    np.testing.assert_array_equal(again.obs["doublet_score"], clean.obs["doublet_score"].to_numpy()[order])
+    np.testing.assert_array_equal(again.obs["predicted_doublet"], flagged.to_numpy()[order])
+    replace(ANY_CELL, doublets=True).write(cells, tmp_path / "clean.h5ad")
+    written = anndata.read_h5ad(tmp_path / "clean.h5ad")
+    np.testing.assert_array_equal(written.obs["predicted_doublet"], flagged)
+
+
+def test_samples_that_are_too_small_get_no_doublets(retina):
+    pytest.importorskip("scanpy")
+    cells = retina[:60].copy()
+    cells.obs["sample"] = ["a"] * 30 + ["b"] * 30
+    clean, report = replace(ANY_CELL, doublets=True, doublets_by="sample")(cells)
+    assert not clean.obs["predicted_doublet"].any()
+    assert clean.obs["doublet_score"].isna().all()
+    assert report.steps[-1].detail.endswith(
+        "nothing can be said of 60 cells of samples too small or without a threshold"
+    )
+    with pytest.raises(ValueError, match=r"doublets_by='lane': obs has no such column"):
+        replace(ANY_CELL, doublets=True, doublets_by="lane")(cells)
+    with pytest.raises(ValueError, match="pass doublets=True"):
+        Preprocessor(doublets_by="sample")

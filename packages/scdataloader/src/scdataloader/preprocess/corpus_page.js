@@ -1,7 +1,7 @@
 "use strict";
-const table = document.querySelector(".files");
-const body = table.tBodies[0];
-const rows = [...body.rows];
+const tables = [...document.querySelectorAll(".files")];
+const rows = tables.flatMap(table => [...table.tBodies[0].rows]);
+const files = tables[0].tBodies[0].rows.length;
 const text = document.querySelector("#text");
 const status = document.querySelector("#status");
 const count = document.querySelector("#count");
@@ -15,16 +15,18 @@ function value(row, column) {
 }
 
 function sortBy(head) {
+  const table = head.closest("table");
+  const given = [...table.tBodies[0].rows].sort((a, b) => a.dataset.place - b.dataset.place);
   const descending = head.getAttribute("aria-sort") === "ascending";
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", descending ? "descending" : "ascending");
-  const keyed = rows.map((row, i) => [value(row, head.cellIndex), i, row]);
+  const keyed = given.map((row, i) => [value(row, head.cellIndex), i, row]);
   keyed.sort(([a, i], [b, j]) => {
     if (a === null || b === null) return (a === null) - (b === null) || i - j;
     const order = typeof a === "number" ? a - b : a < b ? -1 : a > b ? 1 : 0;
     return (descending ? -order : order) || i - j;
   });
-  body.append(...keyed.map(([, , row]) => row));
+  table.tBodies[0].append(...keyed.map(([, , row]) => row));
 }
 
 function filter() {
@@ -33,10 +35,11 @@ function filter() {
   for (const row of rows) {
     const shown = row.textContent.toLowerCase().includes(wanted) && (!status.value || row.dataset.status === status.value);
     row.hidden = !shown;
+    if (row.closest("table") !== tables[0]) continue;
     document.getElementById(row.dataset.file).hidden = !shown;
     n += shown;
   }
-  count.textContent = `${n.toLocaleString("en")} of ${rows.length.toLocaleString("en")} files`;
+  count.textContent = `${n.toLocaleString("en")} of ${files.toLocaleString("en")} files`;
 }
 
 function openTarget() {
@@ -46,9 +49,12 @@ function openTarget() {
   target.scrollIntoView();
 }
 
-for (const button of table.tHead.querySelectorAll("button")) {
-  button.disabled = false;
-  button.addEventListener("click", () => sortBy(button.closest("th")));
+for (const table of tables) {
+  [...table.tBodies[0].rows].forEach((row, i) => { row.dataset.place = i; });
+  for (const button of table.tHead.querySelectorAll("button")) {
+    button.disabled = false;
+    button.addEventListener("click", () => sortBy(button.closest("th")));
+  }
 }
 document.querySelector(".tools").hidden = false;
 text.addEventListener("input", filter);

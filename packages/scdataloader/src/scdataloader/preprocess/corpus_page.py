@@ -14,13 +14,10 @@ from typing import Any
 
 from scdataloader._provenance import in_page
 from scdataloader._wording import percent
-from scdataloader.genes.tables import ORGANISMS
+from scdataloader.labels.space import CLASSES
 from scdataloader.preprocess.corpus_svg import bars, histogram, number
+from scdataloader.preprocess.corpus_tables import SHOWN, WORDS, files_table, organism, quality, status, suspects
 from scdataloader.preprocess.file_result import FileResult, steps_of_files
-
-_WORDS = {"done": "✓ done", "skipped": "✓ done before", "failed": "✗ failed"}
-#: Entries of a list that are shown at once.
-_SHOWN = 12
 
 
 def page(results: Sequence[FileResult]) -> str:
@@ -45,8 +42,10 @@ def page(results: Sequence[FileResult]) -> str:
         f'<header><h1>{escape(title)}</h1><p class="soft">{escape(made_by)}</p></header>',
         _tiles(results),
         _failures(results),
+        suspects(results),
         _dropped(results),
-        _table(results),
+        files_table(results),
+        quality(results),
         _labels(results),
         "<section><h2>Each file</h2>" + "".join(_file(i, file) for i, file in enumerate(results)) + "</section>",
         _settings(results),
@@ -76,8 +75,8 @@ def _made(results: Sequence[FileResult]) -> list[tuple[FileResult, dict[str, int
 
 def _tiles(results: Sequence[FileResult]) -> str:
     made = _made(results)
-    status: Counter[str] = Counter(file.status for file in results)
-    words = [f"{status[key]:,} {_WORDS[key][2:]}" for key in _WORDS if status[key]]
+    n_status: Counter[str] = Counter(file.status for file in results)
+    words = [f"{n_status[key]:,} {WORDS[key][2:]}" for key in WORDS if n_status[key]]
     tiles = [("Files", f"{len(results):,}", " · ".join(words))]
     known = [n for file in results if (n := _cells_in(file)) is not None]
     if known:
@@ -90,7 +89,7 @@ def _tiles(results: Sequence[FileResult]) -> str:
         genes = [numbers["genes_out"] for _, numbers in made]
         span = f"{min(genes):,}" if min(genes) == max(genes) else f"{min(genes):,} – {max(genes):,}"
         tiles.append(("Genes in a file", span, f"median {number(median(genes))}" if len(genes) > 1 else ""))
-    organisms = Counter(_organism(file) for file, _ in made if _organism(file))
+    organisms = Counter(organism(file) for file, _ in made if organism(file))
     if organisms:
         names = " · ".join(f"{name}: {_files(n)}" for name, n in organisms.most_common())
         title = "Organisms" if len(organisms) > 1 else "Organism"
@@ -111,10 +110,10 @@ def _failures(results: Sequence[FileResult]) -> str:
     if not failed:
         return ""
     items = "".join(
-        f'<li><a href="#f{i}">{escape(file.name)}</a>: {escape(file.reason)}</li>' for i, file in failed[:_SHOWN]
+        f'<li><a href="#f{i}">{escape(file.name)}</a>: {escape(file.reason)}</li>' for i, file in failed[:SHOWN]
     )
-    if len(failed) > _SHOWN:
-        items += f'<li class="soft">and {len(failed) - _SHOWN:,} more, in the table below</li>'
+    if len(failed) > SHOWN:
+        items += f'<li class="soft">and {len(failed) - SHOWN:,} more, in the table below</li>'
     return f'<section><h2>Failed</h2><ul class="failures card">{items}</ul></section>'
 
 
@@ -165,8 +164,8 @@ def _why(results: Sequence[FileResult], name: str) -> str:
     return f": {said.pop()}" if len(said) == 1 else ""
 
 
-def _labels(results: Iterable[FileResult]) -> str:
-    """Draw the commonest labels over all files, first the columns that most files have."""
+def _labels(results: Sequence[FileResult]) -> str:
+    """Draw the commonest labels over all files, first those that most files have; other columns of cells are folded."""
     totals: dict[str, Counter[str]] = {}
     having: Counter[str] = Counter()
     partial: set[str] = set()
@@ -178,80 +177,40 @@ def _labels(results: Iterable[FileResult]) -> str:
             having[column] += 1
             if sum(counts.values()) < file.report.summary.get("cells_out", 0):
                 partial.add(column)
-    cards = [
-        _label_card(column, totals[column], note=f" in {_files(n)}", at_least=column in partial)
-        for column, n in having.most_common()
+    chosen = {name for file in results for name in file.settings.get("labels", ())}
+    cards: dict[bool, list[str]] = {True: [], False: []}
+    for column, n in having.most_common():
+        card = _label_card(column, totals[column], note=f" in {_files(n)}", at_least=column in partial)
+        cards[column in CLASSES or column in chosen].append(card)
+    parts = [
+        _cards("Labels", cards[True], "more classes of labels"),
+        _cards("Other columns", cards[False], "columns of cells that are no labels", shown=0),
     ]
+    return "".join(parts)
+
+
+def _cards(title: str, cards: Sequence[str], rest: str, *, shown: int = SHOWN) -> str:
+    """Return a section of cards, those after the first few folded."""
     if not cards:
         return ""
-    rest = ""
-    if len(cards) > _SHOWN:
-        summary = f"<summary>{len(cards) - _SHOWN:,} more columns</summary>"
-        rest = f'<details class="more">{summary}<div class="cards">{"".join(cards[_SHOWN:])}</div></details>'
-    return f'<section><h2>Labels</h2><div class="cards">{"".join(cards[:_SHOWN])}</div>{rest}</section>'
+    body = f'<div class="cards">{"".join(cards[:shown])}</div>' if shown else ""
+    if len(cards) > shown:
+        summary = f"<summary>{len(cards) - shown:,} {rest}</summary>"
+        body += f'<details class="more">{summary}<div class="cards">{"".join(cards[shown:])}</div></details>'
+    return f"<section><h2>{title}</h2>{body}</section>"
 
 
 def _label_card(column: str, counts: Mapping[str, int], *, note: str = "", at_least: bool = False) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rows = [(label, n, f"{'≥ ' * at_least}{n:,}") for label, n in ordered[:_SHOWN]]
+    rows = [(label, n, f"{'≥ ' * at_least}{n:,}") for label, n in ordered[:SHOWN]]
     least = "at least " * at_least
-    more = f'<p class="soft">and {least}{len(ordered) - _SHOWN:,} more</p>' if len(ordered) > _SHOWN else ""
+    more = f'<p class="soft">and {least}{len(ordered) - SHOWN:,} more</p>' if len(ordered) > SHOWN else ""
     return f'<div class="card"><h3>{escape(column)}<small>{note}</small></h3>{bars(rows)}{more}</div>'
-
-
-def _table(results: Sequence[FileResult]) -> str:
-    heads = [("File", ""), ("Status", ""), ("Cells in", "number"), ("Cells out", "number"), ("Kept", "number")]
-    heads += [("Genes in", "number"), ("Genes out", "number"), ("Organism", ""), ("Seconds", "number")]
-    head = "".join(
-        f'<th scope="col" class="{kind}"><button type="button" disabled>{name}</button></th>' for name, kind in heads
-    )
-    rows = "".join(_row(i, file) for i, file in enumerate(results))
-    options = "".join(
-        f'<option value="{status}">{word}</option>'
-        for status, word in _WORDS.items()
-        if any(file.status == status for file in results)
-    )
-    return (
-        '<section><h2>Files</h2><div class="tools" hidden>'
-        '<input id="text" type="search" placeholder="Find a name, an organism, a reason" aria-label="Find files">'
-        f'<select id="status" aria-label="Status"><option value="">any status</option>{options}</select>'
-        '<span id="count" class="soft" role="status"></span></div>'
-        f'<div class="scroll"><table class="files"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
-        "</section>"
-    )
-
-
-def _row(i: int, file: FileResult) -> str:
-    numbers: Mapping[str, int] = file.report.summary if file.report else {}
-    if file.status == "failed":
-        numbers = {key: n for key, n in numbers.items() if key.endswith("_in")}
-    kept = numbers["cells_out"] / numbers["cells_in"] if numbers.get("cells_in") and "cells_out" in numbers else None
-    why = f"<small>{escape(file.reason)}</small>" if file.reason else ""
-    cells = [
-        f'<th scope="row"><a href="#f{i}">{escape(file.name)}</a>{why}</th>',
-        f"<td>{_status(file)}</td>",
-        *(_number(numbers.get(key)) for key in ("cells_in", "cells_out")),
-        _number(kept, None if kept is None else percent(kept, 1)),
-        *(_number(numbers.get(key)) for key in ("genes_in", "genes_out")),
-        f"<td>{escape(_organism(file))}</td>",
-        _number(file.seconds, None if file.seconds is None else f"{file.seconds:,.1f}"),
-    ]
-    return f'<tr data-status="{file.status}" data-file="f{i}">{"".join(cells)}</tr>'
-
-
-def _number(value: float | None, text: str | None = None) -> str:
-    if value is None:
-        return '<td class="number"></td>'
-    return f'<td class="number" data-value="{value!r}">{escape(number(value) if text is None else text)}</td>'
-
-
-def _status(file: FileResult) -> str:
-    return f'<span class="status {file.status}">{_WORDS[file.status]}</span>'
 
 
 def _file(i: int, file: FileResult) -> str:
     """One file's details, folded."""
-    head = f"{_status(file)} {escape(file.name)}"
+    head = f"{status(file)} {escape(file.name)}"
     parts = [f'<p class="soft"><code>{escape(file.source)}</code></p>']
     if file.reason:
         parts.append(f"<p>{escape(file.reason)}</p>")
@@ -289,7 +248,7 @@ def _facts(facts: Mapping[str, Any]) -> str:
     pairs = "".join(
         f"<div><dt>{escape(name.replace('_', ' '))}</dt><dd>{escape(_text(value))}</dd></div>"
         for name, value in facts.items()
-        if name not in ("labels", "histograms") and value is not None
+        if name not in ("labels", "histograms", "doubts") and value is not None
     )
     if pairs:
         parts.append(f'<h4>Measured</h4><dl class="facts">{pairs}</dl>')
@@ -298,9 +257,11 @@ def _facts(facts: Mapping[str, Any]) -> str:
     )
     if drawn:
         parts.append(f'<h4>Quality</h4><div class="cards">{drawn}</div>')
-    cards = "".join(_label_card(column, counts) for column, counts in facts.get("labels", {}).items())
-    if cards:
-        parts.append(f'<h4>Labels</h4><div class="cards">{cards}</div>')
+    counted_columns = facts.get("labels", {})
+    for title, chosen in (("Labels", True), ("Other columns", False)):
+        cards = [_label_card(name, n) for name, n in counted_columns.items() if (name in CLASSES) == chosen]
+        if cards:
+            parts.append(f'<h4>{title}</h4><div class="cards">{"".join(cards)}</div>')
     return "".join(parts)
 
 
@@ -333,9 +294,11 @@ def _settings(results: Iterable[FileResult]) -> str:
     return f"<section><h2>Settings</h2>{''.join(parts)}</section>" if parts else ""
 
 
-def _organism(file: FileResult) -> str:
-    found = file.report.facts.get("organism") if file.report else None
-    return "" if found is None else ORGANISMS.get(str(found), str(found))
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _share(part: int, whole: int) -> str:
@@ -344,10 +307,3 @@ def _share(part: int, whole: int) -> str:
 
 def _files(n: int) -> str:
     return f"{n:,} file{'s' * (n != 1)}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"

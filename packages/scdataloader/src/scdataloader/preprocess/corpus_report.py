@@ -10,6 +10,8 @@ import pandas as pd
 
 from scdataloader._provenance import beside, write
 from scdataloader.preprocess.corpus_folder import work_folder
+from scdataloader.preprocess.corpus_quality import COLUMNS as QUALITY
+from scdataloader.preprocess.corpus_quality import quality_table, suspicions
 from scdataloader.preprocess.file_result import FileResult, read_record, steps_of_files
 from scdataloader.preprocess.report import Report
 
@@ -42,20 +44,26 @@ class CorpusReport:
         Returns
         -------
         pandas.DataFrame
-            ``name, status, cells_in, cells_out, genes_in, genes_out, organism, reason, source, seconds``; missing
-            where it is not known: a failed file has nothing that came out.
+            ``name, status, suspect, cells_in, cells_out, genes_in, genes_out``, the columns of
+            `scdataloader.preprocess.corpus_quality.quality_table`, and ``organism, reason, source, seconds``.
+            ``suspect`` says what speaks against a file, ``reason`` why it failed; a number is missing where it is not
+            known: a failed file has nothing that came out.
         """
         rows = []
-        for file in self.files:
+        suspect, quality = suspicions(self.files), quality_table(self.files).to_dict("records")
+        for file, doubts, measured in zip(self.files, suspect, quality, strict=True):
             report = file.report or Report(file.source)
             numbers = report.summary
             if file.status == "failed":
                 numbers = {key: value for key, value in numbers.items() if key.endswith("_in")}
-            row = {"name": file.name, "status": file.status, "organism": report.facts.get("organism")}
-            rows.append(row | numbers | {"reason": file.reason, "source": file.source, "seconds": file.seconds})
+            row: dict[str, Any] = {"name": file.name, "status": file.status, "organism": report.facts.get("organism")}
+            row["suspect"] = "; ".join(doubts)
+            rows.append(
+                row | numbers | measured | {"reason": file.reason, "source": file.source, "seconds": file.seconds}
+            )
         counts = ["cells_in", "cells_out", "genes_in", "genes_out"]
-        columns = ["name", "status", *counts, "organism", "reason", "source", "seconds"]
-        types = dict.fromkeys(counts, "Int64") | {"seconds": "float64"}
+        columns = ["name", "status", "suspect", *counts, *QUALITY, "organism", "reason", "source", "seconds"]
+        types = dict.fromkeys(counts, "Int64") | dict.fromkeys(QUALITY, "Float64") | {"seconds": "float64"}
         return pd.DataFrame(rows, columns=columns).astype(types)
 
     def steps(self) -> pd.DataFrame:
@@ -119,4 +127,9 @@ class CorpusReport:
         n = {status: sum(file.status == status for file in self.files) for status in ("done", "skipped", "failed")}
         lines = [f"{len(self.files):,} files: {n['done']:,} done, {n['skipped']:,} done before, {n['failed']:,} failed"]
         lines += [f"  {file.name}: {file.reason}" for file in self.failed]
+        lines += [
+            f"  look at {file.name}: {'; '.join(doubts)}"
+            for file, doubts in zip(self.files, suspicions(self.files), strict=True)
+            if doubts
+        ]
         return "\n".join(lines)

@@ -13,6 +13,7 @@ from scdataloader._atomic import atomic_path
 from scdataloader._provenance import in_uns, step, steps_of
 from scdataloader.expression.counts_choice import CountsChoice, place_of_counts
 from scdataloader.hdf5_writing import hdf5_for_writing
+from scdataloader.preprocess.doublets import Doublets
 from scdataloader.preprocess.embedding import Embedding
 from scdataloader.preprocess.report import Report
 from scdataloader.preprocess.sinks import H5adSink, MemorySink, Sink
@@ -75,12 +76,15 @@ class Preprocessor:
     n_variable, n_components, umap, leiden
         Compute highly variable genes, principal components, a UMAP, Leiden clusters (at this resolution) with scanpy
         (extra ``[scanpy]``); see `scdataloader.preprocess.embedding.Embedding`.
+    doublets, doublets_by
+        Whether to flag doublets with scanpy's Scrublet (extra ``[scanpy]``), and the column of ``obs`` that names the
+        sample of each cell, if there are several; see `scdataloader.preprocess.doublets.Doublets`. Flagged cells stay.
     keep_embeddings
         Keep the input's ``obsm``.
     compression
         Compression of written files.
     seed
-        Seed for the embeddings.
+        Seed for the embeddings and the doublets.
 
     Raises
     ------
@@ -125,6 +129,8 @@ class Preprocessor:
     n_components: int | None = None
     umap: bool = False
     leiden: float | None = None
+    doublets: bool = False
+    doublets_by: str | None = None
     keep_embeddings: bool = False
     compression: Literal["gzip", "lzf"] | None = "gzip"
     seed: int = 0
@@ -137,6 +143,8 @@ class Preprocessor:
             raise ValueError(f"max_lost={self.max_lost} must lie between 0 and 1")
         if self.duplicates not in ("sum", "first"):
             raise ValueError(f"duplicates={self.duplicates!r} must be 'sum' or 'first'")
+        if self.doublets_by is not None and not self.doublets:
+            raise ValueError(f"doublets_by={self.doublets_by!r} says where doublets are looked for: pass doublets=True")
         _ = self.embedding, self.choice  # they check their own settings
 
     @property
@@ -225,9 +233,21 @@ class Preprocessor:
         sink = MemorySink()
         with open_source(data, genome=self.genome) as source:
             report = run_steps(self, self._recorded(source, data), lambda _: sink)
-        if self.embedding is not None:
-            self.embedding.add_to(sink.adata)
+        self._add_more(sink.adata, report)
         return sink.adata, report
+
+    @property
+    def _adds_more(self) -> bool:
+        """Whether something is computed that needs all clean cells at a time."""
+        return self.doublets or self.embedding is not None
+
+    def _add_more(self, adata: anndata.AnnData, report: Report) -> None:
+        if self.doublets:
+            found = Doublets(sample=self.doublets_by, seed=self.seed).add_to(adata)
+            report.add("doublets", adata.shape, adata.shape, found)
+            report.facts["doublets"] = int(adata.obs["predicted_doublet"].sum())
+        if self.embedding is not None:
+            self.embedding.add_to(adata)
 
     def _recorded(self, source: Source, data: object) -> Source:
         """Return the source with what makes the result among its texts, which the result keeps."""
@@ -238,7 +258,7 @@ class Preprocessor:
     def write(self, data: anndata.AnnData | Source | Path | str, out: Path | str) -> Report:
         """Run all steps, the result straight into an h5ad file: memory does not grow with the number of cells.
 
-        With embeddings asked for, the clean cells are read into memory once.
+        With embeddings or doublets asked for, the clean cells are read into memory once.
 
         Parameters
         ----------
@@ -268,9 +288,9 @@ class Preprocessor:
             finally:
                 for opened in sinks:
                     opened.close()
-            if self.embedding is not None:
+            if self._adds_more:
                 adata = anndata.read_h5ad(temporary)
-                self.embedding.add_to(adata)
+                self._add_more(adata, report)
                 with hdf5_for_writing(temporary) as file:
                     write_elem(file, "/", adata, dataset_kwargs={"compression": self.compression})
         return report

@@ -37,7 +37,8 @@ class Report:
     warnings
         What a reader should know though nothing failed.
     facts
-        What was measured besides, by name. Two have a form of their own, which the corpus report draws:
+        What was measured besides, by name. ``facts["doubts"]`` lists what speaks against the counts. Two have a
+        form of their own, which the corpus report draws:
         ``facts["labels"]``, ``{column: {label: number of cells}}``, and ``facts["histograms"]``,
         ``{name: {"edges": n + 1 numbers, "counts": n numbers}}``.
     """

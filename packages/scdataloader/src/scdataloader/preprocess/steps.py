@@ -105,6 +105,10 @@ def _run(settings: Preprocessor, source: Source, open_sink: Callable[[int], Sink
         var["measured"] = var.index.isin([gene for gene in genes.mapping.ids if gene is not None])
     obsm = {name: read()[keep] for name, read in source.embeddings.items()} if settings.keep_embeddings else {}
     report.facts |= _facts(counts, organism, genes, obs) | {"taken": taken.facts}
+    if quality.gene_kinds(table)["mt"].any():
+        mt = obs["pct_counts_mt"]
+        report.facts["median_mt_percent"] = float(mt.median())
+        report.facts["cells_over_max_mt"] = int((mt > settings.max_mt).sum())
     sink.finish(obs, var, _uns(settings, source, taken), obsm)
 
 
@@ -204,7 +208,8 @@ def _stream(
         kept[begin + chosen[~rich]] = False
         sink.add(clean if rich.all() else sparse.csr_matrix(clean[rich]))
         parts.append(metrics[rich])
-    report.warnings += [f"{counts.name}: {warning}" for warning in evidence.warnings()]
+    report.facts["doubts"] = [f"{counts.name}: {warning}" for warning in evidence.warnings()]
+    report.warnings += report.facts["doubts"]
     n_genes = len(genes.ids)
     detail = f"at least {settings.min_genes} expressed genes asked"
     report.add("cells", (int(keep.sum()), n_genes), (int(kept.sum()), n_genes), detail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import anndata
 import numpy as np
@@ -56,11 +57,12 @@ class Doublets:
         ValueError
             When ``obs`` has no column `sample`.
         """
-        try:
-            import scanpy
-            import skimage  # noqa: F401  # scanpy's scrublet finds its threshold with it
-        except ImportError as error:
-            raise ImportError("doublets need scanpy: pip install 'scdataloader[scanpy]'") from error
+        # scikit-image is what scanpy's scrublet finds its threshold with
+        missing = [name for name in ("scanpy", "skimage") if find_spec(name) is None]
+        if missing:
+            raise ImportError(f"doublets need {' and '.join(missing)}: pip install 'scdataloader[scanpy]'")
+        import scanpy
+
         obs = obs_table(adata)
         if self.sample is not None and self.sample not in obs:
             raise ValueError(f"doublets_by={self.sample!r}: obs has no such column; it has [{listed(obs.columns)}]")

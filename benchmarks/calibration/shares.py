@@ -38,7 +38,8 @@ def p_value_shares(
         Name of what was simulated.
     kind
         "no effect": nothing is there to find, and shares should be the levels. "discrete": the same for a test whose
-        p-values have few values, whose shares may be below. "planted": the shares are power.
+        p-values have few values, whose shares may be below. "planted": the shares are power. "rival": a test whose
+        null is not true here, shown beside the others.
     levels
         Levels to look at.
     """
@@ -58,6 +59,8 @@ def coverage(simulations: Iterable[Simulation], *, case: str, level: float) -> p
 def holds(table: pd.DataFrame) -> pd.Series:
     """Say of each row whether its share is what it should be; rows of planted effects hold where they are above it.
 
+    Nothing is asked of rivals.
+
     The bound is three standard errors: those of the mean over simulations, from the spread between these, and not
     less than if all tests were independent and at their level.
     """
@@ -66,6 +69,7 @@ def holds(table: pd.DataFrame) -> pd.Series:
     off = table["share"] - table["level"]
     held = off.abs() <= bound
     held |= (table["kind"] == "discrete") & (off <= bound)
+    held |= table["kind"] == "rival"
     planted = table["kind"] == "planted"
     return held.where(~planted, off > bound)
 
@@ -77,7 +81,12 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    titles = {"no effect": "nothing to find: p-values at", "coverage": "intervals at", "planted": "power at"}
+    titles = {
+        "no effect": "nothing to find: p-values at",
+        "rival": "nothing to find, tests that know nothing of it: p-values at",
+        "coverage": "intervals at",
+        "planted": "power at",
+    }
     shown = table.assign(kind=table["kind"].replace("discrete", "no effect"))
     panels = [
         (kind, level, some)
@@ -100,14 +109,14 @@ def draw(table: pd.DataFrame, path: Path) -> None:
             xerr=MOST_ERRORS * some["error"].fillna(0),
             fmt="o",
             ms=3,
-            color="C2" if kind == "planted" else "C0",
+            color={"planted": "C2", "rival": "C1"}.get(kind, "C0"),
         )
         labels = [
             case if case == part else f"{case}: {part}" for case, part in zip(some["case"], some["part"], strict=True)
         ]
         axis.set_yticks(np.arange(len(some)), labels, fontsize=7)
         axis.set_ylim(len(some) - 0.5, -0.5)
-        if kind == "no effect":
+        if kind in ("no effect", "rival"):
             axis.set_xlim(left=0)
         axis.set_title(f"{titles[kind]} {level:g}", fontsize=9, loc="left")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ import grnndata
 from grnndata import _provenance as provenance
 from grnndata import read_zarr
 from grnndata.cli import main
-from grnndata.tools import compare, differential_hubs, prerank
+from grnndata.tools import compare, differential_edges, differential_hubs, prerank
 
 GENES = [f"G{i}" for i in range(30)]
 
@@ -171,14 +171,40 @@ def test_compare(several, capsys):
 
 
 def test_differential(several, path, grn, capsys, tmp_path):
-    options = ["--network-b", "cone", "--direction", "in", "--permutations", 50, "--seed", 3]
-    out = run(capsys, "differential", path, several, *options, "--out", tmp_path / "table.csv")
-    assert out == f"{tmp_path / 'table.csv'}: 30 rows; what made it: {tmp_path / 'table.csv.json'}\n"
-    other = grnndata.from_matrix(weights(2), GENES)
-    expected = differential_hubs(grn, other, direction="in", n_permutations=50, seed=3)
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), expected, check_dtype=False)
-    printed = run(capsys, "differential", path, several, *options, "--top-k", 4).splitlines()
-    assert [line.split()[0] for line in printed[1:]] == expected["gene"].head(4).tolist()
+    for seed in (5, 6):
+        grnndata.write_edges(grnndata.from_matrix(weights(seed), GENES), tmp_path / f"{seed}.csv")
+    options = ["--a", path, tmp_path / "5.csv", "--b", several, tmp_path / "6.csv", "--direction", "in", "--seed", 3]
+    chosen = tmp_path / "cone.h5ad"
+    run(capsys, "convert", several, chosen, "--network", "cone")
+    options[4] = chosen
+    out = run(capsys, "differential", *options, "--out", tmp_path / "table.csv").splitlines()
+    assert out[0] == f"{tmp_path / 'table.csv'}: 30 rows; what made it: {tmp_path / 'table.csv.json'}"
+    assert out[1].startswith(
+        "test: replicates: labels of 2 + 2 networks exchanged, in all 6 ways; the smallest p-value"
+    )
+    five, cone, six = (grnndata.from_matrix(weights(seed), GENES) for seed in (5, 2, 6))
+    expected = differential_hubs([grn, five], [cone, six], direction="in")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.csv"), expected, check_dtype=False, rtol=1e-4)
+    printed = run(capsys, "differential", *options, "--top-k", 4).splitlines()
+    assert [line.split()[0] for line in printed[1:-1]] == expected["gene"].head(4).tolist()
+    paired = run(capsys, "differential", *options, "--paired", "--of", "edges", "--top-k", 2).splitlines()
+    edges = differential_edges([grn, five], [cone, six], paired=True)
+    assert [line.split()[:2] for line in paired[1:-1]] == edges[["source", "target"]].head(2).to_numpy().tolist()
+    overlap = run(capsys, "differential", *options, "--of", "overlap").splitlines()
+    assert overlap[0].split() == ["within", "between", "difference", "p_value", "smallest_p"]
+
+
+def test_differential_of_files_with_several_networks_and_of_one_a_side(several, path, capsys):
+    two = run(capsys, "differential", "--a", several, "--b", several, "--network-b", "cone", "rod cell").splitlines()
+    assert two[-1].startswith("test: replicates: labels of 2 + 2 networks exchanged")
+    one = run(capsys, "differential", "--a", path, "--b", several, "--network-b", "cone").splitlines()
+    assert one[0].split() == ["gene", "strength_a", "strength_b", "difference"]
+    assert one[-1].startswith("test: none: 1 network against 1 network show effects")
+    words = ["differential", "--a", str(path), str(path), "--b", str(several)]
+    assert main([*words, "--network-a", "x", "y", "z"]) == 2
+    assert "--network-a takes one name for each of 2 files, got 3" in capsys.readouterr().err
+    assert main([*words, "--blocks-a", "x", "y"]) == 2
+    assert "blocks take both --blocks-a and --blocks-b" in capsys.readouterr().err
 
 
 def test_enrich(path, grn, capsys, tmp_path):
@@ -241,7 +267,7 @@ def read_top_genes(path):
         (["convert", "nowhere.h5ad", "out.xlsx"], "cannot tell what to write to out.xlsx"),
         (["convert", "nowhere.h5ad", "out.csv", "--top-k", "many"], "--top-k"),
         (["hubs", "nowhere.h5ad", "--direction", "up"], "direction"),
-        (["differential", "a.h5ad", "b.h5ad", "--out", "table.xlsx"], "end it with .csv or .tsv"),
+        (["differential", "--a", "a.h5ad", "--b", "b.h5ad", "--out", "table.xlsx"], "end it with .csv or .tsv"),
         (["enrich", "a.h5ad"], "--gene-sets"),
         (["draw", "a.h5ad", "net.gif", "--genes", "a"], "end it with .html, .png, .svg, .pdf"),
         (["rate"], "rate"),
@@ -285,8 +311,10 @@ def made_again(out, *files):
     options = [f"--{name}={json.dumps(value)}" for name, value in step["parameters"].items() if value is not None]
     options = [option.replace('"', "") if "[" not in option else option for option in options]
     places = [*map(str, files), str(new)]
-    if step["task"] in ("grnndata differential", "grnndata enrich"):
-        places = [*map(str, files[: 2 if step["task"].endswith("differential") else 1]), "--out", str(new)]
+    if step["task"] == "grnndata differential":
+        places = ["--out", str(new)]  # its record names the files of each side
+    if step["task"] == "grnndata enrich":
+        places = [str(files[0]), "--out", str(new)]
     if step["task"] == "grnndata enrich":
         places += ["--gene-sets", str(files[1])]
     assert main([step["task"].split()[1], *places, *options]) == 0
@@ -308,9 +336,9 @@ def test_edge_tables_and_networks_are_made_again_from_their_record(path, several
 
 def test_tables_of_hubs_are_made_again_from_their_record(several, path, tmp_path, capsys):
     out = tmp_path / "table.csv"
-    options = ["--network-b", "cone", "--direction", "in", "--permutations", 50, "--seed", 3]
-    run(capsys, "differential", path, several, *options, "--out", out)
-    assert made_again(out, path, several).read_bytes() == out.read_bytes()
+    options = ["--direction", "in", "--permutations", 50, "--seed", 3, "--paired"]
+    run(capsys, "differential", "--a", path, path, "--b", several, *options, "--out", out)
+    assert made_again(out, path, path, several).read_bytes() == out.read_bytes()
 
 
 def test_enriched_sets_are_made_again_from_their_record(path, tmp_path, capsys):

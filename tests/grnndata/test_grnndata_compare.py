@@ -1,8 +1,6 @@
-"""Comparing two networks, and differential hubs."""
+"""Comparing two networks."""
 
-import tracemalloc
 from importlib import import_module
-from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,9 +8,7 @@ import pytest
 from scipy import sparse, stats
 
 import grnndata
-from grnndata.tools import differential as differential_module
 from grnndata.tools.compare import Comparison, compare, compare_all
-from grnndata.tools.differential import differential_hubs
 
 compare_module = import_module("grnndata.tools.compare")  # the package holds the function of that name
 KINDS = pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
@@ -118,10 +114,9 @@ def test_spearman_of_many_edges_is_that_of_a_seeded_sample(kind, monkeypatch):
 def test_dense_networks_in_blocks_give_the_same(kind, monkeypatch):
     a = make(kind(random(23, 4)))
     b = make(kind(random(23, 5)), [f"g{i:02d}" for i in range(3, 26)])
-    whole, hubs = compare(a, b, top_k=3), differential_hubs(a, b, direction="in", n_permutations=99)
+    whole = compare(a, b, top_k=3)
     monkeypatch.setattr("grnndata.tools.align.BLOCK", 64)  # three rows at a time
     assert compare(a, b, top_k=3) == whole
-    pd.testing.assert_frame_equal(differential_hubs(a, b, direction="in", n_permutations=99), hubs)
 
 
 def test_equal_networks_have_everything_in_common():
@@ -138,9 +133,6 @@ def test_networks_without_edges_or_of_one_gene():
         found = compare(a, b)
         assert found.n_common_edges == 0
         assert np.isnan([found.share_of_common_edges, found.jaccard, found.spearman]).all()
-        table = differential_hubs(a, b, n_permutations=9)
-        assert (table["p_value"] == 1).all()
-        assert (table["difference"] == 0).all()
 
 
 def test_comparison_as_a_series_and_a_table():
@@ -160,8 +152,6 @@ def test_errors_name_genes_and_networks():
     a, b = make(np.eye(2), ["SOX2", "PAX6"]), make(np.eye(2), ["ENSG1", "ENSG2"])
     with pytest.raises(ValueError, match=r"no gene is in all 2 networks \(a: SOX2, PAX6; b: ENSG1, ENSG2\)"):
         compare(a, b)
-    with pytest.raises(ValueError, match="no gene is in all"):
-        differential_hubs(a, b)
     with pytest.raises(ValueError, match=r"a = 'left' with b = 'right': no gene"):
         compare_all({"left": a, "right": b})
     twice = a[:, ["SOX2", "PAX6", "SOX2"]]
@@ -171,132 +161,3 @@ def test_errors_name_genes_and_networks():
         compare(a, a, top_k=0)
     with pytest.raises(ValueError, match="two networks or more, got 1: only"):
         compare_all({"only": a})
-    with pytest.raises(ValueError, match="direction must be 'out'"):
-        differential_hubs(a, a, direction="row")
-    with pytest.raises(ValueError, match="n_permutations must be a positive"):
-        differential_hubs(a, a, n_permutations=0)
-
-
-@KINDS
-def test_differential_hubs_by_hand(kind):
-    # Out of p: |a| = 6, 3, 1 and |b| = 1, 1, 2, so d = 5, 2, -1: the sum 6 is reached in absolute value by the
-    # signs + + -, + + + (8) and their opposites, 4 of 8.
-    a = np.zeros((4, 4))
-    b = np.zeros((4, 4))
-    a[0], b[0] = [50, 6, -3, 1], [0, 1, 1, -2]
-    a[1, 2] = 2  # out of q: d = 2, and -2 as often: p-value 1
-    found = differential_hubs(make(kind(a), "pqrs"), make(kind(b), "pqrs"), n_permutations=20_000, normalise=False)
-    assert found["gene"].tolist() == ["p", "q", "r", "s"]
-    assert list(found.columns) == ["gene", "strength_a", "strength_b", "difference", "p_value", "q_value"]
-    assert found["strength_a"].tolist() == [10, 2, 0, 0]
-    assert found["strength_b"].tolist() == [4, 0, 0, 0]
-    assert found["difference"].tolist() == [6, 2, 0, 0]
-    assert found["p_value"].tolist()[1:] == [1, 1, 1]
-    assert found["p_value"][0] == pytest.approx(4 / 8, abs=0.015)
-
-
-@KINDS
-@pytest.mark.parametrize("direction", ["out", "in"])
-def test_p_values_are_those_of_all_permutations(kind, direction):
-    rng = np.random.default_rng(8)
-    # Tenths are no exact binary numbers: sums that are equal must count as equal all the same.
-    matrix_a, matrix_b = (np.round(rng.normal(size=(9, 9)), 1) for _ in range(2))
-    found = differential_hubs(
-        make(kind(matrix_a)), make(kind(matrix_b)), direction=direction, n_permutations=20_000, normalise=False
-    ).set_index("gene")
-    signs = np.array(list(product([-1, 1], repeat=8)))
-    for i in range(9):
-        others = np.arange(9) != i
-        d = (np.abs(matrix_a) - np.abs(matrix_b)) * 10
-        d = np.round(d[i, others] if direction == "out" else d[others, i]).astype(int)
-        exact = np.mean(np.abs(signs @ d) >= abs(d.sum()))
-        assert found.loc[f"g{i:02d}", "difference"] == pytest.approx(d.sum() / 10, abs=1e-5)
-        assert found.loc[f"g{i:02d}", "p_value"] == pytest.approx(exact, abs=0.015)
-
-
-@KINDS
-def test_null_p_values_are_uniform(kind):
-    rng = np.random.default_rng(9)
-    n = 400
-    a, b = (make(kind(np.where(rng.random((n, n)) < 0.2, rng.exponential(size=(n, n)), 0))) for _ in range(2))
-    found = differential_hubs(a, b, n_permutations=499)
-    assert stats.kstest(found["p_value"], "uniform").pvalue > 0.01
-    assert (found["q_value"] > 0.05).all()
-
-
-@KINDS
-def test_a_planted_hub_is_found_and_its_q_value_is_that_of_benjamini_and_hochberg(kind):
-    rng = np.random.default_rng(10)
-    n = 200
-    matrix_a, matrix_b = (rng.exponential(size=(n, n)) * (rng.random((n, n)) < 0.3) for _ in range(2))
-    matrix_a[17] *= 8
-    matrix_b[:, 60] *= 8
-    a, b = make(kind(matrix_a), [f"g{i}" for i in range(n)]), make(kind(matrix_b), [f"g{i}" for i in range(n)])
-    out, into = differential_hubs(a, b), differential_hubs(a, b, direction="in")
-    assert out["gene"][0] == "g17"
-    assert out["difference"][0] > 0
-    assert out["p_value"][0] == 1 / 1001
-    assert out["q_value"][0] < 0.25
-    assert into["gene"][0] == "g60"
-    assert into["difference"][0] < 0
-    ranks = stats.rankdata(out["p_value"], method="max")
-    bound = (out["p_value"] * n / ranks).to_numpy()
-    monotone = [bound[out["p_value"].to_numpy() >= p].min() for p in out["p_value"]]
-    np.testing.assert_allclose(out["q_value"], np.minimum(monotone, 1))
-
-
-@pytest.mark.parametrize("same_order", [True, False])
-def test_swapping_the_networks_turns_the_sign_only(same_order):
-    a = make(random(40, 11))
-    b = make(sparse.csr_matrix(random(40, 12)))
-    if not same_order:
-        b = b[:, list(np.random.default_rng(0).permutation(b.var_names))].copy()
-    one, two = differential_hubs(a, b, seed=5), differential_hubs(b, a, seed=5)
-    assert one["gene"].tolist() == two["gene"].tolist()
-    np.testing.assert_allclose(one["difference"], -two["difference"])
-    np.testing.assert_array_equal(one["p_value"], two["p_value"])
-    assert not differential_hubs(a, b, seed=6)["p_value"].equals(one["p_value"])
-
-
-def test_sparse_and_dense_agree_whatever_the_chunks(monkeypatch):
-    matrix_a, matrix_b = random(50, 13), random(50, 14)
-    sparse_one = differential_hubs(make(sparse.csr_matrix(matrix_a)), make(sparse.csr_matrix(matrix_b)))
-    dense = differential_hubs(make(matrix_a), make(matrix_b))
-    pd.testing.assert_frame_equal(sparse_one, dense)
-    monkeypatch.setattr(differential_module, "_CHUNK_DENSE", 7)
-    pd.testing.assert_frame_equal(differential_hubs(make(matrix_a), make(matrix_b)), dense)
-
-
-@pytest.mark.parametrize("direction", ["out", "in"])
-def test_differential_hubs_of_dense_networks_copy_none_of_them(direction, monkeypatch):
-    monkeypatch.setattr("grnndata.tools.align.BLOCK", 2**15)
-    n = 1500
-    rng = np.random.default_rng(16)
-    a, b = (make(rng.random((n, n), dtype=np.float32), [f"g{i}" for i in range(s, n + s)]) for s in (0, 20))
-    tracemalloc.start()
-    found = differential_hubs(a, b, direction=direction, n_permutations=8)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert len(found) == n - 20
-    assert peak < 0.5 * a.grn.nbytes
-
-
-def test_normalising_takes_the_scale_away():
-    matrix = random(30, 15)
-    a = make(matrix)
-    scaled = differential_hubs(a, make(matrix * np.float32(0.1)))
-    assert scaled["strength_a"].mean() == pytest.approx(1)
-    assert scaled["strength_b"].mean() == pytest.approx(1)
-    np.testing.assert_allclose(scaled["difference"], 0, atol=1e-6)
-    assert (scaled["p_value"] == 1).all()  # rounding of float32 is no difference
-    raw = differential_hubs(a, make(matrix * np.float32(0.1)), normalise=False)
-    assert (raw["p_value"] < 0.05).all()
-
-
-def test_symbols_are_shown_and_only_shared_genes_count():
-    a = make(np.ones((3, 3)), ["E1", "E2", "E3"])
-    a.var["symbol"] = ["SOX2", "PAX6", "OTX2"]
-    b = make(np.ones((3, 3)), ["E3", "E1", "E9"])
-    found = differential_hubs(a, b, normalise=False, n_permutations=9).set_index("gene")
-    assert found["symbol"].to_dict() == {"E1": "SOX2", "E3": "OTX2"}
-    assert found["strength_a"].tolist() == [1, 1]  # neither self-edges nor edges with E2 and E9

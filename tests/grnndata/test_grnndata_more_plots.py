@@ -209,8 +209,21 @@ def test_differential_hubs_are_lines_from_one_strength_to_the_other():
     np.testing.assert_allclose(ax.collections[1].get_offsets(), [[5, 0], [1, 1]])
     np.testing.assert_allclose(ax.collections[2].get_offsets(), [[1, 0], [2, 1]])
     assert texts(ax.get_legend().get_texts()) == ["rod", "cone"]
+    assert ax.get_xlabel() == "strength   (* q < 0.05, exchanged replicates)"
     with pytest.raises(ValueError, match="is no table of differential_hubs"):
-        pl.differential_hubs(table.drop(columns="q_value"))
+        pl.differential_hubs(table.drop(columns="difference"))
+    both = pl.differential_hubs(table.assign(q_moderated=[0.01, 0.2, 0.9]), 2)
+    assert texts(both.get_yticklabels()) == ["y", "x *"]
+    assert both.get_xlabel() == "strength   (* q < 0.05, moderated t of replicates)"
+    within = pl.differential_hubs(table.drop(columns=["p_value", "q_value"]).assign(q_within_sample=0.01), 2)
+    assert within.get_xlabel() == "strength   (* q < 0.05, within the sample)"
+
+
+def test_effects_of_two_single_networks_have_no_asterisks():
+    a, b = (grnndata.from_matrix(np.random.default_rng(i).random((4, 4)), list("pqrs")) for i in range(2))
+    ax = pl.differential_hubs(tl.differential_hubs(a, b), 4)
+    assert not any("*" in label for label in texts(ax.get_yticklabels()))
+    assert ax.get_xlabel() == "strength   (no replicates: effects only)"
 
 
 def test_a_stack_is_refused_by_every_plot():

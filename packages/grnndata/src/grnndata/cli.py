@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse import Namespace
+from jsonargparse import ActionYesNo, Namespace
 
 from ._command_line import Command, Program, check_output, with_folder
 from ._command_options import Parser
@@ -22,7 +22,7 @@ _FILE = "h5ad or zarr with a network, edge table (csv, tsv, txt, gz, parquet), S
 _PICTURES = (".png", ".svg", ".pdf")
 _TABLES = {".csv": ",", ".tsv": "\t"}
 #: Options that are told as inputs, or that say where the result goes.
-_PLACES = ("file", "source", "a", "b", "gene_sets", "out")
+_PLACES = ("file", "source", "gene_sets", "out")
 
 
 def _inspect_options(parser: Parser) -> None:
@@ -53,9 +53,18 @@ def _compare_options(parser: Parser) -> None:
 
 
 def _differential_options(parser: Parser) -> None:
-    _add_files(parser, "a", "b")
+    for side in "ab":
+        parser.add_argument(f"--{side}", type=list[str], required=True, metavar="FILES", help=f"one group: {_FILE}")
+        named = f"those of one file --{side} that holds several; all when not given"
+        parser.add_argument(f"--network-{side}", type=list[str], metavar="NAMES", help=named)
+        parser.add_argument(f"--blocks-{side}", type=list[str], metavar="LABELS", help="block of each network")
+    kinds, statistics = ["hubs", "edges", "overlap"], ["difference", "rank", "welch"]
+    parser.add_argument("--of", choices=kinds, default="hubs", help="what may differ: hubs, edges, or all together")
+    paired = "whether networks come in pairs, in the order given"
+    parser.add_argument("--paired", action=ActionYesNo(no_prefix="no_"), nargs="?", default=False, help=paired)
+    parser.add_argument("--statistic", choices=statistics, default="difference", help="what is compared")
     _add_direction(parser)
-    parser.add_argument("--permutations", type=int, default=1000, help="swaps of weights to compare with")
+    parser.add_argument("--permutations", type=int, default=10_000, help="exchanges of labels, where there are more")
     _add_table(parser)
 
 
@@ -183,13 +192,25 @@ def _compare(args: Namespace) -> str:
 
 
 def _differential(args: Namespace) -> str:
-    from .tools import differential_hubs
+    from .read import networks_of_files
+    from .tools import differential_edges, differential_hubs, differential_overlap
 
-    _check_table(args.out, args.a, args.b)
-    both = _both(args)
-    _say(f"comparing with {args.permutations:,} permutations")
-    table = differential_hubs(*both, direction=args.direction, n_permutations=args.permutations, seed=args.seed)
-    return _table(table, args, "differential", args.a, args.b)
+    files = [*args.a, *args.b]
+    _check_table(args.out, *files)
+    a, b = (networks_of_files(args[s], args[f"network_{s}"], option=f"--network-{s}", reader=_read) for s in "ab")
+    if (args.blocks_a is None) != (args.blocks_b is None):
+        raise ValueError("blocks take both --blocks-a and --blocks-b, a label for each network")
+    blocks = None if args.blocks_a is None else (args.blocks_a, args.blocks_b)
+    shared: Any = {"paired": args.paired, "blocks": blocks, "permutations": args.permutations, "seed": args.seed}
+    if args.of == "overlap":
+        found = differential_overlap(a, b, **shared)
+        table = found.to_frame().T
+        table.attrs = found.attrs
+    elif args.of == "edges":
+        table = differential_edges(a, b, statistic=args.statistic, **shared)
+    else:
+        table = differential_hubs(a, b, statistic=args.statistic, direction=args.direction, **shared)
+    return f"{_table(table, args, 'differential', *files)}\ntest: {table.attrs['test']}"
 
 
 def _enrich(args: Namespace) -> str:
@@ -334,8 +355,11 @@ main = Program(
             _compare,
         ),
         "differential": Command(
-            "Find genes that are stronger hubs in one of two networks.",
-            ("differential a.h5ad b.h5ad --permutations 1000 --out hubs.csv",),
+            "Find hubs or edges that differ between two groups of replicate networks.",
+            (
+                "differential --a d1.h5ad d2.h5ad d3.h5ad --b d4.h5ad d5.h5ad d6.h5ad --out hubs.csv",
+                "differential --a rods.h5ad --b cones.h5ad --paired --of edges",
+            ),
             _differential_options,
             _differential,
         ),

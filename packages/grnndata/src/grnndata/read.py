@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -189,6 +190,28 @@ def choose_network(grn: GRNAnnData, name: str | None, *, option: str = "name=") 
     if GRN_KEY not in grn.varp or grn.varp[GRN_KEY].ndim != 2:
         raise ValueError(f"there are {len(names)} networks: choose one with {option}, of {listed(names)}")
     return grn
+
+
+def networks_of_files(
+    paths: Sequence[str], names: Sequence[str] | None, *, option: str, reader: Callable[[str], GRNAnnData]
+) -> list[GRNAnnData]:
+    """Return one network of each file, or of a single file that holds several those of the given names, or all.
+
+    Raises
+    ------
+    ValueError
+        When there are several files and another number of names, and as `choose_network`.
+    """
+    if len(paths) > 1:
+        if names is not None and len(names) != len(paths):
+            raise ValueError(f"{option} takes one name for each of {len(paths)} files, got {len(names)}")
+        chosen: Sequence[str | None] = names or [None] * len(paths)
+        return [choose_network(reader(path), name, option=option) for path, name in zip(paths, chosen, strict=True)]
+    grn = reader(paths[0])
+    if names:
+        return [choose_network(grn, name, option=option) for name in names]
+    is_one = GRN_KEY in grn.varp and grn.varp[GRN_KEY].ndim == 2
+    return [choose_network(grn, None, option=option)] if is_one else list(grn.networks.values())
 
 
 def _is_prediction(path: Path) -> bool:

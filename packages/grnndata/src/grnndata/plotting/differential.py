@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ALPHA = 0.05
+#: Columns of q-values, the one to show first, and what they are of.
+_RATES = {
+    "q_moderated": "moderated t of replicates",
+    "q_value": "exchanged replicates",
+    "q_within_sample": "within the sample",
+}
 _EDGE = ("source", "target", "weight")
 # Of edges in both networks.
 _SHARED = GREY
@@ -132,23 +138,27 @@ def differential(
 def differential_hubs(
     table: pd.DataFrame, n: int = 15, *, names: tuple[str, str] = ("a", "b"), ax: Axes | None = None
 ) -> Axes:
-    """Draw the genes whose strength differs most, a line from one network to the other.
+    """Draw the genes whose strength differs most, a line from one group of networks to the other.
+
+    Asterisks mark genes whose q-value is below 0.05: that of the moderated t-test where the table has one, else of
+    the exchanges of replicates, else of the test within the sample. The label of the axis says which. A table of
+    effects only, of one network on each side, has no asterisks.
 
     Parameters
     ----------
     table
-        What `grnndata.tl.differential_hubs` returns.
+        Table of `grnndata.tl.differential_hubs` or `grnndata.tl.differential_hubs_of_cells`.
     n
-        How many genes, those of largest absolute difference; all when there are fewer.
+        Number of genes, those of largest absolute difference; all when there are fewer.
     names
-        What the two networks are called.
+        Names of the two groups.
     ax
-        Where to draw; a new figure when None.
+        Axes to draw on; those of a new figure when None.
 
     Returns
     -------
     matplotlib.axes.Axes
-        Largest difference on top; an asterisk marks genes with a q-value below 0.05.
+        Largest difference on top.
 
     Raises
     ------
@@ -158,13 +168,13 @@ def differential_hubs(
         When `n` is not positive, or `table` another table.
     """
     check_count(n, "n")
-    needed = {"gene", "strength_a", "strength_b", "difference", "q_value"}
-    if not needed <= set(table.columns):
+    if not {"gene", "strength_a", "strength_b", "difference"} <= set(table.columns):
         raise ValueError(f"this is no table of differential_hubs: it has the columns [{listed(table.columns)}]")
     order = np.argsort(-table["difference"].abs().to_numpy(), kind="stable")[:n]
     shown = table.iloc[order]
     labels = shown["symbol" if "symbol" in shown else "gene"].astype(str)
-    marks = np.where(shown["q_value"] < _ALPHA, " *", "")
+    rates = next((column for column in _RATES if column in shown), None)
+    marks = np.where(shown[rates] < _ALPHA, " *", "") if rates else [""] * len(shown)
     ax = get_axes(ax, (5.5, 1.4 + 0.26 * len(shown)))
     places = np.arange(len(shown))
     ax.hlines(places, shown["strength_a"], shown["strength_b"], color=GREY, linewidth=2, zorder=1)
@@ -174,7 +184,9 @@ def differential_hubs(
     ax.set_ylim(len(shown) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.set_xlabel(f"strength   (* q < {_ALPHA})")
+    ax.set_xlabel(
+        f"strength   (* q < {_ALPHA}, {_RATES[rates]})" if rates else "strength   (no replicates: effects only)"
+    )
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.0 + 0.5 / (1.4 + 0.26 * len(shown))), ncols=2)
     return ax
 

@@ -9,10 +9,17 @@ from .communities import leiden, louvain
 from .compare import compare, compare_all
 from .consensus import consensus
 from .degree_distribution import degree_distribution, power_law
-from .differential import differential_hubs
+from .differential import differential_edges, differential_hubs
+from .differential_cells import (
+    differential_edges_of_cells,
+    differential_hubs_of_cells,
+    differential_overlap_of_cells,
+)
 from .enrichment import over_representation, prerank
 from .known import keep_known
 from .modularity import modularity
+from .replicate_networks import replicate_networks
+from .shared_edges import differential_overlap
 from .sparsify import threshold, top_k
 from .spectral import eigenvector, hits, pagerank
 from .statistics import statistics
@@ -28,7 +35,12 @@ __all__ = [
     "consensus",
     "degree",
     "degree_distribution",
+    "differential_edges",
+    "differential_edges_of_cells",
     "differential_hubs",
+    "differential_hubs_of_cells",
+    "differential_overlap",
+    "differential_overlap_of_cells",
     "eigenvector",
     "hits",
     "hubs",
@@ -42,6 +54,7 @@ __all__ = [
     "pagerank",
     "power_law",
     "prerank",
+    "replicate_networks",
     "statistics",
     "strength",
     "symmetrise",

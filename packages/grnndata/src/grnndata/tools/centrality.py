@@ -158,7 +158,12 @@ def degree_of_matrix(network: Network, direction: Direction = "out", *, self_edg
     return np.asarray(count if self_edges else count - (network.diagonal() != 0), dtype=np.int64)
 
 
-def _summed_axis(direction: Direction) -> int:
+def check_direction(direction: Direction) -> None:
+    """Raise ValueError when a direction is unknown."""
     if direction not in ("out", "in"):
         raise ValueError(f"direction must be 'out' (as regulator) or 'in' (as target), got {direction!r}")
+
+
+def _summed_axis(direction: Direction) -> int:
+    check_direction(direction)
     return 1 if direction == "out" else 0

@@ -91,7 +91,7 @@ def compare(a: GRNAnnData, b: GRNAnnData, *, top_k: int = 20, self_edges: bool =
     places = (a.var_names.get_indexer(genes), b.var_names.get_indexer(genes))
     # One after the other: a dense network over other genes is a copy, and there is room for one.
     edges_a, edges_b = (
-        _top_edges(over_genes(network, at), top_k, self_edges) for network, at in zip(networks, places, strict=True)
+        top_edges_of(over_genes(network, at), top_k, self_edges) for network, at in zip(networks, places, strict=True)
     )
     n_common = int(np.isin(edges_a, edges_b, assume_unique=True).sum())
     n_listed = edges_a.size + edges_b.size
@@ -102,7 +102,7 @@ def compare(a: GRNAnnData, b: GRNAnnData, *, top_k: int = 20, self_edges: bool =
         share_of_genes=len(genes) / (a.n_vars + b.n_vars - len(genes)),
         top_k=int(top_k),
         n_common_edges=n_common,
-        share_of_common_edges=2 * n_common / n_listed if n_listed else float("nan"),
+        share_of_common_edges=common_edges(edges_a, edges_b),
         jaccard=n_common / (n_listed - n_common) if n_listed else float("nan"),
         spearman=_rank_correlation(*_paired_weights(networks, places, self_edges, np.random.default_rng(seed))),
     )
@@ -140,7 +140,13 @@ def compare_all(networks: Mapping[str, GRNAnnData] | Sequence[GRNAnnData] | GRNA
     return pd.DataFrame(rows)
 
 
-def _top_edges(network: Network, top_k: int, self_edges: bool) -> NDArray[np.int64]:
+def common_edges(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+    """Return how many edges are in both of two lists, as a share of their mean length; NaN when both are empty."""
+    n_common = int(np.isin(a, b, assume_unique=True).sum())
+    return 2 * n_common / (a.size + b.size) if a.size + b.size else float("nan")
+
+
+def top_edges_of(network: Network, top_k: int, self_edges: bool) -> NDArray[np.int64]:
     """Return the strongest edges out of every gene, each as row × genes + column."""
     rows, columns, _ = nonzero_entries(top_k_matrix(network, top_k, self_edges=self_edges))
     return _pair_numbers(rows, columns, network.shape[0])

@@ -1,167 +1,252 @@
-"""Genes whose strength differs between two networks."""
+"""Genes whose strength, and edges whose weight, differ between two groups of networks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._wording import counted
 from ..core import GRNAnnData
-from ..ranking import check_count
-from ..schema import Network, is_sparse
+from ..ranking import check_count, strongest
+from ..schema import is_sparse
 from ..stored import single_network
-from .align import dense_block, over_genes, row_slices, shared_genes
-from .centrality import Direction
-
-# Weights are float32: sums of them that differ by less are equal, as are a sum and its permutations.
-_TOLERANCE = 1e-7
-# Permutations at a time: the working arrays have genes × this many entries.
-_CHUNK_SPARSE = 64
-_CHUNK_DENSE = 1024
+from .align import dense_block, over_genes, row_slices
+from .centrality import Direction, check_direction, strength_of_matrix
+from .exchanges import Statistic
+from .two_sides import Blocks, Replicates, Sides, compared, two_sides, with_symbols
 
 
 def differential_hubs(
-    a: GRNAnnData,
-    b: GRNAnnData,
+    a: Replicates,
+    b: Replicates,
     *,
+    paired: bool = False,
+    blocks: Blocks | None = None,
+    statistic: Statistic = "difference",
+    moderate: bool = True,
     direction: Direction = "out",
-    n_permutations: int = 1000,
-    seed: int = 0,
     normalise: bool = True,
+    permutations: int = 10_000,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """Find genes that are stronger hubs in one of two networks.
+    """Find genes that are stronger hubs in one of two groups of replicate networks.
 
-    A gene's strength is the sum of the absolute weights of its edges with the other shared genes. Under the
-    null hypothesis it does not matter which network an edge's weight comes from, so the two weights of each
-    edge may be swapped: the difference of strengths, a sum over edges of the difference of absolute weights
-    d, becomes a sum of ± d with random signs. The p-value is ``(1 + m) / (1 + n_permutations)``, where m of
-    the permutations give a difference at least as large in absolute value.
+    A gene's strength is the sum of the absolute weights of its edges with the other shared genes. A replicate is
+    what was sampled independently: a donor, an animal, a culture. The null hypothesis is that replicates are
+    exchangeable: a network could as well have come from the other group. Labels are exchanged in all ways, or in
+    `permutations` random ones where there are more, and the p-value is the share of exchanges with a difference at
+    least as large. Few replicates have few exchanges: 3 against 3 cannot give a p-value below 0.1, nor 4 against
+    4 below 0.029. The column ``smallest_p`` states it.
 
-    One set of random signs serves all genes. The test of each gene is valid; tests of different genes depend
-    on each other, through these signs and through the networks themselves, as q-values by the method of
-    Benjamini and Hochberg allow for positive dependence only. Edges of one gene are treated as independent:
-    networks in which they are not (a regulator's weights that all scale with its expression, say) give
-    p-values that are too small.
+    The moderated t-test beside it reaches smaller p-values, as it assumes normal errors and draws the variance of
+    each gene towards that of genes of like strength.
+
+    Networks of parts of one sample are replicates of the cells of that sample only. With one network on each side
+    the table has the effects and no test at all: edges of one network depend on each other, so that they cannot
+    say what chance does.
 
     Parameters
     ----------
     a, b
-        The networks; genes are matched by ``var_names``.
+        Networks of the two groups: a mapping of name to network, a sequence, an object with several named
+        networks, or one network. Genes are matched by ``var_names``, and those in all networks are compared.
+    paired
+        Whether the networks of `a` and `b` come in pairs, such as two conditions of each donor: labels are then
+        exchanged within pairs. Pairs are matched by name where both are mappings, and by place otherwise.
+    blocks
+        Label of the block of each network, such as a laboratory: one list for `a` and one for `b`. Labels are
+        exchanged within blocks, and the difference is one within blocks, by least squares.
+    statistic
+        Statistic that is compared over exchanges: ``"difference"`` of means, ``"rank"`` (Wilcoxon's, for
+        strengths with outliers) or ``"welch"`` (t with a variance for each group, which keeps to its level in
+        large groups of unequal spread; without pairs and blocks).
+    moderate
+        Whether to add the moderated t-test.
     direction
         ``"out"``: edges in which the gene is the regulator; ``"in"``: the target.
-    n_permutations
-        How many; the smallest possible p-value is 1 / (1 + n_permutations).
-    seed
-        Of the random signs; the same seed gives the same table, and the same p-values for ``(b, a)``.
     normalise
-        Scale each network so that strengths over the shared genes have mean 1; a network without edges stays
-        as it is. Without it, networks of methods with different scales differ in every gene.
+        Whether to scale each network so that strengths over the shared genes have mean 1. A network without edges
+        stays as it is. Without it, networks of methods with different scales differ in every gene.
+    permutations
+        Number of exchanges to draw, where there are more than so many.
+    seed
+        Seed of the draws. The same seed gives the same table.
 
     Returns
     -------
     pandas.DataFrame
-        One row for every shared gene, largest absolute difference first, ties by gene name; columns ``gene``,
-        ``symbol`` (where ``var`` of `a` has it), ``strength_a, strength_b, difference`` (a minus b),
-        ``p_value, q_value``. A gene without edges has p-value 1.
+        One row for every shared gene, largest absolute difference first, ties by gene name: ``gene``, ``symbol``
+        (where ``var`` of the first network has it), ``strength_a, strength_b`` (means), ``difference`` (a minus b).
+        With replicates also ``p_value, q_value`` and ``smallest_p`` (of the exchanges), and ``t, p_moderated,
+        q_moderated``. q-values are over genes whose strengths vary; the p-value of others is 1.
+        ``attrs["test"]`` says which test was run.
+
+    Raises
+    ------
+    TypeError
+        When an item is not a GRNAnnData.
+    ValueError
+        When no gene is shared, gene names repeat, pairs or blocks do not fit, `direction` or `statistic` is
+        unknown, or `permutations` is not a positive whole number.
+
+    References
+    ----------
+    Exchanges: Fisher 1935, The Design of Experiments, section 21; Phipson and Smyth 2010, Stat. Appl. Genet. Mol.
+    Biol. 9:39. Moderated t: Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3. Replicates in single-cell data: Squair
+    et al. 2021, Nature Communications 12:5692. q-value: Benjamini and Hochberg 1995, J. R. Stat. Soc. B 57:289-300.
+    """
+    check_direction(direction)
+    sides = two_sides(a, b, paired=paired, blocks=blocks)
+    values = np.stack([strengths_over(grn, sides.genes, direction, normalise) for grn in sides.networks])
+    table = compared(
+        values,
+        sides,
+        called="strength",
+        statistic=statistic,
+        moderate=moderate,
+        permutations=permutations,
+        seed=seed,
+    )
+    return hubs_table(table, sides)
+
+
+def differential_edges(
+    a: Replicates,
+    b: Replicates,
+    *,
+    paired: bool = False,
+    blocks: Blocks | None = None,
+    statistic: Statistic = "difference",
+    moderate: bool = True,
+    top_edges: int = 10_000,
+    normalise: bool = True,
+    permutations: int = 10_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Find edges that are heavier in one of two groups of replicate networks.
+
+    The null hypothesis and the tests are those of `differential_hubs`, of signed weights in place of strengths.
+    The edges that are compared are chosen without a look at the groups, so that the choice favours none: those of
+    largest mean absolute weight over all networks. Of undirected networks every pair of genes counts once.
+
+    Parameters
+    ----------
+    a, b, paired, blocks, statistic, moderate, permutations, seed
+        See `differential_hubs`.
+    top_edges
+        Number of edges to compare. False discovery rates are over these.
+    normalise
+        Whether to scale each network so that strengths over the shared genes have mean 1.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an edge, largest absolute difference first: ``source, target, weight_a, weight_b`` (means),
+        ``difference`` and, with replicates, the tests, as `differential_hubs`.
+
+    Raises
+    ------
+    TypeError
+        When an item is not a GRNAnnData.
+    ValueError
+        As `differential_hubs`, and when some networks are directed and others are not, no network has an edge
+        between shared genes, or `top_edges` is not a positive whole number.
+    """
+    check_count(top_edges, "top_edges")
+    sides = two_sides(a, b, paired=paired, blocks=blocks)
+    edges = strongest_edges(sides.networks, sides.genes, top_edges, normalise)
+    values = np.stack([weights_of(grn, sides.genes, edges, normalise) for grn in sides.networks])
+    table = compared(
+        values,
+        sides,
+        called="weight",
+        statistic=statistic,
+        moderate=moderate,
+        permutations=permutations,
+        seed=seed,
+    )
+    return edges_table(table, sides.genes, edges)
+
+
+def hubs_table(table: pd.DataFrame, sides: Sides) -> pd.DataFrame:
+    """Return what was found of each gene under its name, largest absolute difference first, ties by name."""
+    named = pd.DataFrame({"gene": sides.genes} | with_symbols(sides.networks[0], sides.genes))
+    order = np.lexsort((sides.genes.to_numpy(dtype=object), -table["difference"].abs().to_numpy()))
+    joined = pd.concat([named, table], axis=1).iloc[order].reset_index(drop=True)
+    joined.attrs = dict(table.attrs)
+    return joined
+
+
+def edges_table(table: pd.DataFrame, genes: pd.Index, edges: NDArray[np.int64]) -> pd.DataFrame:
+    """Return what was found of each edge under the names of its genes, largest absolute difference first."""
+    sources, targets = np.divmod(edges, len(genes))
+    named = pd.DataFrame({"source": genes[sources], "target": genes[targets]})
+    order = np.lexsort((edges, -table["difference"].abs().to_numpy()))
+    joined = pd.concat([named, table], axis=1).iloc[order].reset_index(drop=True)
+    joined.attrs = dict(table.attrs)
+    return joined
+
+
+def strengths_over(grn: GRNAnnData, genes: pd.Index, direction: Direction, normalise: bool) -> NDArray[np.float64]:
+    """Return the strength of chosen genes among themselves, shape (genes,); 0 of those that are not there."""
+    network, at = single_network(grn), grn.var_names.get_indexer(genes)
+    if is_sparse(network):
+        values = strength_of_matrix(over_genes(network, at), direction)
+    else:
+        axis = 0 if direction == "out" else 1
+        blocks = (dense_block(network, at, rows, axis=axis, self_edges=False) for rows in row_slices(at.size))
+        values = np.concatenate([np.abs(block).sum(axis=1, dtype=np.float64) for block in blocks])
+    total = float(values.sum())
+    return values * (at.size / total) if normalise and total else values
+
+
+def strongest_edges(
+    networks: Sequence[GRNAnnData], genes: pd.Index, top_edges: int, normalise: bool
+) -> NDArray[np.int64]:
+    """Return the edges of largest mean absolute weight, each as row × genes + column, ascending.
 
     Raises
     ------
     ValueError
-        When no gene is shared, gene names repeat, `direction` is unknown or `n_permutations` is not a
-        positive whole number.
-
-    References
-    ----------
-    Sign-flip test of paired values: Fisher 1935, The Design of Experiments, section 21; p-value: Phipson and
-    Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9:39; q-value: Benjamini and Hochberg 1995, J. R. Stat. Soc. B
-    57:289-300.
+        When some networks are directed and others are not, or none has an edge.
     """
-    check_count(n_permutations, "n_permutations")
-    if direction not in ("out", "in"):
-        raise ValueError(f"direction must be 'out' (as regulator) or 'in' (as target), got {direction!r}")
-    genes = shared_genes({"a": a, "b": b})
-    if not a.var_names.equals(b.var_names):
-        genes = genes.sort_values()  # an order that does not depend on which network comes first
-    strength_a, strength_b, p_values = _differential_of_matrices(
-        (single_network(a), single_network(b)),
-        (a.var_names.get_indexer(genes), b.var_names.get_indexer(genes)),
-        axis=0 if direction == "out" else 1,
-        n_permutations=n_permutations,
-        rng=np.random.default_rng(seed),
-        normalise=normalise,
-    )
-    from scipy.stats import false_discovery_control  # takes a second to import
-
-    table = pd.DataFrame({"gene": genes})
-    if "symbol" in a.var:
-        table["symbol"] = a.var["symbol"].astype(str).loc[genes].to_numpy()
-    table = table.assign(
-        strength_a=strength_a,
-        strength_b=strength_b,
-        difference=strength_a - strength_b,
-        p_value=p_values,
-        q_value=false_discovery_control(p_values),
-    )
-    order = np.lexsort((genes.to_numpy(dtype=object), -table["difference"].abs().to_numpy()))
-    return table.iloc[order].reset_index(drop=True)
+    is_directed = {grn.directed for grn in networks}
+    if len(is_directed) > 1:
+        raise ValueError("some networks are directed and others are not: symmetrise those with grnndata.tl.symmetrise")
+    n = len(genes)
+    scales = [_scale(grn, genes, normalise) for grn in networks]
+    best_at, best = np.empty(0, dtype=np.int64), np.empty(0)
+    for rows in row_slices(n):
+        total = np.zeros((rows.stop - rows.start, n))
+        for grn, scale in zip(networks, scales, strict=True):
+            at = grn.var_names.get_indexer(genes)
+            total += scale * np.abs(dense_block(single_network(grn), at, rows, self_edges=False))
+        if is_directed == {False}:
+            total = np.triu(total, k=rows.start + 1)
+        found = np.flatnonzero(total)
+        values = np.concatenate([best, total.ravel()[found]])
+        places = np.concatenate([best_at, found + rows.start * n])
+        kept = np.sort(strongest(values, top_edges)) if values.size else np.empty(0, dtype=np.intp)
+        best, best_at = values[kept], places[kept]
+    if not best.size:
+        raise ValueError(f"no network has an edge between the {counted(n, 'shared gene')}: there is nothing to compare")
+    return best_at
 
 
-def _differential_of_matrices(
-    networks: tuple[Network, Network],
-    places: tuple[NDArray[np.intp], NDArray[np.intp]],
-    *,
-    axis: int,
-    n_permutations: int,
-    rng: np.random.Generator,
-    normalise: bool,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return both strengths and the p-value of every gene, each shape (genes,)."""
-    n = places[0].size
-    sparse = all(is_sparse(network) for network in networks)
-    pieces = [slice(0, n)] if sparse else row_slices(n)
-
-    def sizes(which: int, rows: slice) -> sp.csr_array | NDArray[np.float64]:
-        network, at = networks[which], places[which]
-        if sparse:
-            return _absolute_sparse(over_genes(network, at), axis)
-        return np.abs(dense_block(network, at, rows, axis=axis, self_edges=False)).astype(np.float64)
-
-    strengths, scales = [], []
-    for which in (0, 1):
-        strength = np.concatenate([np.asarray(sizes(which, rows).sum(axis=1)) for rows in pieces])
-        total = float(strength.sum())
-        scales.append(n / total if normalise and total else 1.0)
-        strengths.append(strength * scales[-1])
-
-    def differences(rows: slice) -> sp.csr_array | NDArray[np.float64]:
-        return sizes(0, rows) * scales[0] - sizes(1, rows) * scales[1]
-
-    whole = differences(pieces[0]) if sparse else None
-    reached = np.abs(strengths[0] - strengths[1]) - _TOLERANCE * (strengths[0] + strengths[1])
-    at_least = np.zeros(n, dtype=np.int64)
-    for signs in _signs(n, n_permutations, _CHUNK_SPARSE if sparse else _CHUNK_DENSE, rng):
-        for rows in pieces:
-            permuted = np.abs((differences(rows) if whole is None else whole) @ signs)
-            at_least[rows] += (permuted >= reached[rows, None]).sum(axis=1)
-    return strengths[0], strengths[1], (1 + at_least) / (1 + n_permutations)
+def weights_of(grn: GRNAnnData, genes: pd.Index, edges: NDArray[np.int64], normalise: bool) -> NDArray[np.float64]:
+    """Return the weights of some edges, given as row × genes + column, shape (edges,)."""
+    network, at = single_network(grn), grn.var_names.get_indexer(genes)
+    sources, targets = (at[places] for places in np.divmod(edges, len(genes)))
+    there = (sources >= 0) & (targets >= 0)
+    values = np.zeros(edges.size)
+    found = network[sources[there], targets[there]]
+    values[there] = np.asarray(found, dtype=np.float64).ravel()
+    return values * _scale(grn, genes, normalise)
 
 
-def _absolute_sparse(network: Network, axis: int) -> sp.csr_array:
-    """Return absolute weights without self-edges; transposed when `axis` is 1."""
-    coo = sp.coo_array(network)
-    kept = coo.row != coo.col
-    index = (coo.row[kept], coo.col[kept])
-    return sp.csr_array((np.abs(coo.data[kept], dtype=np.float64), index[::-1] if axis else index), shape=coo.shape)
-
-
-def _signs(n_genes: int, n_permutations: int, chunk: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """Yield ± 1 for every partner and permutation, shape (genes, up to `chunk`), the same ones for any chunk."""
-    words = -(-n_genes // 64)
-    for start in range(0, n_permutations, chunk):
-        n = min(chunk, n_permutations - start)
-        drawn = rng.integers(0, 2**64, size=(n, words), dtype=np.uint64, endpoint=False)
-        bits = np.unpackbits(drawn.view(np.uint8), axis=1, count=n_genes)
-        yield np.where(np.ascontiguousarray(bits.T), 1.0, -1.0)
+def _scale(grn: GRNAnnData, genes: pd.Index, normalise: bool) -> float:
+    total = float(strengths_over(grn, genes, "out", normalise=False).sum()) if normalise else 0.0
+    return len(genes) / total if total else 1.0

@@ -1,8 +1,10 @@
 """The rules that the command lines of all packages follow; every subcommand is found by itself."""
 
+import dataclasses
 import errno
 import importlib
 import importlib.metadata
+import inspect
 import os
 import re
 import subprocess
@@ -173,9 +175,36 @@ def test_the_same_thing_has_one_name_and_the_page_lists_them():
             for option in options_of(name, command):
                 programs.setdefault(option, []).append(name)
     shared = {option for option, names in programs.items() if len(set(names)) > 1 or len(names) > 3} - {"--help"}
+    shared -= {f"--no-{option[2:]}" for option in programs}  # of a yes or no, the no
     assert shared <= listed, sorted(shared - listed)
     assert listed <= set(programs), sorted(listed - set(programs))
     assert not SYNONYMS & set(programs)
+
+
+def test_options_of_counts_have_one_help_everywhere():
+    from scdataloader import Preprocessor
+    from scdataloader.expression import CountsChoice, with_counts
+    from scprint_model import infer, run_demo, tasks
+
+    def texts(what):
+        found = OPTIONS._parameter_texts(inspect.getdoc(what))
+        return {name: found[name] for name in told if name in inspect.signature(what).parameters and name in found}
+
+    told = OPTIONS._parameter_texts(inspect.getdoc(CountsChoice))
+    assert list(told) == [field.name for field in dataclasses.fields(CountsChoice)]
+    for whole in (Preprocessor, run_demo):
+        assert texts(whole) == told
+    for task in (tasks.encode, tasks.embed, tasks.annotate, tasks.denoise, tasks.impute, tasks.perturb, infer):
+        assert texts(task) == {name: told[name] for name in ("layer", "counts", "round")}
+    assert set(inspect.signature(with_counts).parameters) == {"adata", "layer", "counts", "round"}
+    # the commands that read cells have them all
+    names = {f"--{name.replace('_', '-')}" for name in told}
+    reading = [
+        ("scprint_model", one) for one in ("demo", "embed", "annotate", "denoise", "generate", "impute", "perturb")
+    ]
+    reading += [("scprint_model", "network"), ("scprint_model", "finetune"), ("scdataloader", "check")]
+    for name, command in [*reading, ("scdataloader", "preprocess")]:
+        assert names <= options_of(name, command), command
 
 
 def test_the_page_tells_every_exit_status():

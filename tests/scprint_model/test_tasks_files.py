@@ -127,8 +127,11 @@ def test_what_cannot_be_opened_says_why(tmp_path):
     other = tmp_path / "10x.h5"
     with h5py.File(other, "w") as file:
         file.create_group("matrix")
-    with pytest.raises(ValueError, match=r"it has \['matrix'\] and not \['obs', 'var'\].*read_10x_h5"):
+    with pytest.raises(ValueError, match=r"10x.h5 cannot be read: h5ad, .* it is none of them"):
         open_cells(other)
+    other.rename(tmp_path / "10x.h5ad")
+    with pytest.raises(ValueError, match=r"it has \['matrix'\] and not \['obs', 'var'\]"):
+        open_cells(tmp_path / "10x.h5ad")
     no_counts = tmp_path / "no_x.h5ad"
     anndata.AnnData(obs=pd.DataFrame(index=["a"]), var=pd.DataFrame(index=["b"])).write_h5ad(no_counts)
     with pytest.raises(ValueError, match=r"no_x.h5ad has no X: put the raw counts in X"):

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from scdataloader import GeneVocabulary, cell_keys
 from scdataloader.counts import CountEvidence, check_raw_counts, check_shape, csr_counts, obs_table, total_counts
+from scdataloader.expression import way_out
 from scdataloader.genes import find_organism, gene_columns, gene_table, measured
 from scprint_model._wording import counted, listed, percent
 from scprint_model.parts import parts
@@ -144,15 +145,18 @@ def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:
     Raises
     ------
     ValueError
-        When X holds no raw counts, when the organism cannot be told, or when fewer than `MIN_SHARED_GENES` genes are
-        known; the message says what share of the genes and of the counts are.
+        When X holds no raw counts (the message says where they are, or which cells are bad), when the organism cannot
+        be told, or when fewer than `MIN_SHARED_GENES` genes are known; then with their share of genes and counts.
     """
     check_shape(adata, min_cells=1)
     per_gene = np.zeros(adata.n_vars)
     evidence = CountEvidence()
     for _, part in parts(adata):
         counts = csr_counts(part)
-        check_raw_counts(counts, all_zero=True)
+        try:
+            check_raw_counts(counts, all_zero=True)
+        except ValueError as error:
+            raise ValueError(f"{error}{way_out(adata)}") from None
         evidence.add(counts)
         per_gene += np.asarray(counts.sum(axis=0, dtype=np.float64)).ravel()
     check_raw_counts(per_gene)  # not all zero
@@ -286,6 +290,6 @@ def _organism(vocabulary: GeneVocabulary, adata: AnnData) -> str:
     if hits[best] == hits[others[0]] and hits[best]:
         raise ValueError(
             f"the gene names, such as {adata.var_names[:3].tolist()}, fit {best} as well as {others[0]}: say which it "
-            "is in obs['organism_ontology_term_id']"
+            "is in obs['organism_ontology_term_id'] (--organism)"
         )
     return best

@@ -13,7 +13,7 @@ from anndata import AnnData
 from anndata.utils import make_index_unique
 from scipy import sparse
 
-from scdataloader._provenance import in_uns, steps_of
+from scdataloader._provenance import in_uns, step, steps_of
 from scdataloader._wording import counted, listed
 from scdataloader.expression.bad_cells import MOST, BadCells, bad_cells
 from scdataloader.expression.counts_choice import CountsChoice, option
@@ -22,6 +22,7 @@ from scdataloader.expression.find_counts import way_out as way_out_of
 from scdataloader.expression.genomes import of_genome
 from scdataloader.expression.views import of_cells
 from scdataloader.genes.identifiers import cells_of_organism
+from scdataloader.genes.tables import organism_id
 from scdataloader.sources import Source
 from scdataloader.sources.anndata_memory import from_anndata
 
@@ -117,6 +118,8 @@ def take_counts(source: Source, choice: CountsChoice | None = None, *, undo_log:
             facts["bad_cells"] = bad.record()
             notes.append(f"left out {bad}")
     obs = source.obs if keep.all() else source.obs[keep]
+    if choice.organism is not None:
+        obs = obs.assign(organism_ontology_term_id=organism_id(choice.organism))
     if choice.unique_names and not obs.index.is_unique:
         repeated = obs.index[obs.index.duplicated()]
         facts["renamed_cells"] = len(repeated)
@@ -157,7 +160,8 @@ def with_counts(
     Returns
     -------
     AnnData
-        With the same ``obs`` and ``uns``; with the genes of ``raw`` where the counts are taken from there.
+        All else as it was, and in the record where the counts lay; of ``raw``, with the genes of ``raw`` and nothing
+        that belongs to the others.
 
     Raises
     ------
@@ -179,7 +183,14 @@ def with_counts(
     else:
         matrix = adata.layers[found.name.removeprefix("layers/")]
     logger.info("%s are taken", found)
-    return AnnData(X=matrix, obs=source.obs, var=found.matrix.var, uns=dict(adata.uns))
+    # the same again, whatever auto finds by then
+    place = {"layer": None, "counts": found.name, "round": found.is_rounded}
+    uns = {**adata.uns, **in_uns([*steps_of(adata.uns), step(with_counts, place)])}
+    aligned: dict[str, Any] = {"obsm": dict(adata.obsm), "obsp": dict(adata.obsp)}
+    if found.name != "raw":  # which has genes of its own
+        aligned["layers"] = {name: values for name, values in adata.layers.items() if name is not None}
+        aligned |= {"varm": dict(adata.varm), "varp": dict(adata.varp)}
+    return AnnData(X=matrix, obs=source.obs, var=found.matrix.var, uns=uns, **aligned)
 
 
 def way_out(adata: AnnData) -> str:

@@ -15,6 +15,7 @@ from anndata import AnnData
 from grnndata import atomic_path
 from scdataloader.counts import obs_table
 from scdataloader.counts import total_counts as counted
+from scdataloader.expression import CountsChoice
 from scdataloader.labels import SUFFIX, label_column
 from scprint_model import tasks
 from scprint_model._command_line import with_folder
@@ -28,7 +29,7 @@ from scprint_model.networks.choose import variable_genes
 from scprint_model.tables import tables
 from scprint_model.tasks.calibration import calibration
 from scprint_model.tasks.encode import class_names
-from scprint_model.tasks.files import open_cells, write_with
+from scprint_model.tasks.files import read_cells
 from scprint_model.tasks.generate import find_genes
 
 
@@ -40,6 +41,7 @@ def embed(
     plot: Path | None = None,
     colour: list[str] | None = None,
     device: Device = "cpu",
+    choice: CountsChoice = CountsChoice(),  # noqa: B008 (frozen)
     **options: Any,
 ) -> str:
     """Embed the cells of a file.
@@ -49,7 +51,7 @@ def embed(
     Parameters
     ----------
     input
-        File of raw counts (h5ad).
+        File of raw counts: h5ad, zarr, loom, 10x h5, or a 10x matrix folder.
     out
         File to write (h5ad): the input with the embedding in obsm.
     model
@@ -62,10 +64,13 @@ def embed(
         there.
     device
         Device on which the model runs.
+    choice
+        Raw counts of the input that are meant.
     """
     check_before(device, input, out, plot)
     check_picture(plot)
-    adata = open_cells(input)
+    opened = read_cells(input, choice)
+    adata = opened.cells
     columns = colour or [name for name in ("predicted_cell_type", "cell_type") if name in adata.obs]
     if missing := [name for name in columns if name not in adata.obs]:
         raise ValueError(f"--colour {missing}: obs of {input} has no such columns, only {list(adata.obs.columns)[:20]}")
@@ -73,9 +78,9 @@ def embed(
     tasks.embed(network, adata, encoded=None, **options)
     found = {**adata.obsm}
     spread = obs_table(adata)[[f"{name}_spread" for name in found]] if options.get("draws", 1) > 1 else None
-    write_with(input, with_folder(out), obs=spread, obsm=found, uns={**adata.uns})
+    opened.write(with_folder(out), obs=spread, obsm=found, uns={**adata.uns})
     shapes = ", ".join(f"obsm[{name!r}] {value.shape[1]} wide" for name, value in found.items())
-    said = f"{out}: {adata.n_obs:,} cells, {shapes}"
+    said = f"{out}: {adata.n_obs:,} cells, {shapes}{opened.notes}"
     if plot is not None:
         some = cells_of_map(adata.n_obs)
         panels = {name: adata.obs[name].iloc[some] for name in columns} or {"cells": adata.obs_names[some].to_series()}
@@ -93,6 +98,7 @@ def annotate(
     report: Path | None = None,
     plot: Path | None = None,
     device: Device = "cpu",
+    choice: CountsChoice = CountsChoice(),  # noqa: B008 (frozen)
     **options: Any,
 ) -> str:
     """Predict labels of the cells of a file.
@@ -104,7 +110,7 @@ def annotate(
     Parameters
     ----------
     input
-        File of raw counts (h5ad).
+        File of raw counts: h5ad, zarr, loom, 10x h5, or a 10x matrix folder.
     out
         File to write (h5ad): the input with predicted_<class> columns in obs.
     model
@@ -119,11 +125,14 @@ def annotate(
         predictions of each confidence are.
     device
         Device on which the model runs.
+    choice
+        Raw counts of the input that are meant.
     """
     check_before(device, input, out, report, plot)
     check_picture(plot)
     network = ScPrint.from_pretrained(model).to(device)
-    adata = open_cells(input)
+    opened = read_cells(input, choice)
+    adata = opened.cells
     truth = obs_table(adata).copy()
     chosen = class_names(network, classes)
     names = [name.removesuffix(SUFFIX) for name in chosen]
@@ -131,8 +140,8 @@ def annotate(
         raise ValueError(f"--report: obs of {input} has no true labels of {names}, only [{listed(truth.columns)}]")
     predicted = tasks.annotate(network, adata, classes=chosen, encoded=None, **options)
     scores = calibration(predicted, truth, labels=network.label_space)
-    write_with(input, with_folder(out), obs=predicted, obsm={**adata.obsm}, uns={**adata.uns})
-    said = [f"{out}: {adata.n_obs:,} cells, {len(predicted.columns)} columns predicted_... in obs"]
+    opened.write(with_folder(out), obs=predicted, obsm={**adata.obsm}, uns={**adata.uns})
+    said = [f"{out}: {adata.n_obs:,} cells, {len(predicted.columns)} columns predicted_... in obs{opened.notes}"]
     for name, one in scores.items():
         said += [f"{name}: {one}"]
         table = one.reliability.to_string(index=False, float_format="{:.3f}".format)
@@ -168,6 +177,7 @@ def denoise(
     genes: str = "variable",
     n_genes: int = 2000,
     device: Device = "cpu",
+    choice: CountsChoice = CountsChoice(),  # noqa: B008 (frozen)
     **options: Any,
 ) -> str:
     """Predict the counts of a deeper sequencing.
@@ -177,7 +187,7 @@ def denoise(
     Parameters
     ----------
     input
-        File of raw counts (h5ad).
+        File of raw counts: h5ad, zarr, loom, 10x h5, or a 10x matrix folder.
     out
         File to write (h5ad): the expected counts in X, the input's in the layer counts.
     model
@@ -188,10 +198,13 @@ def denoise(
         Number of variable genes.
     device
         Device on which the model runs.
+    choice
+        Raw counts of the input that are meant.
     """
     check_before(device, input, out)
     network = ScPrint.from_pretrained(model).to(device)
-    adata = open_cells(input)
+    opened = read_cells(input, choice)
+    adata = opened.cells
     chosen = None
     if genes == "variable":
         known = match_genes(tables(network)[0], adata)
@@ -200,7 +213,7 @@ def denoise(
     elif genes != "all":
         chosen = lines(Path(genes), "genes")
     found = tasks.denoise(network, adata, genes=chosen, out=with_folder(out), **options)
-    return f"{out}: {found.n_obs:,} cells, {found.n_vars:,} genes"
+    return f"{out}: {found.n_obs:,} cells, {found.n_vars:,} genes{opened.notes}"
 
 
 def generate(
@@ -215,6 +228,7 @@ def generate(
     context: int | None = None,
     batch_size: int = 32,
     device: Device = "cpu",
+    choice: CountsChoice = CountsChoice(),  # noqa: B008 (frozen)
     seed: int = 0,
     **options: Any,
 ) -> str:
@@ -223,7 +237,7 @@ def generate(
     Parameters
     ----------
     input
-        File of raw counts (h5ad).
+        File of raw counts: h5ad, zarr, loom, 10x h5, or a 10x matrix folder.
     out
         File to write (h5ad): the expected counts in X.
     genes
@@ -243,12 +257,15 @@ def generate(
         Number of cells at a time.
     device
         Device on which the model runs.
+    choice
+        Raw counts of the input that are meant.
     seed
         Seed for the draws.
     """
     check_before(device, input, out)
     names = lines(genes, "genes")
-    adata = open_cells(input)
+    opened = read_cells(input, choice)
+    adata = opened.cells
     chosen = adata if cells is None else cells_of(adata, cells)
     sources = {token: cells_of(adata, where) for token, where in (take or {}).items()}
     network = ScPrint.from_pretrained(model).to(device)
@@ -271,7 +288,7 @@ def generate(
         **options,
     )
     facets = "".join(f", {token} of {source.n_obs:,} cells" for token, source in sources.items())
-    return f"{out}: {found.n_obs:,} cells, {found.n_vars:,} genes{facets}"
+    return f"{out}: {found.n_obs:,} cells, {found.n_vars:,} genes{facets}{opened.notes}"
 
 
 def impute(
@@ -281,6 +298,7 @@ def impute(
     genes: Path,
     model: str = "bundled",
     device: Device = "cpu",
+    choice: CountsChoice = CountsChoice(),  # noqa: B008 (frozen)
     **options: Any,
 ) -> str:
     """Predict the counts of genes that the data did not measure.
@@ -290,7 +308,7 @@ def impute(
     Parameters
     ----------
     input
-        File of raw counts (h5ad).
+        File of raw counts: h5ad, zarr, loom, 10x h5, or a 10x matrix folder.
     out
         File to write (h5ad): the expected counts in X.
     genes
@@ -299,12 +317,15 @@ def impute(
         Model to use: bundled, a folder, a checkpoint or a hub repository; see scprint inspect.
     device
         Device on which the model runs.
+    choice
+        Raw counts of the input that are meant.
     """
     check_before(device, input, out)
     names = lines(genes, "genes")
+    opened = read_cells(input, choice)
     network = ScPrint.from_pretrained(model).to(device)
-    found = tasks.impute(network, open_cells(input), genes=names, out=with_folder(out), **options)
-    return f"{out}: {found.n_obs:,} cells, {found.n_vars:,} genes"
+    found = tasks.impute(network, opened.cells, genes=names, out=with_folder(out), **options)
+    return f"{out}: {found.n_obs:,} cells, {found.n_vars:,} genes{opened.notes}"
 
 
 def perturb(
@@ -315,6 +336,7 @@ def perturb(
     cells: str | None = None,
     model: str = "bundled",
     device: Device = "cpu",
+    choice: CountsChoice = CountsChoice(),  # noqa: B008 (frozen)
     **options: Any,
 ) -> str:
     """Silence genes, or change their counts, and compare what the model expects of the others.
@@ -325,7 +347,7 @@ def perturb(
     Parameters
     ----------
     input
-        File of raw counts (h5ad).
+        File of raw counts: h5ad, zarr, loom, 10x h5, or a 10x matrix folder.
     out
         File to write (csv): a row for each other gene. Beside it, as .edges.csv, the edges that changed most.
     genes
@@ -336,12 +358,15 @@ def perturb(
         Model to use: bundled, a folder, a checkpoint or a hub repository; see scprint inspect.
     device
         Device on which the model runs.
+    choice
+        Raw counts of the input that are meant.
     """
     edges_file = out.with_suffix(".edges.csv")
     check_before(device, input, out, edges_file)
     for path in (out, edges_file):
         beside(path)
-    adata = open_cells(input)
+    opened = read_cells(input, choice)
+    adata = opened.cells
     if cells is not None:
         adata = cells_of(adata, cells)
     network = ScPrint.from_pretrained(model).to(device)
@@ -353,15 +378,15 @@ def perturb(
         with atomic_path(edges_file) as temporary:
             found.edges.to_csv(temporary, index=False)
         written.append(edges_file)
-    changed = f"{', '.join(genes)} changed in {adata.n_obs:,} cells, {len(found.profile):,} others"
+    changed = f"{', '.join(genes)} changed in {adata.n_obs:,} cells, {len(found.profile):,} others{opened.notes}"
     return f"{', '.join(map(str, written))}: {changed}; {told_beside(found.steps, *written)}"
 
 
 COMMANDS = {
-    "embed": TaskCommand(embed, tasks.embed, filled=("encoded",)),
-    "annotate": TaskCommand(annotate, tasks.annotate, filled=("encoded",)),
-    "denoise": TaskCommand(denoise, tasks.denoise),
-    "generate": TaskCommand(generate, tasks.generate, filled=("names",)),
-    "impute": TaskCommand(impute, tasks.impute),
-    "perturb": TaskCommand(perturb, tasks.perturb, filled=("panel",)),
+    "embed": TaskCommand(embed, tasks.embed, filled=("encoded",), reads_cells=True),
+    "annotate": TaskCommand(annotate, tasks.annotate, filled=("encoded",), reads_cells=True),
+    "denoise": TaskCommand(denoise, tasks.denoise, reads_cells=True),
+    "generate": TaskCommand(generate, tasks.generate, filled=("names",), reads_cells=True),
+    "impute": TaskCommand(impute, tasks.impute, reads_cells=True),
+    "perturb": TaskCommand(perturb, tasks.perturb, filled=("panel",), reads_cells=True),
 }

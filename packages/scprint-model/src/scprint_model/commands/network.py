@@ -7,6 +7,7 @@ from typing import Any
 
 import grnndata
 from grnndata import atomic_path
+from scdataloader.expression import CountsChoice
 from scprint_model._command_line import with_folder
 from scprint_model._provenance import beside, steps_of
 from scprint_model.commands.options import Device, TaskCommand, check_before, lines, told_beside
@@ -15,7 +16,7 @@ from scprint_model.model import ScPrint
 from scprint_model.networks import HeadSelection, estimate, infer, select_heads
 from scprint_model.networks.choose import cell_groups
 from scprint_model.networks.heads import Heads, Split
-from scprint_model.tasks.files import open_cells
+from scprint_model.tasks.files import read_cells
 
 #: Options of `infer` that decide what a truth is compared with.
 _FOR_SELECTION = ("n_genes", "context", "n_cells", "attention", "batch_size", "max_memory", "seed")
@@ -38,6 +39,7 @@ def network(
     plot: Path | None = None,
     dry_run: bool = False,
     device: Device = "cpu",
+    choice: CountsChoice = CountsChoice(),  # noqa: B008 (frozen)
     **options: Any,
 ) -> str:
     """Infer gene networks from the attention of a model over cells.
@@ -47,7 +49,7 @@ def network(
     Parameters
     ----------
     input
-        File of raw counts (h5ad).
+        File of raw counts: h5ad, zarr, loom, 10x h5, or a 10x matrix folder.
     out
         File to write (h5ad): the cells and genes used, and the networks, row = regulator, column = target.
     model
@@ -77,6 +79,8 @@ def network(
         Say what the networks will take, without making them.
     device
         Device on which the model runs.
+    choice
+        Raw counts of the input that are meant.
     """
     heads_file, edges_file = out.with_suffix(".heads.json"), out.with_suffix(".edges.csv")
     check_before(
@@ -94,7 +98,8 @@ def network(
     chosen: Heads = heads if heads in ("mean", "max", "all") else HeadSelection.load(heads)  # type: ignore[assignment]
     allowed = None if regulators is None else lines(regulators, "regulators")
     known = None if truth is None else grnndata.read_pairs(truth)
-    adata = open_cells(input)
+    opened = read_cells(input, choice)
+    adata = opened.cells
     scprint = ScPrint.from_pretrained(model).to(device)
     # one value that was asked for is one network, not a named one of several
     asked = group[0] if group is not None and len(group) == 1 else group
@@ -138,6 +143,7 @@ def network(
     many = f"{len(names)} networks ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
     return (
         f"{many if names else '1 network'} over {found.n_vars:,} genes from {found.n_obs:,} cells: {', '.join(written)}"
+        f"{opened.notes}"
     )
 
 
@@ -149,4 +155,4 @@ def _scores(selection: HeadSelection) -> str:
     )
 
 
-COMMANDS = {"network": TaskCommand(network, infer, filled=("before",))}
+COMMANDS = {"network": TaskCommand(network, infer, filled=("before",), reads_cells=True)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import torch
 from anndata import AnnData
 from jsonargparse import Namespace
 
+from scdataloader.expression import CountsChoice
 from scprint_model._command_line import check_output
 from scprint_model._command_options import Parser
 from scprint_model._provenance import Step, beside, in_uns, step, steps_of, write
@@ -34,26 +35,35 @@ class TaskCommand:
         Task whose parameters with names are further options.
     filled
         Names of parameters of the task that the function fills in.
+    reads_cells
+        Whether the function takes a `choice` of the raw counts of a file, whose fields are options.
     """
 
     function: Callable[..., str | int]
     task: Callable[..., object] | None = None
     filled: tuple[str, ...] = ()
+    reads_cells: bool = False
 
     def add_options(self, parser: Parser) -> None:
         """Add the options of the function and of its task, and what the docstring says beyond its first line."""
         about = (inspect.getdoc(self.function) or "").partition("\nParameters\n---")[0].partition("\n\n")[2]
         parser.description = re.sub(r"`+", "", " ".join(about.split())) or None
-        parser.add_options(self.function)
+        parser.add_options(self.function, skip=["choice"])
+        chosen = {field.name for field in fields(CountsChoice)} if self.reads_cells else set()
+        if self.reads_cells:
+            parser.add_options(CountsChoice)
         if self.task is not None:
             own = set(inspect.signature(self.function).parameters)
             told = inspect.signature(self.task).parameters.values()
             places = {parameter.name for parameter in told if parameter.kind is not parameter.KEYWORD_ONLY}
-            parser.add_options(self.task, skip={*own, *places, *self.filled})
+            parser.add_options(self.task, skip={*own, *places, *chosen, *self.filled})
 
     def __call__(self, args: Namespace) -> str | int:
         """Run the function; returns what to print, or the exit status."""
-        return self.function(**args.as_dict())
+        given = args.as_dict()
+        if self.reads_cells:
+            given["choice"] = CountsChoice(**{field.name: given.pop(field.name) for field in fields(CountsChoice)})
+        return self.function(**given)
 
 
 def check_device(device: str | None) -> None:

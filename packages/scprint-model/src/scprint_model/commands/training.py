@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from anndata import AnnData
+
 from grnndata import atomic_path
+from scdataloader.expression import CountsChoice
+from scdataloader.sources import find_sources, unique_names
 from scprint_model._command_line import check_output, with_folder
 from scprint_model._provenance import beside, step
 from scprint_model.checkpoints.identity import identity
@@ -16,6 +20,7 @@ from scprint_model.finetuning.low_rank import ATTENTION
 from scprint_model.gene_embeddings import build_table
 from scprint_model.model import ScPrint
 from scprint_model.tasks import gene_embeddings as model_vectors
+from scprint_model.tasks.files import read_cells
 
 
 def finetune(
@@ -28,6 +33,7 @@ def finetune(
     organisms: Sequence[str] = (),
     projections: Sequence[str] = ATTENTION,
     device: str | None = None,
+    choice: CountsChoice = CountsChoice(),  # noqa: B008 (frozen)
     **options: Any,
 ) -> str:
     """Adapt a trained model to labels, genes, organisms or batches of one's own.
@@ -37,7 +43,7 @@ def finetune(
     model
         Model to adapt: bundled, a model folder, a published .ckpt, or a hub repository.
     data
-        Files of raw counts (h5ad).
+        Files of raw counts: h5ad, zarr, loom, 10x h5, or 10x matrix folders.
     out
         Folder for the result, which must be new or empty.
     labels
@@ -50,12 +56,14 @@ def finetune(
         Projections with low-rank parts, among qkv, q, kv, out, fc1, fc2.
     device
         Device such as cuda; by default a GPU where there is one.
+    choice
+        Raw counts of the files that are meant.
     """
     check_output(out, *data, is_folder=True)
     check_device(device)
     made = adapt(
         model,
-        list(data),
+        list(data) if choice == CountsChoice() else _cells_of(data, choice),
         labels=labels,
         genes=genes,
         organisms=organisms,
@@ -66,6 +74,12 @@ def finetune(
         **options,
     )
     return _summary(made.card["finetuned"], out)
+
+
+def _cells_of(data: list[str], choice: CountsChoice) -> dict[str, AnnData]:
+    """Return the cells of files, by name, with the counts that are meant."""
+    files = find_sources(data)
+    return {name: read_cells(file, choice).cells for name, file in zip(unique_names(files), files, strict=True)}
 
 
 def _summary(report: dict[str, dict[str, object]], out: Path) -> str:
@@ -128,6 +142,6 @@ def _option(name: str) -> str:
 
 
 COMMANDS = {
-    "finetune": TaskCommand(finetune, adapt, filled=("merge",)),
+    "finetune": TaskCommand(finetune, adapt, filled=("merge",), reads_cells=True),
     "gene-embeddings": TaskCommand(gene_embeddings, build_table),
 }

@@ -67,7 +67,13 @@ def run_demo(
     cell_type: str | None = None,
     n_genes: int = 1000,
     model: str = "bundled",
+    layer: str | None = None,
+    counts: str = "auto",
+    round: bool = False,  # noqa: A002 (the option's name)
+    drop_bad_cells: bool = False,
+    unique_names: bool = False,
     organism: str | None = None,
+    genome: str | None = None,
     min_genes: int = 200,
     seed: int = 0,
 ) -> DemoResult:
@@ -76,7 +82,8 @@ def run_demo(
     Parameters
     ----------
     data
-        h5ad file of raw counts; by default the bundled 1,000 retina nuclei.
+        File of raw counts: h5ad, zarr, loom, 10x h5, or a 10x matrix folder; by default the bundled 1,000 retina
+        nuclei.
     out
         Folder to write to; files of an earlier run are replaced.
     cell_type
@@ -85,8 +92,22 @@ def run_demo(
         Genes in the network: the most variable ones of these cells.
     model
         "bundled", or the folder of a model.
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
+    drop_bad_cells
+        Whether to leave out the cells with values that are no counts (NaN, negative, fractional), at most a tenth.
+    unique_names
+        Whether to number repeated names of cells, as in AAAC-1.
     organism
-        Of the data, where they do not say.
+        Organism of the cells, where the data do not say or hold several.
+    genome
+        Genome whose genes are taken, where the data hold several, as GRCh38 of 10x files.
     min_genes
         Cells with fewer expressed genes are dropped.
     seed
@@ -110,7 +131,19 @@ def run_demo(
     _check_extras()
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file: choose a folder for the results")
-    settings = Preprocessor.preset("inference", primary_only=True, min_genes=min_genes, min_cells=2, organism=organism)
+    settings = Preprocessor.preset(
+        "inference",
+        primary_only=True,
+        min_genes=min_genes,
+        min_cells=2,
+        layer=layer,
+        counts=counts,
+        round=round,
+        drop_bad_cells=drop_bad_cells,
+        unique_names=unique_names,
+        organism=organism,
+        genome=genome,
+    )
     cells, cleaning = settings(source)
     if data is None:
         cleaning.source = "bundled retina_1k"
@@ -161,7 +194,7 @@ def run_demo(
         )
         draw_umap(coordinates, panels, made / "umap.png")
         draw_hubs(network, communities, cells.obs["organism_ontology_term_id"].iloc[0], made / "hubs.png")
-        scores["seconds"] = round(time.perf_counter() - started, 1)
+        scores["seconds"] = _seconds_since(started)
         scores["peak_memory_gb"] = _peak_memory_gb()
         (made / "summary.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
         for table_or_picture in ("edges.tsv", "cleaning.tsv", "scores.tsv", "umap.png", "hubs.png"):
@@ -169,6 +202,10 @@ def run_demo(
         report.write(made / "index.html", cleaning, cells, network, scores)
         _publish(made, out)
     return DemoResult(out, scores, report.summary(cleaning, network, scores, out))
+
+
+def _seconds_since(started: float) -> float:
+    return round(time.perf_counter() - started, 1)
 
 
 def _check_extras() -> None:

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from grnndata import GRNAnnData
 from scdataloader.counts import total_counts
+from scdataloader.expression import with_counts
 from scprint_model._provenance import in_uns, step, steps_of
 from scprint_model.checkpoints.identity import identity, weights_hash
 from scprint_model.genes import SharedGenes, match_genes
@@ -49,6 +50,9 @@ def infer(
     model: ScPrint,
     adata: AnnData,
     *,
+    layer: str | None = None,
+    counts: str = "X",
+    round: bool = False,  # noqa: A002 (the option's name)
     groupby: str | None = None,
     group: str | Sequence[str] | None = None,
     genes: Genes = "variable",
@@ -87,6 +91,14 @@ def infer(
     adata
         Cells with raw counts, as for `scprint_model.tasks.encode`, in memory or in a file, of which the cells used are
         read; not changed.
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
     groupby, group
         Column of obs, and those of its values that are asked for: one network of the cells with that value, or one each
         for several values. `groupby` alone: one network for every value, named so in ``networks``. Neither: one of all
@@ -183,6 +195,7 @@ def infer(
     """
     if regulators is not None and not isinstance(regulators, str):
         regulators = list(regulators)
+    adata = with_counts(adata, layer=layer, counts=counts, round=round)
     made = step(infer, locals(), model=identity(model), inputs=[adata], skip=_NOT_RECORDED)
     record = in_uns([*steps_of(adata.uns), made])
     vocabulary, _ = tables(model)
@@ -213,8 +226,8 @@ def infer(
         genes = names_in_data(vocabulary, adata, shared, genes)
     allowed = find_regulators(vocabulary, adata, shared, regulators, keep=keep_regulators)
     adata, numbers, groups = used_cells(adata, groups)
-    counts = shared.counts(adata)
-    known = _plain(adata, shared, counts)
+    known_counts = shared.counts(adata)
+    known = _plain(adata, shared, known_counts)
     if isinstance(genes, str) and genes == "all" and context is None:
         context = model.context or DEFAULT_CONTEXT
     every = np.argsort(contents.rank[numbers]) if (several if across is None else across) else None
@@ -235,8 +248,10 @@ def infer(
     told["strata"] = {name: str(pd.util.hash_array(found.of_cell).sum()) for name, found in strata.items()}
     finished = None
     if folder is not None:
-        finished = FinishedNetworks(folder, _description(adata, shared, counts, model, at, allowed) | options | told)
-    del counts
+        finished = FinishedNetworks(
+            folder, _description(adata, shared, known_counts, model, at, allowed) | options | told
+        )
+    del known_counts
     networks = {}
     n_times = 1 + permutations if draws == 1 else draws
     n_passes = sum(map(len, groups.values())) * n_times

@@ -11,6 +11,7 @@ from anndata import AnnData
 from scipy.special import expit
 
 from scdataloader.counts import obs_table
+from scdataloader.expression import with_counts
 from scdataloader.labels import SUFFIX
 from scprint_model._provenance import in_uns, step, steps_of
 from scprint_model.checkpoints.identity import identity
@@ -33,6 +34,9 @@ def annotate(
     coarsen: Mapping[str, Sequence[str]] | None = None,
     abstain: float | None = None,
     vote: str | None = None,
+    layer: str | None = None,
+    counts: str = "X",
+    round: bool = False,  # noqa: A002 (the option's name)
     context: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
@@ -72,6 +76,14 @@ def annotate(
         Column of ``obs``, such as clusters: three more columns ``predicted_<class>_vote...`` with the label whose mean
         probability over the cells of the cluster is highest, and that mean as its confidence. Cells without counts have
         no say; cells without a cluster keep their own label.
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
     context
         Number of most expressed genes that the model sees of a cell. None: as many as it saw in training.
     batch_size
@@ -92,8 +104,9 @@ def annotate(
     ValueError
         When the model has no such class, ``obs`` no such column, or an ontology no such term.
     """
-    made = step(annotate, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED)
-    record = in_uns([*steps_of(adata.uns), in_context(made, model, encoded)])
+    cells = with_counts(adata, layer=layer, counts=counts, round=round)
+    made = step(annotate, locals(), model=identity(model), inputs=[cells], skip=NOT_RECORDED)
+    record = in_uns([*steps_of(cells.uns), in_context(made, model, encoded)])
     _, space = tables(model)
     heads = class_names(model, classes)
     if top_k < 1:
@@ -110,10 +123,10 @@ def annotate(
     found = [_Found(*one, adata.n_obs, top_k, clusters, keep=probabilities, several=draws > 1) for one in wanted]
     settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed, "draws": draws}
     done = 0
-    for batch in stream(model, adata, **settings, classes=heads, description="annotating cells", encoded=encoded):
+    for batch in stream(model, cells, **settings, classes=heads, description="annotating cells", encoded=encoded):
         rows = np.arange(done, done + len(batch.empty))[~batch.empty]
         for one in found:
-            drawn = [cells.class_logits[one.head][~batch.empty] for cells in batch.drawn]
+            drawn = [drawing.class_logits[one.head][~batch.empty] for drawing in batch.drawn]
             one.add(rows, batch.class_logits[one.head][~batch.empty], drawn)
         done += len(batch.empty)
     columns: dict[str, object] = {}

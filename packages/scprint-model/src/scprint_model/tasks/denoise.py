@@ -13,6 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from scdataloader.counts import obs_table
+from scdataloader.expression import with_counts
 from scprint_model._provenance import in_uns, step, steps_of
 from scprint_model.checkpoints.identity import identity
 from scprint_model.genes import SharedGenes, match_genes
@@ -32,6 +33,9 @@ def denoise(
     adata: AnnData,
     *,
     genes: Sequence[str] | None = None,
+    layer: str | None = None,
+    counts: str = "X",
+    round: bool = False,  # noqa: A002 (the option's name)
     depth_multiplier: float | None = None,
     target_depth: float | None = None,
     sample: bool = False,
@@ -51,6 +55,14 @@ def denoise(
     genes
         Names of the genes to look at and to predict, as `scprint_model.named_genes.genes_of_data` takes them: ids,
         symbols or aliases; None: all that the model knows, which is slow beyond a few thousand.
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
     depth_multiplier
         Factor by which the sequencing is deeper: 2, the default, asks for twice the counts.
     target_depth
@@ -84,6 +96,7 @@ def denoise(
     -----
     scPRINT paper, Methods, "The denoising task" and "Denoising". Cells without any count stay without.
     """
+    adata = with_counts(adata, layer=layer, counts=counts, round=round)
     made = step(denoise, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED)
     if depth_multiplier is not None and target_depth is not None:
         raise ValueError(

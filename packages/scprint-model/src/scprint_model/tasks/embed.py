@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from anndata import AnnData
 
+from scdataloader.expression import with_counts
 from scdataloader.labels import SUFFIX
 from scprint_model._provenance import in_uns, step, steps_of
 from scprint_model.checkpoints.identity import identity
@@ -22,6 +23,9 @@ def embed(
     token: Sequence[str] | str = "mean",
     logits: str | None = None,
     key: str = "X_scprint",
+    layer: str | None = None,
+    counts: str = "X",
+    round: bool = False,  # noqa: A002 (the option's name)
     context: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
@@ -46,6 +50,14 @@ def embed(
         `token` is not used then.
     key
         Name in ``obsm``; for ``"all"`` its start.
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
     context
         Number of most expressed genes that the model sees of a cell. None: as many as it saw in training.
     batch_size
@@ -73,8 +85,9 @@ def embed(
     scPRINT paper, Methods, "The bottleneck learning task": the logits of cell type, disease or assay, which have many
     labels, as the embedding, which removes more of the batch effects (its Supplementary Figure S7).
     """
-    told = step(embed, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED)
-    record = in_uns([*steps_of(adata.uns), in_context(told, model, encoded)])
+    cells = with_counts(adata, layer=layer, counts=counts, round=round)
+    told = step(embed, locals(), model=identity(model), inputs=[cells], skip=NOT_RECORDED)
+    record = in_uns([*steps_of(cells.uns), in_context(told, model, encoded)])
     tables(model)
     names = [name.removesuffix(SUFFIX) for name in model.token_names]
     if not isinstance(token, str) and len(token) == 1:
@@ -93,13 +106,13 @@ def embed(
     done = 0
     settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed, "draws": draws}
 
-    def entry(cells: EncodedCells) -> np.ndarray:
+    def entry(found: EncodedCells) -> np.ndarray:
         if classes:
-            return cells.class_logits[classes[0]]
-        return cells.embeddings if each else cells.embeddings[:, places].mean(axis=1)
+            return found.class_logits[classes[0]]
+        return found.embeddings if each else found.embeddings[:, places].mean(axis=1)
 
     spread = np.empty(result.shape[:-1], dtype=np.float32)
-    for batch in stream(model, adata, **settings, classes=classes, description="embedding cells", encoded=encoded):
+    for batch in stream(model, cells, **settings, classes=classes, description="embedding cells", encoded=encoded):
         rows = slice(done, done + len(batch.empty))
         result[rows] = entry(batch)
         if batch.drawn:

@@ -13,6 +13,7 @@ from anndata import AnnData
 from tqdm.auto import tqdm
 
 from scdataloader import CellBatch, CellDataset
+from scdataloader.expression import with_counts
 from scdataloader.labels import SUFFIX
 from scprint_model._provenance import Step, step, steps_of
 from scprint_model.checkpoints.identity import identity
@@ -109,6 +110,9 @@ def encode(
     model: ScPrint,
     adata: AnnData,
     *,
+    layer: str | None = None,
+    counts: str = "X",
+    round: bool = False,  # noqa: A002 (the option's name)
     context: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
@@ -127,6 +131,14 @@ def encode(
         Raw counts over Ensembl ids (with versions or without) or symbols, as `scdataloader.Preprocessor` gives them or
         any file holds them; see `scprint_model.genes.match_genes`. In memory, or left in their file by
         `scprint_model.tasks.files.open_cells`: they are read a part at a time. Not changed.
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
     context
         Genes per cell: its most expressed ones, filled up with unexpressed ones. More is slower, with the square. None:
         as many as the model saw in training.
@@ -142,6 +154,7 @@ def encode(
     ValueError
         When the data share too few genes with the model, or it has no such class.
     """
+    adata = with_counts(adata, layer=layer, counts=counts, round=round)
     made = in_context(step(encode, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED), model)
     steps = (*steps_of(adata.uns), made)
     settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed, "draws": 1}

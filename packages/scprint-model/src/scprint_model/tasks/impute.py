@@ -12,6 +12,7 @@ from anndata import AnnData
 from torch import Tensor
 
 from scdataloader.counts import obs_table
+from scdataloader.expression import with_counts
 from scprint_model._provenance import in_uns, step, steps_of
 from scprint_model.checkpoints.identity import identity
 from scprint_model.genes import match_genes
@@ -30,6 +31,9 @@ def impute(
     adata: AnnData,
     *,
     genes: Sequence[str],
+    layer: str | None = None,
+    counts: str = "X",
+    round: bool = False,  # noqa: A002 (the option's name)
     method: Method = "masked",
     context: int | None = None,
     batch_size: int = 16,
@@ -47,6 +51,14 @@ def impute(
     genes
         Ids, symbols or aliases of genes that the model knows and the data do not have, as
         `scprint_model.named_genes.genes_of_model` takes them, of the data's organism.
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
     method
         Way to ask for them. ``"masked"``: the model sees them beside a cell's measured genes, their counts hidden;
         ``"embeddings"``: it is asked for them when it knows the cell's embeddings alone.
@@ -74,6 +86,7 @@ def impute(
     -----
     Genes are asked for as many at a time as the model saw measured ones, each time beside the same of these.
     """
+    adata = with_counts(adata, layer=layer, counts=counts, round=round)
     made = step(impute, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED)
     record = in_uns([*steps_of(adata.uns), in_context(made, model)])
     if method not in get_args(Method):

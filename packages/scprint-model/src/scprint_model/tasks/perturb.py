@@ -14,6 +14,7 @@ from scipy import sparse
 
 from grnndata import tl
 from scdataloader.counts import csr_counts, obs_table, total_counts
+from scdataloader.expression import with_counts
 from scprint_model._provenance import Step, step, steps_of
 from scprint_model._wording import listed
 from scprint_model.checkpoints.identity import identity
@@ -54,6 +55,9 @@ def perturb(
     adata: AnnData,
     *,
     genes: Sequence[str],
+    layer: str | None = None,
+    counts: str = "X",
+    round: bool = False,  # noqa: A002 (the option's name)
     to: float | None = None,
     fold: float | None = None,
     n_genes: int = 300,
@@ -75,6 +79,14 @@ def perturb(
         Cells of one kind, as for `scprint_model.tasks.encode`; not changed.
     genes
         Names of the genes to change: ids, symbols or aliases, as `scprint_model.named_genes.genes_of_data` takes them.
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
     to
         Count of these genes in every cell; 0, the default, is a knock-out.
     fold
@@ -107,6 +119,7 @@ def perturb(
     change; the means of the other genes are made to add up to the same, what was counted of them, so that a gene does
     not seem to rise because another was taken away.
     """
+    adata = with_counts(adata, layer=layer, counts=counts, round=round)
     made = step(perturb, locals(), model=identity(model), inputs=[adata], skip=NOT_RECORDED)
     steps = (*steps_of(adata.uns), made)
     if to is not None and fold is not None:

@@ -136,6 +136,18 @@ def test_options_reach_the_library(network, edges, capsys):
     assert (printed["ap"], printed["n_pairs"]) == (scores.ap, scores.n_pairs)
 
 
+def test_a_file_of_regulators_has_one_name_a_line_blanks_and_all(tmp_path, capsys):
+    table = pd.DataFrame(
+        {"source": ["HLA A", "HLA A", "TP53", "MYC"], "target": ["TP53", "MYC", "MYC", "TP53"], "weight": [4, 3, 2, 1]}
+    )
+    table.to_csv(tmp_path / "network.csv", index=False)
+    table.iloc[[0, 2, 3], :2].to_csv(tmp_path / "truth.csv", index=False)
+    (tmp_path / "regulators.txt").write_text("\ufeffHLA A \n\n  TP53\n", encoding="utf-8")
+    options = ["--truth", str(tmp_path / "truth.csv"), "--regulators", str(tmp_path / "regulators.txt"), "--json"]
+    assert main(["score", str(tmp_path / "network.csv"), *options, "--no-baselines"]) == 0
+    assert json.loads(capsys.readouterr().out)["n_regulators"] == 2
+
+
 def test_an_h5ad_prints_a_table(tmp_path, edges, capsys):
     path = tmp_path / "network.h5ad"
     grnndata.from_edges(edges, method="made up").write_h5ad(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,25 @@ def test_a_score_against_the_users_file_says_so(tmp_path, capsys):
     assert "network.csv against omnipath (as stored" in out
     assert "\ntruth: omnipath.parquet, sha256:" in out
     assert "note:" not in out
+
+
+@pytest.mark.parametrize("name", ["omnipath.parquet", "mine.tsv.gz"])
+def test_omnipaths_own_table_named_as_the_truth_is_read_as_omnipath(tmp_path, capsys, name):
+    path = tmp_path / name
+    ROWS.to_parquet(path) if path.suffix == ".parquet" else ROWS.to_csv(path, sep="\t", index=False)
+    network = tmp_path / "network.csv"
+    pd.DataFrame({"source": ["TP53", "MYC"], "target": ["CDKN1A", "TP53"], "weight": [1.0, 0.5]}).to_csv(network)
+    assert main(["score", str(network), "--truth", str(path), "--no-baselines"]) == 0
+    out = capsys.readouterr().out
+    assert "network.csv against omnipath (as stored" in out
+    assert f"\ntruth: {name}, sha256:" in out
+    assert main(["score", str(network), "--truth", str(path), "--no-baselines", "--direct-only", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["truth_part"] == "without edges known only for protein complexes"
+    # a plain table of edges stays what it is
+    edges = tmp_path / "edges.csv"
+    pd.DataFrame({"source": ["TP53"], "target": ["CDKN1A"]}).to_csv(edges, index=False)
+    assert main(["score", str(network), "--truth", str(edges), "--no-baselines"]) == 0
+    assert "network.csv against edges (as stored" in capsys.readouterr().out
 
 
 def test_the_packaged_accessions_are_those_of_the_script(shared, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from anndata import AnnData
 from scipy import sparse
 from scipy.stats import spearmanr
@@ -11,9 +12,10 @@ from scdataloader import LabelSpace
 from scdataloader.counts import log_normalise
 from scdataloader.labels import LabelClass
 from scprint_model.demo import evaluate
-from scprint_model.demo.figures import draw_umap
+from scprint_model.demo.figures import draw_umap, umap_of
 from scprint_model.demo.page import table, write_page
 from scprint_model.metrics import denoising_scores, neighbour_agreement
+from scprint_model.noise import downsample
 
 ROD, CONE, NEURON, MUELLER, B_CELL, T_CELL = (
     "CL:0000604", "CL:0000573", "CL:0000540", "CL:0000636", "CL:0000236", "CL:0000084",
@@ -97,3 +99,36 @@ def test_many_labels_are_gathered_in_grey(tmp_path, monkeypatch):
     assert drawn[0] == "type 0 (20)"
     assert drawn[-1] == "9 others (45)"
     assert (tmp_path / "u.png").stat().st_size > 1000
+
+
+def test_noise_follows_the_cell_and_the_gene_not_their_places():
+    rng = np.random.default_rng(0)
+    counts = sparse.csr_matrix(rng.poisson(rng.gamma(0.3, 4, 40), (30, 40)))
+    genes = [f"G{i}" for i in range(40)]
+    noisy = evaluate.thinned(counts, genes, 0.7, seed=1)
+    rows, columns = rng.permutation(30), rng.permutation(40)
+    moved = evaluate.thinned(counts[rows][:, columns].tocsr(), [genes[i] for i in columns], 0.7, seed=1)
+    assert (moved != noisy[rows][:, columns]).nnz == 0
+    assert (evaluate.thinned(counts[7], genes, 0.7, seed=1) != noisy[7]).nnz == 0
+    assert (evaluate.thinned(counts, genes, 0.7, seed=2) != noisy).nnz > 50
+    assert noisy.dtype == np.float32
+
+
+def test_noise_is_that_of_training():
+    counts = sparse.csr_matrix(np.tile(np.array([1, 2, 5, 40]), (20_000, 1)) + np.arange(20_000)[:, None] % 3)
+    genes = np.arange(20_000)  # a cell a row: the other columns tell them apart
+    told_apart = sparse.hstack([counts, sparse.csr_matrix(genes[:, None] + 1)]).tocsr()
+    found = evaluate.thinned(told_apart, ["A", "B", "C", "D", "tag"], 0.7, seed=3)[:, :4].toarray()
+    expected = downsample(torch.from_numpy(counts.toarray()).float(), 0.7, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(found.mean(axis=0), expected.numpy().mean(axis=0), rtol=0.03)
+    np.testing.assert_allclose(found.std(axis=0), expected.numpy().std(axis=0), rtol=0.03)
+    np.testing.assert_allclose((found == 0).mean(axis=0), (expected.numpy() == 0).mean(axis=0), atol=0.015)
+    assert abs(np.corrcoef(found[:, 2], found[:, 3])[0, 1]) < 0.05 + abs(np.corrcoef(expected[:, 2:].T.numpy())[0, 1])
+
+
+@pytest.mark.slow
+def test_cells_keep_their_places_in_the_umap_in_any_order():
+    rng = np.random.default_rng(0)
+    embedding = rng.normal(size=(60, 5)).astype(np.float32)
+    order = rng.permutation(60)
+    np.testing.assert_array_equal(umap_of(embedding[order]), umap_of(embedding)[order])

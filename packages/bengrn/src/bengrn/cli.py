@@ -212,10 +212,13 @@ def _truth(args: Namespace) -> GroundTruth:
 
     from bengrn.truths import load_truth
     from bengrn.truths.ground_truth import GroundTruth
+    from bengrn.truths.omnipath import is_interactions
 
-    if Path(args.truth).is_file():
-        return GroundTruth.read(args.truth, organism=args.organism)
     options = dict(args.options) | ({"complexes": False} if args.direct_only else {})
+    if Path(args.truth).is_file():
+        if is_interactions(Path(args.truth)):  # its accessions are to be mapped to genes
+            return load_truth("omnipath", organism=args.organism, path=args.truth, **options)
+        return GroundTruth.read(args.truth, organism=args.organism)
     return load_truth(args.truth, organism=args.organism, **options)
 
 
@@ -228,7 +231,8 @@ def _options(args: Namespace) -> dict[str, Any]:
             raise ValueError(
                 f"--regulators is 'truth', 'tf', 'all' or a file with one gene a line, and not {regulators!r}"
             )
-        regulators = Path(regulators).read_text(encoding="utf-8").split()
+        lines = Path(regulators).read_text(encoding="utf-8-sig").splitlines()
+        regulators = [line.strip() for line in lines if line.strip()]  # names may hold blanks, as "CRX (27g)"
     return {"transpose": args.transpose, "absolute": args.absolute, "regulators": regulators}
 
 

@@ -153,6 +153,19 @@ def load_omnipath(
     return record.truth(edges, genes=known["symbol"], version=version, part=part_of(record.part, complexes=complexes))
 
 
+def is_interactions(path: Path) -> bool:
+    """Say whether a file is a table of OmniPath's interactions, as `load_omnipath` reads it with ``path=``."""
+    if _is_parquet(path):
+        from pyarrow.parquet import read_schema
+
+        names = read_schema(path).names
+    else:
+        with open_content(path) as file:
+            line = file.readline().decode(errors="replace").strip()
+        names = line.split("\t" if "\t" in line else ",")
+    return {*_COLUMNS} <= {*names}
+
+
 def part_of(part: str, *, complexes: bool) -> str:
     """Say which part of OmniPath it is, edges of complexes left out or not."""
     return part if complexes else "; ".join(filter(None, [part, "without edges known only for protein complexes"]))
@@ -193,10 +206,13 @@ def _version(path: Path) -> str:
     return SNAPSHOT_VERSION if digest == SNAPSHOT else f"{path.name}, sha256:{digest[:12]}"
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _is_parquet(path: Path) -> bool:
     with path.open("rb") as file:
-        is_parquet = file.read(4) == b"PAR1"
-    if is_parquet:
+        return file.read(4) == b"PAR1"
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if _is_parquet(path):
         table = pd.read_parquet(path)
     else:
         with open_content(path) as file:

@@ -1,17 +1,24 @@
-"""Scores of predicted cell types in the ontology, and the usual baseline of an embedding."""
+"""Scores of predicted cell types in the ontology, the usual baseline of an embedding, and the noise to take away."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import sparse, stats
 
-from scdataloader import LabelSpace
+from scdataloader import LabelSpace, cell_keys, draw_numbers
 from scdataloader.counts import log_normalise
 from scdataloader.labels import UNKNOWN, ancestors, roll_up
+from scprint_model.noise import HALF_RATE
 
 #: Broad cell classes, first match counts: neuron, glial cell, leukocyte, endothelial, epithelial, muscle, connective.
 BROAD = ("CL:0000540", "CL:0000125", "CL:0000738", "CL:0000115", "CL:0000066", "CL:0000187", "CL:0002320")
+#: Purposes of the draws of the noise.
+_LOST, _KEPT = 1, 2
 
 
 def principal_components(adata: AnnData, *, n: int = 50, seed: int = 0) -> np.ndarray:
@@ -19,6 +26,33 @@ def principal_components(adata: AnnData, *, n: int = 50, seed: int = 0) -> np.nd
     from sklearn.decomposition import PCA
 
     return PCA(min(n, min(adata.shape) - 1), svd_solver="arpack", random_state=seed).fit_transform(log_normalise(adata))
+
+
+def thinned(counts: sparse.csr_matrix, gene_ids: Sequence[str], rate: float, *, seed: int = 0) -> sparse.csr_matrix:
+    """Return counts with the noise of `scprint_model.noise.downsample`, drawn by each cell's content, not by its place.
+
+    Parameters
+    ----------
+    counts
+        Raw counts, shape (n_cells, n_genes); not changed.
+    gene_ids
+        Names of the genes.
+    rate
+        Rate of the noise, between 0 and 1.
+    seed
+        Seed of the draws.
+    """
+    noisy = sparse.csr_matrix(counts, dtype=np.float32, copy=True)
+    noisy.sum_duplicates()
+    numbers = np.array([crc32(gene.encode()) for gene in gene_ids], dtype=np.int64)
+    cells, genes = np.repeat(cell_keys(noisy, numbers), np.diff(noisy.indptr)), numbers[noisy.indices]
+    lost_by, kept_by = (
+        (draw_numbers((seed, purpose), cells, genes) >> np.uint64(11)) * 2.0**-53 for purpose in (_LOST, _KEPT)
+    )
+    lost = stats.poisson.ppf(lost_by, HALF_RATE * rate * noisy.data)
+    noisy.data[:] = (noisy.data - lost).clip(min=0) * (kept_by >= HALF_RATE * rate)
+    noisy.eliminate_zeros()
+    return noisy
 
 
 def term_scores(obs: pd.DataFrame, space: LabelSpace, *, name: str = "cell_type") -> dict[str, float]:

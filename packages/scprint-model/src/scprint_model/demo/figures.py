@@ -18,14 +18,24 @@ _REST = "#C8C8C8"
 
 
 def umap_of(embedding: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Return the places of cells in a UMAP, shape (n_cells, 2); `embedding` has shape (n_cells, d), 4 cells or more."""
+    """Return the places of cells in a UMAP, shape (n_cells, 2); `embedding` has shape (n_cells, d), 4 cells or more.
+
+    Cells in another order have the same places: UMAP, whose draws go by rows, is given them sorted.
+    """
     import umap
 
     neighbours = min(15, len(embedding) - 1)
-    made: np.ndarray = umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=seed, n_jobs=1).fit_transform(
-        embedding
+    order = content_order(embedding)
+    made = np.empty((len(embedding), 2), dtype=np.float32)
+    made[order] = umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=seed, n_jobs=1).fit_transform(
+        embedding[order]
     )
     return made
+
+
+def content_order(embedding: np.ndarray) -> np.ndarray:
+    """Return the rows of an embedding sorted by what they hold: an order that does not depend on the file's."""
+    return np.lexsort(embedding.T[::-1])
 
 
 def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path, *, axes: str = "UMAP") -> None:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from anndata import AnnData
 
 from grnndata import GRNAnnData, tl
@@ -25,12 +24,12 @@ from scprint_model._provenance import KEY, beside, step, write
 from scprint_model._wording import counted, listed
 from scprint_model.checkpoints.identity import identity
 from scprint_model.demo import evaluate, report
-from scprint_model.demo.figures import draw_hubs, draw_umap, umap_of
+from scprint_model.demo.figures import content_order, draw_hubs, draw_umap, umap_of
 from scprint_model.genes import shared_genes
 from scprint_model.metrics import denoising_scores, neighbour_agreement
 from scprint_model.model import ScPrint
 from scprint_model.networks import infer
-from scprint_model.noise import HALF_RATE, downsample
+from scprint_model.noise import HALF_RATE
 from scprint_model.tables import tables
 from scprint_model.tasks import annotate, denoise, embed, encode
 
@@ -245,13 +244,9 @@ def _choose_group(cells: AnnData, cell_type: str | None) -> tuple[str, str] | No
 
 def _denoising_test(model: ScPrint, cells: AnnData, seed: int) -> tuple[AnnData, dict[str, float]]:
     """Take counts away, predict them back, and correlate with the truth, beside doing nothing and the mean profile."""
-    generator = torch.Generator().manual_seed(seed)
     noisy = cells.copy()
-    counts = csr_counts(noisy).copy()
-    counts.data = downsample(torch.from_numpy(counts.data), NOISE, generator=generator).numpy()
-    noisy.obs["total_counts"] = np.asarray(counts.sum(axis=1)).ravel()
-    counts.eliminate_zeros()
-    noisy.X = counts
+    noisy.X = evaluate.thinned(csr_counts(cells), cells.var_names.tolist(), NOISE, seed=seed)
+    noisy.obs["total_counts"] = np.asarray(noisy.X.sum(axis=1)).ravel()
     known = cells[:, shared_genes(tables(model)[0], cells)]
     genes = tl.most_variable_genes(known, DENOISED_GENES)
     denoised = denoise(model, noisy, genes=genes.tolist(), depth_multiplier=(1 - HALF_RATE * NOISE) ** -2)
@@ -269,7 +264,9 @@ def _embedding_scores(cells: AnnData, embedding: np.ndarray, truth: pd.Series | 
     if truth is None:
         return {}
     labels = truth.to_numpy()
-    shuffled = np.random.default_rng(seed).permutation(labels)
+    order = content_order(embedding)
+    shuffled = np.empty_like(labels)
+    shuffled[order] = np.random.default_rng(seed).permutation(labels[order])
     return {
         "scPRINT": neighbour_agreement(embedding, labels),
         "50 principal components": neighbour_agreement(evaluate.principal_components(cells, seed=seed), labels),

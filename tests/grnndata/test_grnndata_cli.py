@@ -15,7 +15,7 @@ import grnndata
 from grnndata import _provenance as provenance
 from grnndata import read_zarr
 from grnndata.cli import main
-from grnndata.tools import compare, differential_edges, differential_hubs, prerank
+from grnndata.tools import camera, compare, differential_edges, differential_hubs, prerank
 
 GENES = [f"G{i}" for i in range(30)]
 
@@ -213,11 +213,19 @@ def test_enrich(path, grn, capsys, tmp_path):
         "low\tna\t" + "\t".join(GENES[:8]) + "\nhigh\tna\t" + "\t".join(GENES[15:25]) + "\n"
     )
     options = ["--gene-sets", tmp_path / "sets.gmt", "--ranking", "in_strength"]
+    by_default = run(capsys, "enrich", path, *options).splitlines()
+    assert [line.split()[0] for line in by_default[1:-1]] == camera(grn, tmp_path / "sets.gmt", ranking="in_strength")[
+        "term"
+    ].tolist()
+    assert by_default[-1] == (
+        "test: camera: genes of a set against the others, correlated as their incoming weights are over all genes"
+    )
+    options += ["--test", "prerank"]
     run(capsys, "enrich", path, *options, "--out", tmp_path / "table.tsv")
     expected = prerank(grn, tmp_path / "sets.gmt", ranking="in_strength")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "table.tsv", sep="\t"), expected, check_dtype=False)
     printed = run(capsys, "enrich", path, *options).splitlines()
-    assert [line.split()[0] for line in printed[1:]] == expected["term"].tolist()
+    assert [line.split()[0] for line in printed[1:-1]] == expected["term"].tolist()
 
 
 @pytest.mark.parametrize(("suffix", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
@@ -345,7 +353,7 @@ def test_enriched_sets_are_made_again_from_their_record(path, tmp_path, capsys):
     pytest.importorskip("gseapy")
     (tmp_path / "sets.gmt").write_text("low\tna\t" + "\t".join(GENES[:16]) + "\n")
     out = tmp_path / "table.tsv"
-    run(capsys, "enrich", path, "--gene-sets", tmp_path / "sets.gmt", "--seed", 4, "--out", out)
+    run(capsys, "enrich", path, "--gene-sets", tmp_path / "sets.gmt", "--seed", 4, "--test", "prerank", "--out", out)
     assert made_again(out, path, tmp_path / "sets.gmt").read_bytes() == out.read_bytes()
 
 

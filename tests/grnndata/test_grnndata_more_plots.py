@@ -140,7 +140,7 @@ def test_over_represented_sets_are_placed_by_their_share():
     np.testing.assert_allclose(dots.get_array(), [1, 1])  # a q of 0 has no logarithm: the next smallest stands in
     ax = pl.enrichment(table.assign(community=[4, 5]))
     assert texts(ax.get_yticklabels()) == ["4: A", "5: B"]
-    with pytest.raises(ValueError, match="is no table of prerank or over_representation"):
+    with pytest.raises(ValueError, match="is no table of camera, prerank or over_representation"):
         pl.enrichment(table.drop(columns="q_value"))
     with pytest.raises(ValueError, match="holds no gene set"):
         pl.enrichment(table.head(0))

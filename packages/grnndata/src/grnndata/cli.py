@@ -77,6 +77,12 @@ def _enrich_options(parser: Parser) -> None:
         default="out_strength",
         help="what hubs are",
     )
+    parser.add_argument(
+        "--test",
+        choices=["camera", "prerank"],
+        default="camera",
+        help="camera allows for genes that are correlated; prerank (needs gseapy) compares with random genes",
+    )
     _add_network(parser)
     _add_table(parser)
 
@@ -214,13 +220,16 @@ def _differential(args: Namespace) -> str:
 
 
 def _enrich(args: Namespace) -> str:
-    from .tools import prerank
+    from .tools import camera, prerank
 
     _check_table(args.out, args.file)
     grn = _one(_read(args.file), args.network)
-    _say("comparing with permutations")
-    table = prerank(grn, args.gene_sets, ranking=args.ranking, seed=args.seed)
-    return _table(table, args, "enrich", args.file, args.gene_sets)
+    if args.test == "camera":
+        table = camera(grn, args.gene_sets, ranking=args.ranking)
+    else:
+        _say("comparing with permutations")
+        table = prerank(grn, args.gene_sets, ranking=args.ranking, seed=args.seed)
+    return f"{_table(table, args, 'enrich', args.file, args.gene_sets)}\ntest: {table.attrs['test']}"
 
 
 def _draw(args: Namespace) -> str:
@@ -364,7 +373,7 @@ main = Program(
             _differential,
         ),
         "enrich": Command(
-            "Find gene sets among the hubs (needs gseapy).",
+            "Find gene sets among the hubs.",
             ("enrich network.h5ad --gene-sets hallmarks.gmt --out enriched.csv",),
             _enrich_options,
             _enrich,

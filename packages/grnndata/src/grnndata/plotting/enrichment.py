@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LONGEST = 48
+#: Columns that place a set, and what they are.
+_SCORES = {"nes": "normalised enrichment score", "difference": "mean normal score, less that of the others"}
 
 
 def enrichment(table: pd.DataFrame, *, n: int = 15, ax: Axes | None = None) -> Axes:
@@ -23,7 +25,8 @@ def enrichment(table: pd.DataFrame, *, n: int = 15, ax: Axes | None = None) -> A
     Parameters
     ----------
     table
-        What `grnndata.tl.prerank` returns (placed by normalised enrichment score, sized by genes of the set) or
+        Table of `grnndata.tl.camera` (placed by the difference of normal scores, sized by genes of the set), of
+        `grnndata.tl.prerank` (placed by normalised enrichment score, sized likewise), or of
         `grnndata.tl.over_representation` (placed by the share of the set's genes, sized by their number).
     n
         How many sets; all when there are fewer.
@@ -40,19 +43,19 @@ def enrichment(table: pd.DataFrame, *, n: int = 15, ax: Axes | None = None) -> A
     ImportError
         When matplotlib is not installed.
     ValueError
-        When `table` is neither of the two, or empty.
+        When `table` is none of these, or empty.
     """
     check_count(n, "n")
-    is_prerank = {"term", "nes", "q_value", "n_genes"} <= set(table.columns)
-    if not is_prerank and not {"term", "n_overlap", "n_genes", "q_value"} <= set(table.columns):
+    score = next((column for column in _SCORES if {"term", column, "q_value", "n_genes"} <= set(table.columns)), None)
+    if score is None and not {"term", "n_overlap", "n_genes", "q_value"} <= set(table.columns):
         raise ValueError(
-            f"this is no table of prerank or over_representation: it has the columns [{listed(table.columns)}]"
+            f"this is no table of camera, prerank or over_representation: it has the columns [{listed(table.columns)}]"
         )
     if table.empty:
         raise ValueError("the table holds no gene set")
     shown = table.sort_values("q_value", kind="stable").head(n)
-    count = shown["n_genes" if is_prerank else "n_overlap"].to_numpy(dtype=float)
-    places = shown["nes"] if is_prerank else shown["n_overlap"] / shown["n_genes"]
+    count = shown["n_genes" if score else "n_overlap"].to_numpy(dtype=float)
+    places = shown[score] if score else shown["n_overlap"] / shown["n_genes"]
     # A q-value may be 0 where every permutation was below.
     least = table["q_value"][table["q_value"] > 0].min()
     colour = -np.log10(shown["q_value"].clip(lower=least if np.isfinite(least) else 1e-300).to_numpy(dtype=float))
@@ -73,12 +76,12 @@ def enrichment(table: pd.DataFrame, *, n: int = 15, ax: Axes | None = None) -> A
     ax.margins(x=0.12)
     ax.grid(axis="x", linewidth=0.5, alpha=0.5)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.set_xlabel("normalised enrichment score" if is_prerank else "share of the set's genes found")
+    ax.set_xlabel(_SCORES[score] if score else "share of the set's genes found")
     ax.figure.colorbar(dots, ax=ax, label="-log10 q", shrink=0.6)
     sizes = np.unique([count.min(), count.max()])
     for size in sizes:
         ax.scatter([], [], s=30 + 170 * size / count.max(), color="grey", label=f"{size:.0f}")
-    title = "genes in the set" if is_prerank else "genes found"
+    title = "genes in the set" if score else "genes found"
     ax.legend(title=title, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, fontsize=8)
     return ax
 

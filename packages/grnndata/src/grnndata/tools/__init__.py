@@ -3,6 +3,7 @@
 from .apc import apc
 from .backbone import maximum_spanning_tree, tmfg
 from .betweenness import betweenness
+from .camera import camera
 from .centralities import centralities
 from .centrality import degree, hubs, strength
 from .communities import leiden, louvain
@@ -29,6 +30,7 @@ from .variable_genes import most_variable_genes
 __all__ = [
     "apc",
     "betweenness",
+    "camera",
     "centralities",
     "compare",
     "compare_all",

@@ -46,6 +46,7 @@ PAGES = [
     "docs/how_to/score_my_network.md",
     "docs/how_to/several_networks.md",
     "docs/how_to/train_on_my_data.md",
+    "docs/how_to/train_scvi_from_a_store.md",
     "docs/how_to/what_made_this_file.md",
     "docs/how_to/write_an_objective.md",
     "docs/tutorials/case_study.md",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scdataloader.preprocess import CorpusReport, Preprocessor, RefusedError, Report, preprocess_files
     from scdataloader.sampling import WeightedSampler
     from scdataloader.scvi import scvi_ready
+    from scdataloader.scvi_module import ScviDataModule
     from scdataloader.sources import find_sources, open_source
     from scdataloader.splits import Split, make_split
     from scdataloader.store import CellStore, open_store
@@ -40,6 +41,7 @@ __all__ = [
     "Preprocessor",
     "RefusedError",
     "Report",
+    "ScviDataModule",
     "Split",
     "StoreLoader",
     "WeightedSampler",
@@ -82,6 +84,7 @@ _HOME = {
     "Preprocessor": "preprocess",
     "RefusedError": "preprocess",
     "Report": "preprocess",
+    "ScviDataModule": "scvi_module",
     "Split": "splits",
     "StoreLoader": "collate",
     "WeightedSampler": "sampling",

@@ -161,7 +161,7 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
         info = torch.utils.data.get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         if info is None:
-            self._find_epoch()
+            self.find_epoch()
         start, step = self._begin(workers)
         set_epoch = getattr(self.sampler, "set_epoch", None)
         if set_epoch is not None:
@@ -183,8 +183,8 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
 
     # ------------------------------------------------------------------------------------------------------ inside
 
-    def _find_epoch(self) -> None:
-        """Choose the epoch of the iteration that begins."""
+    def find_epoch(self) -> None:
+        """Choose the epoch of an iteration that begins; called by the loader itself where it makes the batches."""
         now = None if self._epochs is None else self._epochs.epoch
         if self._epochs is not None and not self._chosen:
             if now is not None and now != self.epoch:  # a state from the end of an epoch is no place in the next one

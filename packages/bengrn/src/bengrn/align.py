@@ -36,7 +36,7 @@ class Universe:
         1 where a true edge activates, -1 where it represses, 0 where that is not stated, (positives,); None
         when the truth states no signs.
     self_columns
-        The column that is the row's own gene, (regulators,) int64; -1 when it is no column.
+        The column that is the row's own gene, (regulators,) int64; -1 when it is not a column.
     regulators, targets
         Names of rows and columns, in the naming that matched.
     matched_by
@@ -84,7 +84,7 @@ def align(
     Parameters
     ----------
     network, truth
-        What to compare.
+        Network and ground truth to compare.
     transpose
         Score the network's transpose: its columns as regulators.
     regulators

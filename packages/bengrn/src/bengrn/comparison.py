@@ -72,9 +72,9 @@ def compare(
     networks
         Name → network, in any form that :func:`bengrn.score` takes; two or more.
     truth, transpose, regulators, absolute
-        As for :func:`bengrn.score`, for all networks.
+        Options of :func:`bengrn.score`, for all networks.
     metric
-        What differences are taken of: a name from :data:`bengrn.uncertainty.METRICS`.
+        Metric that differences are taken of: a name from :data:`bengrn.uncertainty.METRICS`.
     n_replicates, seed
         See :func:`bengrn.uncertainty.compare_paired`.
 

@@ -72,7 +72,7 @@ def fetch(
     Parameters
     ----------
     source
-        What to get.
+        File to get.
     cache
         Cache folder; None: that of the environment variable ``BENGRN_CACHE``, else the platform's.
     attempts

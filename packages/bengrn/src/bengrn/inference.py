@@ -191,9 +191,9 @@ def checked(network: GRNAnnData, cells: AnnData, work: Work) -> GRNAnnData:
     Raises
     ------
     TypeError
-        If it is no network.
+        If it is not a network.
     ValueError
-        If it has other genes, no edge, or edges out of genes that are no regulators.
+        If it has other genes, no edge, or edges out of genes that are not regulators.
     """
     name = work.method.name
     if not isinstance(network, grnndata.GRNAnnData):

@@ -38,7 +38,7 @@ def method_table() -> pd.DataFrame:
         One row a method, by name: ``name, takes, directed, deterministic, needs, summary, reference, licence, package,
         defined_in, trouble``. ``takes`` is the form of expression (:class:`bengrn.methods.method.Method`). A method of
         another package may not say all of this: "" or missing. ``trouble`` says why a method cannot be used: its
-        package cannot be imported, it is no method, or two packages offer the name.
+        package cannot be imported, it is not a method, or two packages offer the name.
     """
     import pandas as pd
 
@@ -75,7 +75,7 @@ def get_method(name: str, **settings: Any) -> GRNMethod:
     ValueError
         If no method has that name, or two packages offer it.
     TypeError
-        If what the entry point names is no method, or there is no such setting.
+        If what the entry point names is not a method, or there is no such setting.
     ImportError
         If the package that offers the method cannot be imported.
     """
@@ -111,7 +111,7 @@ def parse_settings(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If no method has that name, or a text is no value of its setting's type.
+        If no method has that name, or a text is not a value of its setting's type.
     TypeError
         If the method has no such setting.
     """

@@ -134,7 +134,7 @@ class Scores:
 
     @cached_property
     def random_expectation(self) -> dict[str, float]:
-        """What random weights score on these pairs, on average: :func:`bengrn.baselines.random_expectation`."""
+        """The mean scores of random weights on these pairs: :func:`bengrn.baselines.random_expectation`."""
         return random_expectation(self.n_pairs, self.n_positives)
 
     @cached_property
@@ -233,7 +233,7 @@ def score(
         matrix, gene names). Row = regulator, column = target. Genes may be named by symbol or id; with
         ``var["symbol"]`` both are tried.
     truth
-        What :func:`bengrn.load_truth` or :meth:`bengrn.GroundTruth.from_edges` gives.
+        Ground truth that :func:`bengrn.load_truth` or :meth:`bengrn.GroundTruth.from_edges` gives.
     transpose
         Score the transpose. The paper does so against OmniPath (Kalfon et al. 2025, "Normalization and
         network interpretation"): in its networks many genes regulate a few, OmniPath's sources have few

@@ -31,9 +31,9 @@ def score_table(
     Parameters
     ----------
     grn, truth, transpose, regulators, absolute
-        As for :func:`bengrn.score`.
+        See :func:`bengrn.score`.
     seed
-        Of the random baseline.
+        Seed of the random baseline.
 
     Returns
     -------

@@ -63,39 +63,39 @@ class GRNAccessor:
 
     @property
     def directed(self) -> bool:
-        """As `GRNAnnData.directed`."""
+        """See `GRNAnnData.directed`."""
         return self._network.directed
 
     @property
     def regulators(self) -> pd.Index:
-        """As `GRNAnnData.regulators`."""
+        """See `GRNAnnData.regulators`."""
         return self._network.regulators
 
     @property
     def targets(self) -> pd.Index:
-        """As `GRNAnnData.targets`."""
+        """See `GRNAnnData.targets`."""
         return self._network.targets
 
     @property
     def n_edges(self) -> int:
-        """As `GRNAnnData.n_edges`."""
+        """See `GRNAnnData.n_edges`."""
         return self._network.n_edges
 
     @property
     def density(self) -> float:
-        """As `GRNAnnData.density`."""
+        """See `GRNAnnData.density`."""
         return self._network.density
 
     def edges(self, top_k: int | None = None, threshold: float | None = None) -> pd.DataFrame:
-        """As `GRNAnnData.edges`."""
+        """See `GRNAnnData.edges`."""
         return self._network.edges(top_k=top_k, threshold=threshold)
 
     def to_networkx(self) -> nx.Graph:
-        """As `GRNAnnData.to_networkx`."""
+        """See `GRNAnnData.to_networkx`."""
         return self._network.to_networkx()
 
     def to_igraph(self) -> igraph.Graph:
-        """As `GRNAnnData.to_igraph`."""
+        """See `GRNAnnData.to_igraph`."""
         return self._network.to_igraph()
 
     def to_grnndata(self) -> GRNAnnData:

@@ -59,7 +59,7 @@ def concat(
     Raises
     ------
     TypeError
-        When an object is no GRNAnnData.
+        When an object is not a GRNAnnData.
     ValueError
         When there are none, an option is unknown, gene names repeat, the objects share no gene, ``"same"``
         networks differ, or ``"named"`` ones have no keys.
@@ -108,7 +108,7 @@ def concat_networks(objects: Objects, *, join: Join = "inner", keys: Sequence[st
     Raises
     ------
     TypeError
-        When an object is no GRNAnnData.
+        When an object is not a GRNAnnData.
     ValueError
         When there are none, they have no keys or other cells, gene names repeat, or they share no gene.
     """
@@ -166,7 +166,7 @@ def named_networks(networks: Mapping[str, Any] | Any) -> dict[str, GRNAnnData]:
     Raises
     ------
     TypeError
-        When an item is no GRNAnnData.
+        When an item is not a GRNAnnData.
     ValueError
         When there is none.
     """

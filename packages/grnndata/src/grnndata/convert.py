@@ -46,7 +46,7 @@ def from_edges(
         Names of source, target and weight where they are not recognised, for example ``{"source": "from",
         "target": "to", "weight": "score"}``.
     duplicates
-        What to do when a pair is listed more than once: ``"error"``, add the weights up (``"sum"``) or take
+        Treatment of a pair that is listed more than once: ``"error"``, add the weights up (``"sum"``) or take
         the largest (``"max"``).
     method, parameters, normalisation
         See `grnndata.describe`.

@@ -69,9 +69,9 @@ class GRNAnnData(AnnData):
     planes
         Names of the planes of a stack; ``"0"``, ``"1"``, ... when None.
     method, parameters, directed, normalisation
-        What made the network, see `grnndata.describe`. ``directed=False`` asks for a symmetric matrix.
+        Description of what made the network, see `grnndata.describe`. ``directed=False`` asks for a symmetric matrix.
     obs, var, uns, obsm, varm, obsp, varp, layers, raw, shape
-        As for AnnData, when `X` is a matrix or None.
+        Parts of an AnnData, when `X` is a matrix or None.
 
     Raises
     ------
@@ -264,7 +264,7 @@ class GRNAnnData(AnnData):
         network
             Shape (genes, genes), row = regulator.
         step
-            What was done to the network, appended to ``uns["grn"]["steps"]``.
+            Name of what was done to the network, appended to ``uns["grn"]["steps"]``.
         directed
             Whether the new network is directed; as this one when None.
         made

@@ -35,7 +35,7 @@ def read_gmt(path: os.PathLike[str] | str, *, duplicates: Duplicates = "error") 
     path
         ``.gmt`` or ``.gmt.gz``: one set a line, tab-separated: name, description (not kept), genes.
     duplicates
-        What to do when a name occurs again: ``"error"``, or ``"merge"`` its genes.
+        Treatment of a name that occurs again: ``"error"``, or ``"merge"`` its genes.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def read_gmt(path: os.PathLike[str] | str, *, duplicates: Duplicates = "error") 
     FileNotFoundError
         When there is no such file.
     ValueError
-        When the file is no text, a line has no genes, or a name occurs again; the message names the line.
+        When the file is not text, a line has no genes, or a name occurs again; the message names the line.
     """
     path = Path(path)
     if not path.is_file():
@@ -128,7 +128,7 @@ def fetch_gene_sets(
         When nothing is cached and the download fails, or there is nothing at the address: the message says where to put
         the file by hand.
     ValueError
-        When the file does not have that checksum or is no GMT file; it is not cached then.
+        When the file does not have that checksum or is not a GMT file; it is not cached then.
     """
 
     def parse(data: bytes) -> dict[str, list[str]]:

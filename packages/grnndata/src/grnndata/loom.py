@@ -55,7 +55,7 @@ def read_loom(
     regulons
         Name of the row attribute with the regulons; the one of `REGULON_ATTRIBUTES` that is there when None.
     missing
-        What to do with regulons of a factor that is not among the genes: ``"error"``, or ``"drop"`` them.
+        Treatment of regulons of a factor that is not among the genes: ``"error"``, or ``"drop"`` them.
     gene_attribute, cell_attribute
         Row attribute with the gene names and column attribute with the cell names.
 
@@ -71,7 +71,7 @@ def read_loom(
     FileNotFoundError
         When there is no such file.
     ValueError
-        When it is no loom file, has no regulons or several kinds of them, a factor is not among the genes, gene
+        When it is not a loom file, has no regulons or several kinds of them, a factor is not among the genes, gene
         names repeat, or an attribute does not have the length of the matrix.
 
     References

@@ -47,7 +47,7 @@ def read_open_problems(
     FileNotFoundError
         When there is no such file.
     ValueError
-        When it is no h5ad file or holds no prediction, and as `grnndata.from_edges`.
+        When it is not an h5ad file or holds no prediction, and as `grnndata.from_edges`.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""What a method that infers gene networks looks like."""
+"""The form of a method that infers gene networks."""
 
 from __future__ import annotations
 

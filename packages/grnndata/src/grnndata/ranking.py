@@ -27,7 +27,7 @@ def strongest(values: NDArray[Any], k: int | None) -> NDArray[np.intp]:
     values
         One-dimensional, finite, shape (n,).
     k
-        How many; all when None or larger than n.
+        Number of values to take; all when None or larger than n.
 
     Returns
     -------

@@ -50,7 +50,7 @@ def read_h5ad(
     FileNotFoundError
         When there is no such file.
     ValueError
-        When it is no h5ad file, holds no network or not a valid one, or says that its rows are regulators
+        When it is not an h5ad file, holds no network or not a valid one, or says that its rows are regulators
         while `orientation` says targets.
     """
     path = _existing(path)

@@ -1,4 +1,4 @@
-"""Where a network lives inside an AnnData, what describes it, and what makes it valid."""
+"""The place of a network inside an AnnData, its description, and what makes it valid."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def network_key(name: str) -> str:
     Raises
     ------
     ValueError
-        When the name is no text, or empty.
+        When the name is not text, or empty.
     """
     if not isinstance(name, str) or not name:
         raise ValueError(f"a network's name must be text, got {name!r}")
@@ -121,7 +121,7 @@ def network_key(name: str) -> str:
 
 
 def network_name(key: str) -> str | None:
-    """Return the name of the network that a key in ``varp`` holds; None when it is no named network."""
+    """Return the name of the network that a key in ``varp`` holds; None when it is not a named network."""
     return unquote(key.removeprefix(NAMED_PREFIX)) if key.startswith(NAMED_PREFIX) and key != NAMED_PREFIX else None
 
 
@@ -158,7 +158,7 @@ def describe(
     directed
         False when i → j and j → i mean the same.
     normalisation
-        What was done to the weights; ``"none"`` when None.
+        Name of what was done to the weights; ``"none"`` when None.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def check_description(found: Any) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        When it is no dict, or says that rows are something else than regulators.
+        When it is not a dict, or says that rows are something else than regulators.
     """
     if found is None:
         return describe() | _SEVERAL

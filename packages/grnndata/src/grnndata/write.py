@@ -19,11 +19,11 @@ def write_h5ad(grn: AnnData, path: PathLike[str] | str, **options: Any) -> None:
     Parameters
     ----------
     grn
-        What to write; not changed.
+        Object to write; not changed.
     path
         The file; replaced if it exists, and left as it was if writing fails.
     **options
-        As `anndata.AnnData.write_h5ad`. ``convert_strings_to_categoricals`` is False here unless asked for,
+        Options of `anndata.AnnData.write_h5ad`. ``convert_strings_to_categoricals`` is False here unless asked for,
         because it would change `grn`.
 
     """
@@ -38,12 +38,12 @@ def write_zarr(grn: AnnData, path: PathLike[str] | str, **options: Any) -> None:
     Parameters
     ----------
     grn
-        What to write; not changed.
+        Object to write; not changed.
     path
         The folder; replaced if it exists and is a zarr group with nothing else in it, and left as it was if writing
         fails.
     **options
-        As `anndata.AnnData.write_zarr`. ``convert_strings_to_categoricals`` is False here unless asked for,
+        Options of `anndata.AnnData.write_zarr`. ``convert_strings_to_categoricals`` is False here unless asked for,
         because it would change `grn`.
 
     Raises
@@ -66,7 +66,7 @@ def write_zarr(grn: AnnData, path: PathLike[str] | str, **options: Any) -> None:
 
 
 def _others(group: Path) -> list[str]:
-    """Return what lies in the folder of a zarr group and is no part of it."""
+    """Return what lies in the folder of a zarr group and is not a part of it."""
     marks = (".zgroup", ".zarray", "zarr.json")
     return sorted(
         one.name

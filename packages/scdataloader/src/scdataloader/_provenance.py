@@ -1,4 +1,4 @@
-"""What made a result: steps, each with its task, parameters, model and inputs, kept in the result or beside it.
+"""The record of a result: the steps that made it, each with its task, parameters, model and inputs.
 
 The same file stands in all four packages, and a test compares them.
 """
@@ -48,7 +48,7 @@ def step(
     arguments
         Its arguments by name, defaults included: ``locals()`` in its first line.
     inputs
-        What it reads: each an AnnData, a file or address, or a dict that tells it.
+        Inputs: each an AnnData, a file or address, or a dict that tells it.
     model
         Name and checksum of the model.
     skip
@@ -75,7 +75,7 @@ def from_files(
     arguments
         Its options by name, defaults included.
     files
-        What it reads; those behind the first are told with the steps that made them.
+        Files that it reads; those behind the first are told with the steps that made them.
     skip
         Names of options to leave out, which name the files and the output.
     **told

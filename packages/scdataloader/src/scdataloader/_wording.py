@@ -1,4 +1,4 @@
-"""How messages write shares, counts and names: true, and never long. Every package has a copy of this file."""
+"""The way messages write shares, counts and names: true, and never long. Every package has a copy of this file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each command of ``scdataloader`` does: thin over the Python API, one function a command."""
+"""The work of each command of ``scdataloader``: thin over the Python API, one function a command."""
 
 from __future__ import annotations
 

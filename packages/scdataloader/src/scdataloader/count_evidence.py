@@ -1,4 +1,4 @@
-"""Whole numbers that are no raw counts: what speaks against them, found in one pass over blocks of cells.
+"""Whole numbers that are not raw counts: what speaks against them, found in one pass over blocks of cells.
 
 Raw counts have marks that scaling, rounding, multiplying or cutting take away. A cell with many expressed genes has a
 gene with a count of 1, then one of 2, and so on without a gap up to the numbers that few genes have; deep cells express

@@ -48,17 +48,17 @@ class CellDataModule(lightning.LightningDataModule):
     context
         Number of genes per cell, 2,200 in the paper; None for the choices that give all of their genes.
     genes
-        How these genes are chosen, and in which format batches are.
+        Way to choose these genes, and the format of batches.
     batch_size
         Number of cells per batch and process.
     corpus
-        Which cells there are, and how they are read.
+        Cells that there are, and the way they are read.
     drawing
-        How cells are drawn for training.
+        Way to draw cells for training.
     holdout
-        Which cells are held out.
+        Cells that are held out.
     extras
-        What else the batches hold.
+        Further entries of the batches.
     seed
         Seed of the split, the draws and the contexts.
 
@@ -187,7 +187,7 @@ class CellDataModule(lightning.LightningDataModule):
         Parameters
         ----------
         rank, world_size
-            Which share, of how many; by default what ``torch.distributed`` or the trainer says.
+            Number of the share, and of all shares; by default what ``torch.distributed`` or the trainer says.
         """
         place = self._place(rank, world_size)
         drawing = self.drawing

@@ -1,4 +1,4 @@
-"""What a data module is told: where cells come from, which genes they show, how they are drawn, what is held out."""
+"""The options of a data module: where cells come from, which genes they show, how they are drawn, what is held out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """Which cells there are, and how they are read.
+    """The cells that there are, and the way they are read.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Corpus:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneChoice:
-    """Which genes make a context, and in which format batches are.
+    """The genes that make a context, and the format of batches.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class GeneChoice:
     genes
         Gene ids; see `scdataloader.collate.Collator`.
     missing
-        What to do where a data set did not measure a gene of ``"given"``: ``"error"``, or ``"mask"`` it.
+        Treatment of cells whose data set did not measure a gene of ``"given"``: ``"error"``, or ``"mask"`` it.
     variable_context
         Whether cells have as many genes as they express instead of exactly the context.
     min_context
@@ -149,7 +149,7 @@ class GeneChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """How cells are drawn for training, and batches made.
+    """The way cells are drawn for training, and batches made.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ class Drawing:
 
 @dataclass(frozen=True, kw_only=True)
 class Holdout:
-    """Which cells are held out, for validation and for testing; see `scdataloader.make_split`.
+    """The cells that are held out, for validation and for testing; see `scdataloader.make_split`.
 
     Parameters
     ----------

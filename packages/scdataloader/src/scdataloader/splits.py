@@ -130,7 +130,7 @@ class Split:
         Raises
         ------
         ValueError
-            When the file is no split.
+            When the file is not a split.
         """
         frame = pd.read_parquet(path)
         if "split" not in frame.attrs:
@@ -176,7 +176,7 @@ def make_split(
         Hash of each cell's counts, by data set (`scdataloader.fingerprint`). Cells whose copy is held out are then
         excluded from training, and from validation if the copy is tested on.
     seed
-        Of what is drawn.
+        Seed of what is drawn.
 
     Raises
     ------

@@ -47,10 +47,10 @@ def enrich(
     organism
         "human" or "mouse": of the list of factors and of the markers. ENCODE's targets are human.
     rankings
-        How hubs are ranked, see :func:`bengrn.enrichment.hubs.hub_rankings`. One that cannot be computed, as the
+        Ways to rank hubs, see :func:`bengrn.enrichment.hubs.hub_rankings`. One that cannot be computed, as the
         eigenvector of a network without cycles, is told in the summary.
     sets
-        Of `SETS`, or gene sets of one's own by name (tested as "own"). "tf": are transcription factors
+        Names from `SETS`, or gene sets of one's own by name (tested as "own"). "tf": are transcription factors
         hubs? "cell_types": which of PanglaoDB's cell types have their markers among the hubs? They are downloaded
         once (``GRNNDATA_CACHE`` names the folder). "encode": does the network rank known targets of factors
         high, see :func:`encode_targets`, against both kinds of chance? None: all three, and those that cannot
@@ -63,9 +63,9 @@ def enrich(
     min_targets
         Factors with fewer known targets in the network are left out.
     n_permutations
-        Of gene-set enrichment analysis, and most rows that stand for chance in "encode".
+        Number of permutations of gene-set enrichment analysis, and most rows that stand for chance in "encode".
     seed
-        Of both: the same seed gives the same result.
+        Seed of both: the same seed gives the same result.
     fdr
         False discovery rate at which a row is called significant, over the terms of its test and ranking.
 

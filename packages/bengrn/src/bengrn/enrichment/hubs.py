@@ -1,4 +1,4 @@
-"""Which gene sets are among the hubs of a network."""
+"""Tests of which gene sets are among the hubs of a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the enrichment tests of a network found."""
+"""The results of the enrichment tests of a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Enrichment:
-    """What :func:`enrich` found.
+    """The result of :func:`enrich`.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How high every row of a network ranks the known targets of every factor."""
+"""The places at which every row of a network ranks the known targets of every factor."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _SHUFFLES = 200
 
 @dataclass(frozen=True, eq=False)
 class TargetTest:
-    """How many factors rank their known targets high.
+    """The result of testing which factors rank their known targets high.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ def encode_targets(
     r"""Test, for each factor of a truth, whether the network ranks its known targets above other genes.
 
     The edges that a factor sends out, row = regulator, are ranked by absolute weight: binding does not tell
-    activation from repression. Its own gene is no target.
+    activation from repression. Its own gene is not a target.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def encode_targets(
     n_permutations
         Most rows of other genes that are taken, or permutations of "prerank".
     seed
-        Of the rows taken, the shuffles and "prerank".
+        Seed of the rows taken, the shuffles and "prerank".
     fdr
         False discovery rate at which a factor counts as significant.
 

@@ -1,4 +1,4 @@
-"""How well a ranking of gene pairs finds the true ones: arrays in, numbers out."""
+"""Scores of how well a ranking of gene pairs finds the true ones: arrays in, numbers out."""
 
 from bengrn.metrics.compat import Compat, published_scores
 from bengrn.metrics.early import (

@@ -1,4 +1,4 @@
-"""How good the top of the ranking is: both quantities that go by the name EPR.
+"""Scores of the top of the ranking: both quantities that go by the name EPR.
 
 Both look at the K best pairs, with K the number of positives. Where K falls inside a block of equal scores,
 the block's pairs are drawn at random: the true positives are their expected number, so input order never
@@ -21,7 +21,7 @@ def true_positives_at_k(ranking: Ranking, k: int | None = None) -> float:
     Parameters
     ----------
     ranking
-        Where the positives stand.
+        Places of the positives in the ranking of all pairs.
     k
         Number of predictions; by default the number of positives.
 
@@ -57,7 +57,7 @@ def odds_ratio_at_k(ranking: Ranking, k: int | None = None) -> float:
     Parameters
     ----------
     ranking
-        Where the positives stand.
+        Places of the positives in the ranking of all pairs.
     k
         Number of predictions; by default the number of positives.
 
@@ -94,7 +94,7 @@ def log_odds_ratio(ranking: Ranking, k: int | None = None, *, confidence: float 
     Parameters
     ----------
     ranking
-        Where the positives stand.
+        Places of the positives in the ranking of all pairs.
     k
         Number of predictions; by default the number of positives.
     confidence

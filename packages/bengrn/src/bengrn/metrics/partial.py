@@ -16,7 +16,7 @@ def partial_auroc(ranking: Ranking, max_fpr: float = 0.1, *, standardized: bool 
     Parameters
     ----------
     ranking
-        Where the positives stand.
+        Places of the positives in the ranking of all pairs.
     max_fpr
         Largest false positive rate, above 0 and up to 1.
     standardized

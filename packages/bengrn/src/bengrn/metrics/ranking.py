@@ -25,7 +25,7 @@ _SERIES_FROM = 1_000
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Where the positives stand in the ranking of all pairs, highest score first.
+    """The places of the positives in the ranking of all pairs, highest score first.
 
     The arrays have one entry for each of the B distinct scores that some positive has, in falling order. A
     block is the set of all pairs with that score.

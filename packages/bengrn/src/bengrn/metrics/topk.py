@@ -44,7 +44,7 @@ def f_score_at_k(ranking: Ranking, k: int | None = None, *, beta: float = 1.0) -
     Parameters
     ----------
     ranking
-        Where the positives stand.
+        Places of the positives in the ranking of all pairs.
     k
         Number of predictions; by default the number of positives P, where precision, recall and F are equal.
         McCalla et al. 2023 (G3 13:jkad004) take the top 5,000 edges.
@@ -84,7 +84,7 @@ def overlap_p_value(ranking: Ranking, k: int | None = None) -> float:
     Parameters
     ----------
     ranking
-        Where the positives stand.
+        Places of the positives in the ranking of all pairs.
     k
         Number of predictions; by default the number of positives.
 

@@ -47,7 +47,7 @@ def load_encode(
     Parameters
     ----------
     merge
-        How the experiments of one factor become one list: "union" (a target in any cell line),
+        Way in which the experiments of one factor become one list: "union" (a target in any cell line),
         "intersection" (in all of them), None: every experiment keeps its rows, told apart by ``cell``.
     cell
         Take the experiments of one cell line ("K562", "GM12878", ...) only.

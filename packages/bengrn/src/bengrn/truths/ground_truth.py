@@ -198,7 +198,7 @@ class GroundTruth:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of a score against it should know, one sentence each."""
+        """Notes for the reader of a score against it, one sentence each."""
         return (f"the truth holds a part: {self.part}",) if self.part else ()
 
     @property

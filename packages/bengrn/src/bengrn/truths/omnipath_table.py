@@ -16,7 +16,7 @@ COLUMNS = ["source", "target", "source_id", "target_id", "sign", "kind", "from_c
 
 @dataclass
 class Report:
-    """What each step did to the number of rows."""
+    """A record of what each step did to the number of rows."""
 
     lines: list[tuple[str, int, int]] = field(default_factory=list)
 
@@ -104,7 +104,7 @@ def build(
         Columns ``source, target`` (symbols, UniProt accessions, "COMPLEX:A_B"), ``is_stimulation,
         is_inhibition, type, sources``.
     uniprot
-        Which accession is which gene: ``ensembl_id, symbol, uniprot, name_match``.
+        Gene of each accession: ``ensembl_id, symbol, uniprot, name_match``.
     genes
         The list: ``gene_id`` (as ``uniprot.ensembl_id``) and ``symbol``.
 
@@ -168,7 +168,7 @@ def all_genes(omnipath: pd.DataFrame, accessions: pd.DataFrame) -> tuple[pd.Data
     Parameters
     ----------
     omnipath
-        As for :func:`build`, or as the web service sends it, with ``source_genesymbol`` and
+        Table as for :func:`build`, or as the web service sends it, with ``source_genesymbol`` and
         ``target_genesymbol``.
     accessions
         ``uniprot, symbol, name_match``; accessions that the table itself explains need not be in it.

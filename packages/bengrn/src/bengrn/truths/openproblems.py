@@ -50,7 +50,7 @@ def load_openproblems(
     Parameters
     ----------
     cell, resource
-        Which ground truth: "K562", "HEK293T", "HCT116" or "PBMC"; "remap", "chipatlas" or "unibind". Not all
+        Names of the ground truth: "K562", "HEK293T", "HCT116" or "PBMC"; "remap", "chipatlas" or "unibind". Not all
         pairs exist in the task's bucket.
     path
         A file instead: a ground truth csv (source, target), or a network as the task stores it, h5ad with

@@ -59,13 +59,13 @@ def load_perturbseq(
         rows in the index or the first column). Default: the published matrix of Replogle et al. (2022) for
         K562, fetched (several hundred MB).
     cutoff
-        An edge is an adjusted p value below this. NaN is no edge.
+        An edge is an adjusted p value below this. NaN is not an edge.
     perturbations
-        Where the silenced genes are.
+        Place of the silenced genes.
     symbols
         Ensembl id → symbol, to name edges by both; a gene that lacks a symbol keeps its id.
     organism
-        Of the matrix.
+        Organism of the matrix.
     cache
         Another cache folder.
 
@@ -86,7 +86,7 @@ def load_perturbseq(
     FileNotFoundError
         If `path` does not exist.
     ValueError
-        If no p value is below `cutoff`, `cutoff` is not in (0, 1], or the values are no p values.
+        If no p value is below `cutoff`, `cutoff` is not in (0, 1], or the values are not p values.
     """
     only(perturbations, ("columns", "rows"), "perturbations")
     if not 0 < cutoff <= 1:

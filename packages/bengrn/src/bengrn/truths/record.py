@@ -1,4 +1,4 @@
-"""What is known about a ground truth before it is read: where it comes from, on which terms, how large it is."""
+"""A record of what is known about a ground truth before it is read: its source, its terms, its size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which human UniProt accession is which gene: a table that comes with the package."""
+"""The genes of human UniProt accessions: a table that comes with the package."""
 
 from __future__ import annotations
 

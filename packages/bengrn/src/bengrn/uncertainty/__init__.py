@@ -1,4 +1,4 @@
-"""How far a score can be trusted: intervals, p-values and fair comparisons, with regulators as the unit.
+"""Measures of how far a score can be trusted: intervals, p-values and fair comparisons, with regulators as the unit.
 
 The edges of one regulator rise and fall together, and a truth often has only a few regulators. Pairs are
 therefore never treated as independent here: regulators are drawn again, or the truth is rewired.

@@ -220,7 +220,7 @@ def few_regulators(n_regulators: int) -> tuple[str, ...]:
 
 
 def check_draws(n_replicates: int, level: float) -> None:
-    """Raise if there are too few replicates, or the level is no share."""
+    """Raise if there are too few replicates, or the level is not a share."""
     if n_replicates < 2:
         raise ValueError(f"n_replicates = {n_replicates} is below 2: an interval takes hundreds")
     if not 0 < level < 1:

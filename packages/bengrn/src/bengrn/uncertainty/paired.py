@@ -111,7 +111,7 @@ def compare_paired(
     ways where these are no more than `n_replicates`, and both mixtures are scored. Networks have scales of
     their own, so each weight first becomes its place in its network, counted from the top (for negative
     weights from the bottom), and 0 stays 0; neither network's score changes by that. Replicates of the
-    bootstrap are no null: with 8 regulators they reject equally good networks twice as often as they should.
+    bootstrap are not a null: with 8 regulators they reject equally good networks twice as often as they should.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def compare_regulators(
     Parameters
     ----------
     scores_a, scores_b, positives, self_columns
-        As for :func:`compare_paired`.
+        See :func:`compare_paired`.
     metric
         A column of :func:`bengrn.metrics.per_regulator`: "ap", "auroc" or "epr".
 

@@ -43,9 +43,9 @@ def replicate_metrics(
     pairs, positives
         Checked scores and true edges.
     ranking
-        How the positives stand with every regulator once: ``rank_matrix`` of the same pairs.
+        Places of the positives with every regulator once: ``rank_matrix`` of the same pairs.
     weights
-        How often each replicate takes each regulator, (replicates, regulators).
+        Number of times that each replicate takes each regulator, (replicates, regulators).
     metrics
         Functions of a ranking.
 

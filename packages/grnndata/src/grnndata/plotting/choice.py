@@ -1,4 +1,4 @@
-"""Which genes and edges a drawing shows."""
+"""The choice of the genes and edges that a drawing shows."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def ego_edges(
     genes
         Some of them.
     neighbours
-        How many edges; 0 for none.
+        Number of edges; 0 for none.
     among
         Genes that may be targets; all when None.
 
@@ -96,7 +96,7 @@ def edges_between(
     genes
         Genes to draw.
     top_edges
-        How many edges.
+        Number of edges.
     directed
         Whether i → j and j → i differ; of a pair that does not, the gene first in `genes` is the source.
     first

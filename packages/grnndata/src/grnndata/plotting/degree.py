@@ -1,4 +1,4 @@
-"""How many genes have how many edges, on logarithmic axes."""
+"""The numbers of genes with each number of edges, on logarithmic axes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def degree_distribution(
     fit
         Whether to draw the law, see `grnndata.tl.power_law`; it needs igraph.
     ax
-        Where to draw; a new figure when None.
+        Axes to draw on; a new figure when None.
 
     Returns
     -------

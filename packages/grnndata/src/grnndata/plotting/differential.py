@@ -72,11 +72,11 @@ def differential(
     top_edges
         Number of edges to choose in each network, those of largest absolute weight.
     names
-        What the two are called.
+        Names of the two networks.
     label
         Column of ``var`` of `a` to name genes by; their names when there is no ``"symbol"``.
     ax
-        Where to draw; a new figure when None.
+        Axes to draw on; a new figure when None.
 
     Returns
     -------

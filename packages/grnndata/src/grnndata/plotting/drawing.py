@@ -87,7 +87,7 @@ def draw_edges(
     ax, edges, positions
         See `place`.
     colours
-        Of every edge.
+        Colour of every edge.
     directed
         Whether to draw heads, of all edges or of each.
     scale

@@ -29,9 +29,9 @@ def enrichment(table: pd.DataFrame, *, n: int = 15, ax: Axes | None = None) -> A
         `grnndata.tl.prerank` (placed by normalised enrichment score, sized likewise), or of
         `grnndata.tl.over_representation` (placed by the share of the set's genes, sized by their number).
     n
-        How many sets; all when there are fewer.
+        Number of sets; all when there are fewer.
     ax
-        Where to draw; a new figure when None.
+        Axes to draw on; a new figure when None.
 
     Returns
     -------

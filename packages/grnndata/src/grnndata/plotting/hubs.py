@@ -32,9 +32,9 @@ def hubs(
     grn
         The network.
     n
-        How many genes; all when there are fewer.
+        Number of genes; all when there are fewer.
     ax
-        Where to draw; a new figure when None.
+        Axes to draw on; a new figure when None.
     direction
         ``"out"`` for regulators, ``"in"`` for targets, see `grnndata.tl.strength`.
     label
@@ -51,7 +51,7 @@ def hubs(
     ImportError
         When matplotlib is not installed.
     KeyError
-        When `label` is no column of ``var``.
+        When `label` is not a column of ``var``.
     ValueError
         When `n` is not positive, `direction` unknown, or the network has none of `regulators`.
     """

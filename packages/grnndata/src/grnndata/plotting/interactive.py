@@ -59,7 +59,7 @@ def network_html(
         Names or labels of the genes to draw with their `neighbours`; the strongest edges of the whole network when
         None.
     neighbours
-        How many targets of each of `genes` are drawn too, those of largest absolute weight; 0 for none.
+        Number of targets of each of `genes` that are drawn too, those of largest absolute weight; 0 for none.
     top_edges
         Number of edges, those of largest absolute weight; with `genes`, the edges to their neighbours come
         first. Self-edges are not drawn.
@@ -81,7 +81,7 @@ def network_html(
     Raises
     ------
     KeyError
-        When `label` is no column of ``var``.
+        When `label` is not a column of ``var``.
     ValueError
         When genes are unknown, repeated or none, a gene has no community, or there are no edges to choose.
     """

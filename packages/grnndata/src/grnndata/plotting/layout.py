@@ -1,4 +1,4 @@
-"""Where the nodes of a drawing go."""
+"""The places of the nodes of a drawing."""
 
 from __future__ import annotations
 

@@ -44,14 +44,14 @@ def matrix(
     genes
         Names or labels of genes; the `n_genes` of largest strength (in and out) when None.
     n_genes
-        How many genes, when `genes` is None.
+        Number of genes, when `genes` is None.
     communities
         Community of every gene, as `grnndata.tl.louvain` returns: genes are put together by community, with
         lines between. Within one, and without, the strongest come first.
     label
         Column of ``var`` to name genes by; their names when there is no ``"symbol"``.
     ax
-        Where to draw; a new figure when None.
+        Axes to draw on; a new figure when None.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def matrix(
     ImportError
         When matplotlib is not installed.
     KeyError
-        When `label` is no column of ``var``.
+        When `label` is not a column of ``var``.
     ValueError
         When genes are unknown, repeated or none, or a gene has no community.
     """

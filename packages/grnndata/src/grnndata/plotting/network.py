@@ -67,7 +67,7 @@ def subnetwork(
         Community of every gene, as `grnndata.tl.louvain` returns; each has a colour, the largest ones their
         own.
     ax
-        Where to draw; a new figure when None.
+        Axes to draw on; a new figure when None.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def subnetwork(
     ImportError
         When matplotlib is not installed.
     KeyError
-        When `label` is no column of ``var``.
+        When `label` is not a column of ``var``.
     ValueError
         When genes are unknown, repeated or none, or a gene has no community.
     """

@@ -1,4 +1,4 @@
-"""Where the nodes of a large drawing go: each part by stress, the parts close together."""
+"""The places of the nodes of a large drawing: each part by stress, the parts close together."""
 
 from __future__ import annotations
 

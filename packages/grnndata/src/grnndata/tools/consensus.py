@@ -68,7 +68,7 @@ def consensus(
     Raises
     ------
     TypeError
-        When an item is no GRNAnnData.
+        When an item is not a GRNAnnData.
     ValueError
         When there are no networks, they share no gene, gene names repeat within one, `how` or `genes` is
         unknown, or `top_k` is not a positive whole number.

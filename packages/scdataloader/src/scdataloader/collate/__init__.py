@@ -1,4 +1,4 @@
-"""How cells become mini-batches: which genes, in which model's format, and the loader that makes them."""
+"""The way from cells to mini-batches: which genes, in which model's format, and the loader that makes them."""
 
 from __future__ import annotations
 

@@ -49,12 +49,12 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
     context, choice, seed
         Shorthand for a collator with these: number of genes per cell, how they are chosen, and the seed of that.
     collator
-        How cells become a batch, instead of the three above. With another format than scPRINT's, batches are what that
-        format says.
+        Function that makes a batch of cells, instead of the three above. With another format than scPRINT's, batches
+        are what that format says.
     rows
         Rows of the data that these cells are, int64, shape (n_cells,), rising; None: all. The cells are numbered anew.
     extras
-        What else the batches hold; see `scdataloader.collate.Extras`.
+        Further entries of the batches; see `scdataloader.collate.Extras`.
 
     Raises
     ------
@@ -134,7 +134,7 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         Parameters
         ----------
         extras
-            What else.
+            Further entries of the batch.
         apart
             Number of the part of each cell, shape (n_cells,), such as its part of a split: cells of other parts are no
             neighbours.

@@ -1,4 +1,4 @@
-"""Which genes of a cell a batch shows, and in which format."""
+"""The genes of a cell that a batch shows, and their format."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _FIXED = ("most_variable", *_LISTS)
 
 
 class Format(Protocol):
-    """How chosen genes become a batch: `ScPrintFormat`, `ScGPTFormat`, `GeneformerFormat`, or your own."""
+    """The way chosen genes become a batch: `ScPrintFormat`, `ScGPTFormat`, `GeneformerFormat`, or your own."""
 
     @property
     def usable(self) -> np.ndarray | None:
-        """Which genes of the vocabulary it knows, bool; None: all."""
+        """The genes of the vocabulary that it knows, bool; None: all."""
 
     @property
     def n_special(self) -> int:
@@ -63,7 +63,7 @@ class Collator:
         most variable first (None: each data set its own, see `variance_ranking`). ``"random_expressed"`` and
         ``"most_expressed"`` choose among them.
     missing
-        What to do where a data set did not measure a gene of the list: ``"error"``, or ``"mask"`` it.
+        Treatment of cells whose data set did not measure a gene of the list: ``"error"``, or ``"mask"`` it.
     variable_context
         False: every cell has exactly as many genes as the context, filled up with unexpressed ones. True: as many as
         it expresses (or its data set measured), the context at most; the batch is as wide as its longest cell and
@@ -269,7 +269,7 @@ class Collator:
 
     @cached_property
     def usable(self) -> np.ndarray | None:
-        """Which genes of the vocabulary may be chosen, bool; None: all."""
+        """The genes of the vocabulary that may be chosen, bool; None: all."""
         among = self._listed if self.gene_choice in _AMONG else None
         if among is None:
             return self.format.usable

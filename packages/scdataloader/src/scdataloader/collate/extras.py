@@ -1,4 +1,4 @@
-"""What batches hold besides counts and labels: columns of obs, embeddings, layers, and the counts of neighbours."""
+"""The entries of batches besides counts and labels: columns of obs, embeddings, layers, counts of neighbours."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def nearest_cells(embedding: np.ndarray, groups: np.ndarray, n: int) -> np.ndarr
 
 @dataclass(frozen=True, kw_only=True)
 class Extras:
-    """What else the batches hold.
+    """The further entries of batches.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Extras:
         rows
             Rows of the store, int64, shape (n_cells,).
         apart
-            Number of the part of each cell, shape (n_cells,), whose cells are no neighbours of those of other parts.
+            Number of the part of each cell, shape (n_cells,), whose cells are not neighbours of those of other parts.
 
         Raises
         ------

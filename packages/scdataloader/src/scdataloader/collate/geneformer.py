@@ -66,7 +66,7 @@ def rank_value(
     counts
         Their counts, same shape.
     medians
-        Of every gene of the vocabulary, above 0, shape (n_vocabulary,).
+        Median of every gene of the vocabulary, above 0, shape (n_vocabulary,).
     size
         Most genes to choose.
     rng
@@ -151,12 +151,12 @@ class GeneformerFormat:
 
     @cached_property
     def usable(self) -> np.ndarray:
-        """Which genes of the vocabulary have a token and a median; bool, shape (n_vocabulary,)."""
+        """The genes of the vocabulary that have a token and a median; bool, shape (n_vocabulary,)."""
         return (self.tokens >= 0) & np.isfinite(self.medians)
 
     @property
     def n_special(self) -> int:
-        """How many tokens there are beside the genes."""
+        """The number of tokens beside the genes."""
         return (self.cls_token is not None) + (self.eos_token is not None)
 
     def batch(self, contexts: Contexts, *, masked: bool) -> dict[str, Any]:  # noqa: ARG002 (always masked)

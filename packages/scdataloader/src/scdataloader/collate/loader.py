@@ -18,7 +18,7 @@ from scdataloader.sampling.sampler import check_fingerprint, fingerprint
 
 
 class Draws(Protocol):
-    """What a sampler must offer: any part of its sequence of cells, as a pure function of its seed and epoch.
+    """The methods that a sampler must offer: any part of its sequence of cells, a pure function of its seed and epoch.
 
     It may have ``set_epoch(epoch)``, and ``positions(begin, end)`` where its draws are a share of a longer sequence:
     their places in that one, on which the random genes depend, so that ranks draw as one.
@@ -59,7 +59,7 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
     device
         Device to copy the batches to, asynchronously from pinned memory.
     place
-        Where the epoch comes from unless `set_epoch` says: a trainer, else each iteration draws the epoch after the
+        Source of the epoch unless `set_epoch` says: a trainer, else each iteration draws the epoch after the
         last one. None: every iteration draws the epoch that `set_epoch` said last.
 
     Raises

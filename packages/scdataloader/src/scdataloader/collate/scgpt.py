@@ -121,7 +121,7 @@ class ScGPTFormat:
 
     @cached_property
     def usable(self) -> np.ndarray:
-        """Which genes of the vocabulary have a token; bool, shape (n_vocabulary,)."""
+        """The genes of the vocabulary that have a token; bool, shape (n_vocabulary,)."""
         return self.tokens >= 0
 
     def batch(self, contexts: Contexts, *, masked: bool) -> dict[str, Any]:  # noqa: ARG002 (always has a mask)

@@ -46,7 +46,7 @@ class GeneMapping:
     unknown
         The names that were not recognised or stand for no one gene.
     n_missing
-        How many entries are no name: None, NaN, or what a table writes for them.
+        Number of entries that are not names: None, NaN, or what a table writes for them.
     names
         The names as they were given, as text.
     kinds
@@ -89,7 +89,7 @@ class _Found(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """What each name of a gene table stands for."""
+    """The meanings of all names of a gene table."""
 
     ids: dict[str, _Found]
     symbols: dict[str, _Found]

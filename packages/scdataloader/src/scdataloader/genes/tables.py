@@ -163,7 +163,7 @@ def read_gene_table(table: pd.DataFrame | Path | str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        When something is missing, or ids are empty, repeated or carry versions, or a start is no whole number.
+        When something is missing, or ids are empty, repeated or carry versions, or a start is not a whole number.
     FileNotFoundError
         When there is no such file.
     """

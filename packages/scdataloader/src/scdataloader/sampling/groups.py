@@ -61,7 +61,7 @@ class Groups:
             are labels like others.
         subset
             The cells that count: a boolean mask of shape (n_cells,), or indices without repetition. Others are in no
-            group, and combinations that only they have are no group.
+            group, and combinations that only they have are not groups.
 
         Raises
         ------

@@ -14,7 +14,7 @@ from scdataloader.sampling.sampler import Sampler
 
 @dataclass(frozen=True)
 class Place:
-    """Says the rank and the epoch of this process: those given, else those of ``torch.distributed``, else of a trainer.
+    """The rank and the epoch of this process: those given, else those of ``torch.distributed``, else of a trainer.
 
     Parameters
     ----------

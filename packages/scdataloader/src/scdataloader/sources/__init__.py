@@ -1,4 +1,4 @@
-"""Where cells come from: files of many formats, folders, addresses, AnnData in memory; read in blocks of cells."""
+"""The sources of cells: files of many formats, folders, addresses, AnnData in memory; read in blocks of cells."""
 
 from scdataloader.sources.addresses import unique_names
 from scdataloader.sources.anndata_memory import to_anndata

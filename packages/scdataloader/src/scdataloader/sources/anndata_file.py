@@ -32,7 +32,7 @@ def open_anndata_file(path: Path | str) -> Source:
     FileNotFoundError
         When there is no such file.
     ValueError
-        When the file is no intact AnnData; also while its matrices are read. Its message names the file.
+        When the file is not an intact AnnData; also while its matrices are read. Its message names the file.
     """
     path = Path(path)
     kind = "an h5ad file" if path.is_file() and path.suffix != ".zip" else "AnnData in zarr"

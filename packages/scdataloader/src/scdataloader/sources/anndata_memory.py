@@ -21,7 +21,7 @@ def from_anndata(adata: anndata.AnnData, *, name: str = "input", uri: str | None
     Raises
     ------
     TypeError
-        When the AnnData was opened lazily (its obs is no data frame).
+        When the AnnData was opened lazily (its obs is not a data frame).
     """
     if not isinstance(adata.obs, pd.DataFrame) or not isinstance(adata.var, pd.DataFrame):
         raise TypeError("obs and var are not in memory: call adata.to_memory() first, or pass the path of the file")

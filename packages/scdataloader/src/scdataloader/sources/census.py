@@ -44,14 +44,14 @@ def download_dataset(
     Parameters
     ----------
     dataset_id
-        As in the Census and in the addresses of Discover, such as ``"8e47ed12-c658-4252-b126-381df8d52a3d"``.
+        Id as in the Census and in the addresses of Discover, such as ``"8e47ed12-c658-4252-b126-381df8d52a3d"``.
     release
         Census release: a date, or ``"stable"`` or ``"latest"``; or ``"discover"`` for the newest version on Discover,
         which need not be in the Census yet.
     cache
         Folder for the copies; by default ``census`` in the cache (``$SCDATALOADER_CACHE``).
     base_url, releases_url, discover_url
-        Of a mirror.
+        Addresses of a mirror.
 
     Raises
     ------

@@ -112,7 +112,7 @@ def check_complete(array: Any, *, zeros: bool = False) -> None:
     Parameters
     ----------
     array
-        Of h5py, which stores all chunks; or of zarr, which leaves out those of zeros only.
+        Array of h5py, which stores all chunks; or of zarr, which leaves out those of zeros only.
     zeros
         Whether a zarr array may hold chunks of zeros, so that nothing can be told from those that lack.
 

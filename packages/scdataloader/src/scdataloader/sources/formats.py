@@ -1,4 +1,4 @@
-"""Which format a file or folder has, told by its name, and by its content where names mislead."""
+"""The format of a file or folder, told by its name, and by its content where names mislead."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def register(paths: Sequence[Path | str], *, collection: str, description: str |
     collection
         Key of the collection; it is made if there is none.
     description
-        Of the collection's new version.
+        Description of the collection's new version.
 
     Returns
     -------

@@ -31,7 +31,7 @@ def open_loom(path: Path | str) -> Source:
     Raises
     ------
     ValueError
-        When it is no intact loom file, or no attribute names its genes or cells.
+        When it is not an intact loom file, or no attribute names its genes or cells.
     """
     path, kind = Path(path), "a loom file"
     with damage_named(path, kind):

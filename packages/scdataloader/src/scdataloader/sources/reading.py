@@ -45,12 +45,12 @@ def damage_named(path: Path | str, kind: str) -> Iterator[None]:
     path
         The file.
     kind
-        What it should be, for the message: ``"an h5ad file"``.
+        Name of what it should be, for the message: ``"an h5ad file"``.
 
     Raises
     ------
     FileNotFoundError, PermissionError
-        When the file is not there, or may not be read: that is no damage.
+        When the file is not there, or may not be read: that is told apart from damage.
     ValueError
         For everything else.
     """

@@ -35,7 +35,7 @@ def fetch(url: str, folder: Path | None = None) -> Path:
         An address that fsspec knows: ``https://…``, ``s3://…``, ``gs://…``. How to reach a store (such as
         ``FSSPEC_S3_ANON=true`` for public buckets) is set as fsspec's documentation says.
     folder
-        Where copies are kept; by default the cache (``$SCDATALOADER_CACHE``).
+        Folder for the copies; by default the cache (``$SCDATALOADER_CACHE``).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What every source of cells looks like, whatever file it comes from."""
+"""The form of every source of cells, whatever file it comes from."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def in_file(path: Path, name: str) -> StoredMatrix | str:
     Parameters
     ----------
     name
-        Of the matrix, as `scdataloader.sources.Source` names it.
+        Name of the matrix, as `scdataloader.sources.Source` names it.
     """
     with h5py.File(path, "r") as file:
         group = file["raw/X" if name == "raw" else name]

@@ -38,7 +38,7 @@ class AnnDataStore(KernelReader):
     - Everything else (compressed h5ad, zarr, dense files, other formats) is read row by row through its library, tens
       to thousands of times slower; a message says so. Better convert such files once: ``scdataloader build``.
 
-    Files must stay as they are while it is open. Data in memory that are no CSR are copied to it.
+    Files must stay as they are while it is open. Data in memory that are not in CSR form are copied to it.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class AnnDataStore(KernelReader):
         One or several of: AnnData; paths, globs and addresses as for `scdataloader.sources.find_sources`; pairs of a
         name and one of these; an artifact or collection of lamindb. Each is a data set.
     matrix
-        Where the raw counts are: ``"X"``, ``"raw"`` or ``"layers/<name>"``.
+        Place of the raw counts: ``"X"``, ``"raw"`` or ``"layers/<name>"``.
 
     Raises
     ------

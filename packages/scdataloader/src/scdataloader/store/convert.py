@@ -42,9 +42,9 @@ def convert(
     data
         Preprocessed cells: whole-number counts in ``X``.
     folder
-        Of the store.
+        Folder of the store.
     name, key
-        Of the data set; see `scdataloader.store.files.ShardEntry`.
+        Name and key of the data set; see `scdataloader.store.files.ShardEntry`.
     shard_bytes
         A shard ends before it would become larger.
     kept

@@ -22,7 +22,7 @@ _F4, _F8, _I4, _I8, _U2, _U1, _U4, _U8, _I2, _I1 = range(10)
 
 
 class CsrParts(NamedTuple):
-    """Where the matrices lie in memory; arrays of int64 with one entry a part, but for the two lists of chunks.
+    """The places of the matrices in memory; arrays of int64 with one entry a part, but for the two lists of chunks.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Targets(NamedTuple):
-    """Where the genes of each gene table go; see `GeneMap`."""
+    """The targets of the genes of each gene table; see `GeneMap`."""
 
     target: np.ndarray
     target_start: np.ndarray

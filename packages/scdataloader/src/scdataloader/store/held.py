@@ -151,7 +151,7 @@ def hold(name: str, source: Source, *, obsm: Sequence[str] = (), layers: Sequenc
     Raises
     ------
     ValueError
-        When it has no ``X``, no cells, not one of the entries, or values that are no counts.
+        When it has no ``X``, no cells, not one of the entries, or values that are not counts.
     """
     embeddings = {key: _entry(name, source, key) for key in obsm}
     kept = {key: _held(name, source, f"layers/{key}", {}, {}) for key in layers}

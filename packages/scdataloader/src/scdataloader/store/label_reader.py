@@ -74,7 +74,7 @@ class LabelReader:
     Parameters
     ----------
     tables
-        Of the shards' cells.
+        Tables of the shards' cells.
     first_row
         First row of each shard, and the number of all rows; shape (n_shards + 1,).
     dataset

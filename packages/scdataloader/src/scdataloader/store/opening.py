@@ -44,7 +44,7 @@ def open_store(data: Any, *, matrix: str = "X") -> CellReader:
         The folder of a `CellStore`, or a list of such folders; or what an `AnnDataStore` is made of: AnnData, paths,
         globs, addresses, lamindb's artifacts and collections, or a list of these. A store that is open is returned.
     matrix
-        Where the raw counts of AnnData are: ``"X"``, ``"raw"`` or ``"layers/<name>"``.
+        Place of the raw counts of AnnData: ``"X"``, ``"raw"`` or ``"layers/<name>"``.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def open_files(
     preprocess
         Whether to preprocess them; None: those that were not written by `Preprocessor`.
     preprocessor
-        How to preprocess.
+        Preprocessor to clean the cells with.
     in_memory
         Whether to hold the cells of all files in memory.
     obsm, layers

@@ -1,4 +1,4 @@
-"""What every store of cells offers, wherever its counts lie: look-ups, and gathers of any cells by compiled kernels."""
+"""The reads that every store of cells offers, wherever its counts lie: look-ups, and gathers by compiled kernels."""
 
 from __future__ import annotations
 

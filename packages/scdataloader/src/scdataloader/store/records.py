@@ -128,7 +128,7 @@ def encode(columns: np.ndarray, counts: np.ndarray, ends: np.ndarray, sizes: np.
 
 
 class Shards(NamedTuple):
-    """Where the shards lie in memory, one entry a shard; addresses are int64."""
+    """The places of the shards in memory, one entry a shard; addresses are int64."""
 
     first_row: np.ndarray
     counts: np.ndarray

@@ -75,7 +75,7 @@ class CellStore(PackedReader):
         Raises
         ------
         ValueError
-            When an input cannot be stored: values that are no counts, names given twice.
+            When an input cannot be stored: values that are not counts, names given twice.
         FileExistsError
             When `out` holds a finished store of other inputs.
         BlockingIOError

@@ -120,7 +120,7 @@ def labels_of(hparams: Mapping[str, Any], sizes: Mapping[str, int]) -> LabelSpac
     Raises
     ------
     ValueError
-        When codes are no numbers, or contradict the number of leaf labels.
+        When codes are not numbers, or contradict the number of leaf labels.
     """
     decoders, hierarchies = (hparams.get(name) or {} for name in ("label_decoders", "labels_hierarchy"))
     return LabelSpace(

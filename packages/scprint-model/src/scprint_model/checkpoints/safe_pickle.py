@@ -169,7 +169,7 @@ def named_globals(data: bytes) -> set[str]:
     Raises
     ------
     ValueError
-        When it is no complete pickle.
+        When it is not a complete pickle.
     """
     found: set[str] = set()
     at, size = 0, len(data)

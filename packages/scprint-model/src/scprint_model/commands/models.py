@@ -70,7 +70,7 @@ def inspect(
 
 
 def _is_output(path: Path) -> bool:
-    """Return whether there is a file or folder that is no model."""
+    """Return whether there is a file or folder that is not a model."""
     if path.is_dir():
         return not any((path / name).is_file() for name in (WEIGHTS, CONFIG))
     return path.is_file() and path.suffix not in MODEL_SUFFIXES

@@ -137,7 +137,7 @@ def load_protein_model(
     OSError
         When the weights cannot be had.
     ValueError
-        When it is no ESM model, lacks weights, or has no such layer, or there is no such device.
+        When it is not an ESM model, lacks weights, or has no such layer, or there is no such device.
     """
     try:
         from transformers import AutoConfig, EsmModel, EsmTokenizer

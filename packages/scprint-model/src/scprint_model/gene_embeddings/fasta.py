@@ -72,7 +72,7 @@ def read_fasta(path: Path | str) -> list[Protein]:
     Raises
     ------
     ValueError
-        When the file is empty, damaged, holds nucleotides, or has letters that are no amino acids.
+        When the file is empty, damaged, holds nucleotides, or has letters that are not amino acids.
     FileNotFoundError
         When there is no such file.
     """

@@ -124,7 +124,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        When the columns are not 0, 1, ... without gaps, a value is no number, or there are no gene ids.
+        When the columns are not 0, 1, ... without gaps, a value is not a number, or there are no gene ids.
     FileNotFoundError
         When there is no such file.
     """

@@ -84,7 +84,7 @@ def _present(group: str | Sequence[str], there: list[str], groupby: str) -> list
 
 @dataclass(frozen=True, eq=False)
 class CellContents:
-    """What networks depend on of cells, in place of where they lie.
+    """The content of cells that networks depend on, in place of where they lie.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What networks will take, without making them."""
+"""The time and memory that networks will take, without making them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long networks will take, from a batch of cells and a block of edges that are timed before the work."""
+"""The time that networks will take, from a batch of cells and a block of edges that are timed before the work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scprint_model.networks.plan import MemoryNeed, NetworkPlan
 
 @dataclass(frozen=True)
 class WorkEstimate:
-    """What networks will take.
+    """The time and memory that networks will take.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How right predicted labels are where the truth is known, and what their confidence is worth."""
+"""Scores of predicted labels where the truth is known, and what their confidence is worth."""
 
 from __future__ import annotations
 
@@ -89,15 +89,16 @@ def calibration(
     Parameters
     ----------
     predictions
-        What `scprint_model.tasks.annotate` returned, or the data that it wrote to.
+        Table that `scprint_model.tasks.annotate` returned, or the data that it wrote to.
     truth
-        Of the same cells: a class is scored where there is a column ``<class>_ontology_term_id`` or ``<class>``, of ids
-        or names. None: ``obs`` of the data. Cells whose label is missing, unknown or not understood are left out.
+        Table of the same cells: a class is scored where there is a column ``<class>_ontology_term_id`` or ``<class>``,
+        of ids or names. None: ``obs`` of the data. Cells whose label is missing, unknown or not understood are left
+        out.
     labels
         The model's label space: says in which ontologies labels are looked up, and which classes are free text. None:
         those of `scdataloader.labels.CLASS_SCOPES`.
     bins
-        Of the confidence, equally wide.
+        Number of bins of the confidence, equally wide.
 
     Returns
     -------

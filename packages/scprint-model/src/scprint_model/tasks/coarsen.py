@@ -68,7 +68,7 @@ def coarse_labels(space: LabelClass, labels: Sequence[str], name: str) -> Choice
     labels
         Ids or names of terms of its ontologies, whether the model was trained with them or not.
     name
-        Of the class.
+        Name of the class.
 
     Raises
     ------

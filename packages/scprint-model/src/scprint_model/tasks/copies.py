@@ -40,7 +40,7 @@ def write_copy(
     places
         Positions of these cells in the file; None: all.
     obs, obsm, uns
-        What is added; see `scprint_model.tasks.files.write_with`.
+        Tables that are added; see `scprint_model.tasks.files.write_with`.
     """
     table = cast("pd.DataFrame", cells.obs).copy()
     if obs is not None:
@@ -106,7 +106,7 @@ def _copy_group(group: Any, file: h5py.File, places: np.ndarray | None, uns: Map
 def _copy_source(
     source: Path, file: h5py.File, cells: AnnData, places: np.ndarray | None, uns: Mapping[str, Any]
 ) -> None:
-    """Write counts, genes, layers over the same genes, and embeddings of a file that is no AnnData."""
+    """Write counts, genes, layers over the same genes, and embeddings of a file that is not an AnnData."""
     write_elem(file, "/", AnnData())
     write_elem(file, "X", cells.X)
     write_elem(file, "var", cells.var)

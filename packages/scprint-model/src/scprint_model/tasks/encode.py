@@ -32,7 +32,7 @@ NOT_RECORDED = ("model", "adata", "encoded", "cells", "out")
 
 @dataclass(frozen=True)
 class EncodedCells:
-    """What the network says of each cell.
+    """The answers of the network about each cell.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ def walk(
     Parameters
     ----------
     model
-        Whose vocabulary the genes are of.
+        Model that the genes are matched to.
     adata, known
         The data, and `scprint_model.genes.match_genes` of them.
     at
@@ -180,7 +180,7 @@ def in_context(made: Step, model: ScPrint, encoded: EncodedCells | None = None) 
 
 
 class Settings(TypedDict):
-    """How cells are shown to the model; see `encode`."""
+    """The way cells are shown to the model; see `encode`."""
 
     context: int | None
     batch_size: int

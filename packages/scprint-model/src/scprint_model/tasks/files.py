@@ -41,8 +41,8 @@ def open_cells(path: Path | str, choice: CountsChoice | None = None) -> AnnData:
     Parameters
     ----------
     path
-        Of an h5ad, zarr, loom or 10x h5 file, or a 10x matrix folder; not changed. It stays open as long as the AnnData
-        lives.
+        Path of an h5ad, zarr, loom or 10x h5 file, or a 10x matrix folder; not changed. It stays open as long as the
+        AnnData lives.
     choice
         Raw counts that are meant; see `scdataloader.expression.CountsChoice`. None: X, whatever it holds.
 
@@ -51,7 +51,7 @@ def open_cells(path: Path | str, choice: CountsChoice | None = None) -> AnnData:
     FileNotFoundError
         When there is no such file.
     ValueError
-        When it is no file of cells, has no X, or not the raw counts that are meant.
+        When it is not a file of cells, has no X, or not the raw counts that are meant.
     """
     path = Path(path)
     if choice is not None or not path.exists() or path.suffix != ".h5ad":

@@ -131,7 +131,7 @@ def collect(
     blocks
         ``"X"`` and layers by name, float32 arrays or CSR, shape (cells of the block, n_genes).
     obs, var, uns
-        Of the result.
+        Tables of the result.
     out
         h5ad file to fill as the blocks come, which appears complete or not at all; None: in memory.
 

@@ -108,7 +108,7 @@ def bad_counts(batch: CellBatch) -> Tensor:
 def check_batch(batch: CellBatch, label_space: LabelSpace, *, n_datasets: int | None = None) -> None:
     """Raise where the counts, labels or data sets of a batch cannot be trained on.
 
-    A cell without any expressed gene is no error here: its means are 0 and its loss is finite.
+    A cell without any expressed gene is not an error here: its means are 0 and its loss is finite.
 
     Parameters
     ----------

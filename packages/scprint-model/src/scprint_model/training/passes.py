@@ -93,7 +93,7 @@ def hidden_genes(
     regulators
         (n_genes,) bool over the vocabulary; None: all genes are alike.
     others
-        Probability of a gene that is no regulator, relative to one that is.
+        Probability of a gene that is not a regulator, relative to one that is.
     generator
         Source of randomness; None: torch's global one.
     """

@@ -63,5 +63,5 @@ class Throughput(Callback):
         self._waited = self._worked = 0.0
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
-        """Begin to wait anew: the validation was no waiting for data."""
+        """Begin to wait anew: the validation was not a wait for data."""
         self._since = time.perf_counter()

@@ -100,7 +100,7 @@ def run_demo(
         Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
         values are refused.
     drop_bad_cells
-        Whether to leave out the cells with values that are not counts (NaN, negative, fractional), at most a tenth.
+        Whether to leave out the cells with values that are no counts (NaN, negative, fractional), at most a tenth.
     unique_names
         Whether to number repeated names of cells, as in AAAC-1.
     organism

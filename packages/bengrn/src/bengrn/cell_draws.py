@@ -36,14 +36,14 @@ def draw_cells(X: Any, genes: Sequence[str], n: int, seed: int = 0) -> NDArray[n
     table.sum_duplicates()
     table.eliminate_zeros()
     names = np.frombuffer(b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in genes), "<u8")
-    pairs = _mixed(names[table.indices] ^ _mixed(table.data.view(np.uint64)))
+    pairs = mixed(names[table.indices] ^ mixed(table.data.view(np.uint64)))
     total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(pairs, dtype=np.uint64)])  # modulo 2**64
     of_cell = total[table.indptr[1:]] - total[table.indptr[:-1]]
-    number = _mixed(of_cell ^ _mixed(np.uint64(seed % 2**64)))
+    number = mixed(of_cell ^ mixed(np.uint64(seed % 2**64)))
     return np.sort(np.argsort(number, kind="stable")[:n])
 
 
-def _mixed(values: Any) -> Any:
+def mixed(values: Any) -> Any:
     """Return whole numbers spread evenly over 64 bits: the finaliser of SplitMix64 (Steele et al. 2014)."""
     with np.errstate(over="ignore"):
         z = values + np.uint64(0x9E3779B97F4A7C15)

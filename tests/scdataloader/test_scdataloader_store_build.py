@@ -16,11 +16,12 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scdataloader import LabelSpace
+from scdataloader import LabelSpace, Preprocessor
 from scdataloader.store import CellStore
 from scdataloader.store import convert as converting
 from scdataloader.store.build import build_lock
 from scdataloader.store.files import ShardWriter
+from scdataloader.store.opening import open_files
 from scdataloader.store.store import describe, verify_table
 
 GENES = {"x": [f"g{i}" for i in range(30)], "y": [f"g{i}" for i in range(45, 15, -1)]}
@@ -192,6 +193,29 @@ def test_processes_do_not_show(files, tmp_path):
     assert np.array_equal(contents(store), expected([0]))
     CellStore.build(files[:1], tmp_path / "one", shard_bytes=1500)
     assert (tmp_path / "one" / "manifest.json").read_bytes() == (folder / "manifest.json").read_bytes()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whole_numbers_that_are_no_raw_counts_are_told(tmp_path, caplog, workers):
+    good, doubled = make(0, 100), make(1, 100)
+    doubled.X = doubled.X * 2
+    good.write_h5ad(tmp_path / "good.h5ad")
+    doubled.write_h5ad(tmp_path / "doubled.h5ad")
+    CellStore.build([tmp_path / "good.h5ad", tmp_path / "doubled.h5ad"], tmp_path / "store", workers=workers)
+    said = [record.getMessage() for record in caplog.records]
+    n = int((doubled.X.toarray() > 0).sum())
+    assert [text for text in said if "raw counts" in text] == [
+        f"doubled: X may not hold raw counts: every count is a multiple of 2 ({n:,} positive counts of 100 cells): "
+        "they look multiplied, and may be raw counts once they are divided by 2"
+    ]
+
+
+def test_files_that_are_read_in_place_are_looked_at_too(tmp_path, caplog):
+    doubled = make(1, 100)
+    doubled.X = doubled.X * 2
+    doubled.write_h5ad(tmp_path / "doubled.h5ad")
+    open_files({"doubled": str(tmp_path / "doubled.h5ad")}, preprocess=False, preprocessor=Preprocessor())
+    assert "every count is a multiple of 2" in caplog.text
 
 
 def test_what_goes_wrong_in_a_process_is_raised_here(files, tmp_path, monkeypatch):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import anndata
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from scdataloader._wording import listed
-from scdataloader.counts import check_raw_counts, csr_counts, obs_table
+from scdataloader.counts import check_raw_counts, count_warnings, csr_counts, obs_table
+
+logger = logging.getLogger(__name__)
 
 #: The category of cells without a label: pass it as scvi-tools' ``unlabeled_category``.
 UNKNOWN_CATEGORY = "unknown"
@@ -51,6 +55,8 @@ def scvi_ready(adata: anndata.AnnData, *, batch: str | None = None, labels: str 
     counts.eliminate_zeros()
     counts.sort_indices()
     check_raw_counts(counts)
+    for warning in count_warnings(counts):
+        logger.warning("X may not hold raw counts: %s", warning)
     out = anndata.AnnData(counts, obs=obs, var=adata.var.copy())  # type: ignore[arg-type]  # never lazy where obs is not
     out.obs_names_make_unique()
     out.var_names_make_unique()

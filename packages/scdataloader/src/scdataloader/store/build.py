@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -39,6 +40,8 @@ from scdataloader.store.files import (
     file_entry,
     is_whole,
 )
+
+logger = logging.getLogger(__name__)
 
 _LOCK = "build.lock"
 
@@ -281,6 +284,8 @@ def _in_a_process(item: Input, folder: Path, shard_bytes: int, kept: list[ShardE
         raise ValueError(answer["refused"])
     if "system" in answer:
         raise OSError(*answer["system"])
+    for warning in answer["told"]:
+        logger.warning("%s", warning)
     return [ShardEntry.from_json(entry) for entry in answer["shards"]]
 
 

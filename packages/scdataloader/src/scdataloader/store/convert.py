@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ import pandas as pd
 from scipy import sparse
 
 from scdataloader._atomic import atomic_path
+from scdataloader.count_evidence import CountEvidence
+from scdataloader.flags import measured
 from scdataloader.sources import Matrix, open_source
 from scdataloader.store.files import LARGEST_COUNT, UNIT, ShardEntry, ShardWriter
-from scdataloader.store.genemap import measured
+
+logger = logging.getLogger(__name__)
 
 #: Values of a block in memory, about 300 MB with their temporary copies.
 CONVERTED_VALUES = 8_000_000
@@ -34,6 +38,7 @@ def convert(
     key: str,
     shard_bytes: int,
     kept: Sequence[ShardEntry] = (),
+    tell: Callable[[str], object] | None = None,
 ) -> list[ShardEntry]:
     """Write the shards of one data set that are not there yet.
 
@@ -49,6 +54,8 @@ def convert(
         A shard ends before it would become larger.
     kept
         Its shards that an earlier, broken-off build finished.
+    tell
+        Called with each warning; by default it is logged.
 
     Raises
     ------
@@ -65,7 +72,8 @@ def convert(
             raise ValueError(f"{name} has no cells: leave it out")
         genes = write_genes(matrix.var, folder / "genes", name)
         shards = list(kept)
-        rows = encoded(matrix, sum(entry.n_cells for entry in shards), name)
+        evidence = CountEvidence()
+        rows = encoded(matrix, sum(entry.n_cells for entry in shards), name, evidence)
         try:
             waiting = next(rows, None)
             while waiting is not None:
@@ -82,6 +90,8 @@ def convert(
                     "and build again",
                 ) from error
             raise
+    for warning in evidence.warnings():
+        (tell or logger.warning)(f"{name}: X may not hold raw counts: {warning}")
     return shards
 
 
@@ -107,8 +117,11 @@ def _fill(writer: ShardWriter, block: _Block, rest: Iterator[_Block], shard_byte
     return None
 
 
-def encoded(matrix: Matrix, begin: int, name: str) -> Iterator[_Block]:
-    """Yield (records, units, expressed genes, summed counts) of blocks of cells, from cell `begin` on."""
+def encoded(matrix: Matrix, begin: int, name: str, evidence: CountEvidence | None = None) -> Iterator[_Block]:
+    """Yield (records, units, expressed genes, summed counts) of blocks of cells, from cell `begin` on.
+
+    Each block is shown to `evidence`, too.
+    """
     from scdataloader.store.records import encode, encode_sizes
 
     while begin < matrix.shape[0]:
@@ -120,6 +133,8 @@ def encoded(matrix: Matrix, begin: int, name: str) -> Iterator[_Block]:
         end = min(matrix.shape[0], max(end, begin + 1))
         rows = _sorted(matrix.rows(begin, end))
         counts = whole_counts(rows.data, name)
+        if evidence is not None:
+            evidence.add(rows)
         ends = rows.indptr.astype(np.int64)
         sizes = encode_sizes(rows.indices, counts, ends)
         running = np.concatenate([[0], np.cumsum(counts)])
@@ -188,8 +203,10 @@ def main() -> None:
     kept = [ShardEntry.from_json(entry) for entry in task.pop("kept")]
     data, folder = Path(task.pop("data")), Path(task.pop("folder"))
     answer: dict[str, Any]
+    told: list[str] = []
     try:
-        answer = {"shards": [asdict(entry) for entry in convert(data, folder, kept=kept, **task)]}
+        shards = convert(data, folder, kept=kept, tell=told.append, **task)
+        answer = {"shards": [asdict(entry) for entry in shards], "told": told}
     except ValueError as error:
         answer = {"refused": str(error)}
     except OSError as error:

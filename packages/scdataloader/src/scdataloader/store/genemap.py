@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from scdataloader.flags import measured
+
 if TYPE_CHECKING:
     from scdataloader.genes.vocabulary import GeneVocabulary
 
@@ -93,13 +95,6 @@ class GeneMap:
             measured_start=np.cumsum([0, *(len(part) for part in known)], dtype=np.int64),
             width=self.width,
         )
-
-
-def measured(genes: pd.DataFrame) -> np.ndarray:
-    """Return which genes of a data set were measured: its column of that name, else all; bool."""
-    if "measured" not in genes:
-        return np.ones(len(genes), dtype=np.bool_)
-    return np.asarray(genes["measured"], dtype=np.bool_)
 
 
 #: How the genes of a cell may be chosen; see `CellStore.gather`.

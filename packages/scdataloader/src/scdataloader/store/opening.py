@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from scdataloader._cache import cache_folder
-from scdataloader.counts import check_raw_counts
+from scdataloader.counts import check_raw_counts, count_warnings
 from scdataloader.sources import Source, open_source
 from scdataloader.sources.open import local_copy
 from scdataloader.store.anndata_part import in_place_or_why
@@ -121,7 +121,7 @@ def open_files(
                 if preprocess or (preprocess is None and not ready):
                     held.append(_preprocessed(name, source, preprocessor, obsm, layers))
                     continue
-                _look(source)
+                _look(source, uri)
                 if in_memory:
                     held.append(hold(name, source, obsm=obsm, layers=layers))
                     continue
@@ -148,12 +148,18 @@ def _preprocessed(
     return hold(name, open_source(clean), obsm=obsm, layers=layers)
 
 
-def _look(source: Source) -> None:
-    """Raise ValueError where the first cells hold no raw counts; the others are looked at when they are read."""
+def _look(source: Source, uri: str) -> None:
+    """Raise ValueError where the first cells hold no raw counts, and tell what speaks against them.
+
+    The others are looked at when they are read.
+    """
     if "X" not in source.matrices:
         raise ValueError(f"X is empty: there are only {list(source.matrices)}")
     matrix = source.matrices["X"]
-    check_raw_counts(matrix.rows(0, min(_LOOKED_AT, matrix.shape[0])), all_zero=matrix.shape[0] > _LOOKED_AT)
+    first = matrix.rows(0, min(_LOOKED_AT, matrix.shape[0]))
+    check_raw_counts(first, all_zero=matrix.shape[0] > _LOOKED_AT)
+    for warning in count_warnings(first):
+        logger.warning("%s: X may not hold raw counts: %s", uri, warning)
 
 
 def _converted(files: Sequence[tuple[str, str, str]]) -> list[CellReader]:

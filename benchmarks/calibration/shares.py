@@ -56,8 +56,14 @@ def coverage(simulations: Iterable[Simulation], *, case: str, level: float) -> p
     return pd.DataFrame(rows).assign(smallest=np.nan).pipe(_named, case, "coverage")
 
 
+def at_least(right: Iterable[NDArray[np.bool_]], *, case: str, part: str, level: float) -> pd.DataFrame:
+    """Return the share of what is right in each repetition, which should be `level` or more."""
+    row = _row([np.asarray(one) for one in right], part, level)
+    return pd.DataFrame([row]).assign(smallest=np.nan).pipe(_named, case, "at least")
+
+
 def holds(table: pd.DataFrame) -> pd.Series:
-    """Say of each row whether its share is what it should be; rows of planted effects hold where they are above it.
+    """Say of each row whether its share is what it should be; those of planted effects should be above their level.
 
     Nothing is asked of rivals.
 
@@ -70,6 +76,7 @@ def holds(table: pd.DataFrame) -> pd.Series:
     held = off.abs() <= bound
     held |= (table["kind"] == "discrete") & (off <= bound)
     held |= table["kind"] == "rival"
+    held |= (table["kind"] == "at least") & (off >= -bound)
     planted = table["kind"] == "planted"
     return held.where(~planted, off > bound)
 
@@ -85,6 +92,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         "no effect": "nothing to find: p-values at",
         "rival": "nothing to find, tests that know nothing of it: p-values at",
         "coverage": "intervals at",
+        "at least": "share that should reach",
         "planted": "power at",
     }
     shown = table.assign(kind=table["kind"].replace("discrete", "no effect"))

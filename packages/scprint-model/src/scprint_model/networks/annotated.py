@@ -52,6 +52,8 @@ def as_grnndata(
                 counted(len(unseen), "gene was", "genes were"),
                 unseen[:3],
             )
+    if found.smallest_p is not None:
+        told |= {"p_values": "pooled" if plan.pools else "counted", "smallest_p_value": found.smallest_p}
     network = GRNAnnData(
         base,
         grn=found.network,

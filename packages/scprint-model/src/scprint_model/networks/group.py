@@ -14,7 +14,7 @@ from scprint_model.model import ScPrint
 from scprint_model.networks.accumulate import MeanAttention, MeanTokens, Moments
 from scprint_model.networks.capture import capturing, self_attentions
 from scprint_model.networks.choose import NetworkCells
-from scprint_model.networks.permutation import Exceedances, shuffled_counts
+from scprint_model.networks.permutation import permutation_p_values
 from scprint_model.networks.plan import NetworkPlan
 from scprint_model.networks.strata import Strata
 from scprint_model.networks.to_network import assemble, attention_rows, map_rows
@@ -36,11 +36,13 @@ class GroupNetwork:
         float32, as a dense network: of the weight after the plan's steps; None where it was not asked for. NaN for
         genes that some part did not show, and where no edge was tested.
     p_value
-        float32, as a dense network: of the weight after the plan's steps, among networks of shuffled counts that went
-        through the same steps; None where it was not asked for. NaN where no edge was tested.
+        float32, as a dense network: of the weight after the plan's steps, by networks of dealt counts that went through
+        the same steps; None where it was not asked for. NaN where no edge was tested.
     spread
         float32, as a dense network: standard deviation of the weight between networks of several draws of genes; None
         where there is one draw, or no dense network. NaN for genes that some draw did not show.
+    smallest_p
+        Smallest p-value that there could be; None where none was asked for.
     """
 
     network: Any
@@ -48,6 +50,7 @@ class GroupNetwork:
     standard_error: np.ndarray | None
     p_value: np.ndarray | None
     spread: np.ndarray | None = None
+    smallest_p: float | None = None
 
 
 def infer_group(
@@ -105,14 +108,24 @@ def infer_group(
     if plan.stability:
         error = moments.standard_error(seen > 0)
         error[untested] = np.nan
+    smallest = None
     if plan.permutations:
-        found, rng = Exceedances(finished), np.random.default_rng([seed, 1])
-        for _ in range(plan.permutations):
-            shuffled = _accumulate(model, shuffled_counts(cells, rng, strata), order, plan, advance)
-            found.add(plan.finish_weights(_build(shuffled, model, plan, seen > 0, regulators))[0])
-        p_value = found.p_values()
-        p_value[untested] = np.nan
-    return GroupNetwork(network, seen, error, p_value, spread)
+
+        def infer_dealt(dealt: NetworkCells) -> np.ndarray:
+            sums = _accumulate(model, dealt, order, plan, advance)
+            return plan.finish_weights(_build(sums, model, plan, seen > 0, regulators))[0]
+
+        p_value, smallest = permutation_p_values(
+            cells,
+            infer_dealt,
+            finished,
+            ~untested,
+            strata=strata,
+            n=plan.permutations,
+            pooled=plan.pools,
+            rng=np.random.default_rng([seed, 1]),
+        )
+    return GroupNetwork(network, seen, error, p_value, spread, smallest)
 
 
 def _tested(regulators: np.ndarray | None, n_genes: int, *, directed: bool) -> np.ndarray:

@@ -72,6 +72,7 @@ def infer(
     permutations: int = 0,
     null: Null = "depth",
     batch_key: str | Sequence[str] | None = None,
+    pooled: bool | None = None,
     draws: int = 1,
     folder: Path | str | None = None,
     max_memory: float | None = None,
@@ -151,15 +152,19 @@ def infer(
         after `steps`, in ``varp["GRN_standard_error"]``; 0: not. NaN where no edge is tested, as for `permutations`.
     permutations
         Number of networks to infer from cells in which each gene's counts were dealt anew, apart from other genes', to
-        store, in ``varp["GRN_p_value"]``, the share of networks in which an edge's weight was at least as large, the
-        observed one included and all after `steps`; 0: not. NaN where no edge is tested: self edges, and genes that are
-        not among `regulators`. It takes as many times longer, and all genes must fit one context.
+        store, in ``varp["GRN_p_value"]``, how probable a weight at least as large is there, all after `steps`; 0: not.
+        NaN where no edge is tested: self edges, and genes that are not among `regulators`. It takes as many times
+        longer, and all genes must fit one context.
     null
         What the p-values hold fixed. ``"depth"``: a cell's depth and batch: counts are dealt among cells of like depth,
         and scaled to the depth of the cell that receives them. ``"cells"``: the batch only, as if all cells were of one
         depth. Cells that differ in depth then make most edges significant.
     batch_key
         Column of obs, or several, such as donor and plate: `permutations` deals counts among cells that agree in them.
+    pooled
+        Whether p-values come of the permutations of all edges, in standard deviations of each, with a fitted tail; or,
+        False, are each edge's share of networks in which its weight was at least as large, the observed one included.
+        None: pooled from 10 permutations on, but for the `steps` ``"maximum_spanning_tree"`` and ``"tmfg"``.
     draws
         Number of draws of genes of every cell, where `context` is smaller than the network, with the seeds from `seed`
         on: queries and keys are averaged over all, and ``varp["GRN_spread"]`` of a dense network is the standard
@@ -210,6 +215,7 @@ def infer(
         stability=stability,
         permutations=permutations,
         null=null,
+        pooled=pooled,
         draws=draws,
         batch_size=batch_size,
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
 
 from scprint_model.networks.choose import NetworkCells
+from scprint_model.networks.pooled import REFERENCE_PERMUTATIONS, PooledNull
 from scprint_model.networks.strata import Strata
+
+#: Numbers drawn at a time.
+_BLOCK = 1 << 20
 
 
 def shuffled_counts(cells: NetworkCells, rng: np.random.Generator, strata: Strata | None = None) -> NetworkCells:
@@ -28,28 +33,76 @@ def shuffled_counts(cells: NetworkCells, rng: np.random.Generator, strata: Strat
     strata
         Strata within which counts are dealt; None: among all cells, as they are.
     """
-    by_gene = sparse.csc_matrix(cells.counts)
-    n_cells = by_gene.shape[0]
+    order = np.argsort(cells.genes, kind="stable")
+    by_gene = sparse.csc_matrix(cells.counts)[:, order]
+    by_gene.sort_indices()
+    n_cells, n_genes = by_gene.shape
     of_cell = np.zeros(n_cells, dtype=np.int64) if strata is None else strata.of_cell
     ordered = np.argsort(of_cell, kind="stable")
-    depth = np.maximum(cells.total_counts.astype(np.float64), 1.0)
-    rows, values = np.empty_like(by_gene.indices), by_gene.data.copy()
-    receiver = np.empty(n_cells, dtype=np.int64)
-    for gene in np.argsort(cells.genes, kind="stable"):
-        mine = slice(by_gene.indptr[gene], by_gene.indptr[gene + 1])
-        drawn = rng.permutation(n_cells)
-        receiver[ordered] = drawn[np.argsort(of_cell[drawn], kind="stable")]
-        giver = by_gene.indices[mine]
-        rows[mine] = receiver[giver]
-        if strata is not None and strata.scaled:
-            scaled = values[mine] * (depth[rows[mine]] / depth[giver])
-            values[mine] = np.floor(scaled + rng.random(len(giver)))
+    giver, rows, values = by_gene.indices, np.empty_like(by_gene.indices), by_gene.data
+    block = max(1, _BLOCK // n_cells)
+    for start in range(0, n_genes, block):
+        ends = by_gene.indptr[start : start + block + 1]
+        receiver = np.empty((len(ends) - 1, n_cells), dtype=np.int64)
+        receiver[:, ordered] = np.argsort(rng.random(receiver.shape) + of_cell, axis=1)
+        mine = slice(ends[0], ends[-1])
+        rows[mine] = receiver[np.repeat(np.arange(len(receiver)), np.diff(ends)), giver[mine]]
+    if strata is not None and strata.scaled:
+        depth = np.maximum(cells.total_counts.astype(np.float64), 1.0)
+        values = np.floor(values * (depth[rows] / depth[giver]) + rng.random(len(values))).astype(values.dtype)
     counts = sparse.csr_matrix(sparse.csc_matrix((values, rows, by_gene.indptr), shape=by_gene.shape))
+    counts = counts[:, np.argsort(order)]
     counts.sort_indices()
     counts.eliminate_zeros()
     before, after = (np.asarray(part.sum(axis=1), dtype=np.float64).ravel() for part in (cells.counts, counts))
     totals = np.maximum(cells.total_counts - before + after, after)
     return replace(cells, counts=counts, total_counts=totals.astype(np.float32))
+
+
+def permutation_p_values(
+    cells: NetworkCells,
+    network: Callable[[NetworkCells], np.ndarray],
+    observed: np.ndarray,
+    tested: np.ndarray,
+    *,
+    strata: Strata | None,
+    n: int,
+    pooled: bool,
+    rng: np.random.Generator,
+    reference: int = REFERENCE_PERMUTATIONS,
+) -> tuple[np.ndarray, float]:
+    """Return the p-values of a network, NaN where no edge is tested, and the smallest that there could be.
+
+    Parameters
+    ----------
+    cells
+        Cells that the observed network came of.
+    network
+        Function from cells to a dense network, float32 or float64, (genes, genes).
+    observed, tested
+        Its weights in `cells`, and which edges are tested.
+    strata
+        Strata within which counts are dealt.
+    n
+        Number of networks of dealt counts.
+    pooled
+        Whether the networks of all edges are taken together; see `PooledNull`. Otherwise each edge counts its own.
+    rng
+        Generator that deals.
+    reference
+        Number of permutations that say how correlations vary, where a pooled network follows them.
+    """
+    pool, counted = PooledNull(observed, tested) if pooled else None, Exceedances(observed)
+    for _ in range(n):
+        dealt = shuffled_counts(cells, rng, strata)
+        found = network(dealt)
+        counted.add(found)
+        if pool is not None:
+            pool.add(found, dealt)
+    p_value = np.where(tested, counted.p_values(), np.float32(np.nan))
+    if pool is None:
+        return p_value, 1 / (n + 1)
+    return pool.p_values(p_value, lambda: shuffled_counts(cells, rng, strata), reference)
 
 
 class Exceedances:

@@ -16,12 +16,16 @@ from grnndata import GRNAnnData
 from scprint_model.model import ScPrint
 from scprint_model.networks.capture import self_attentions
 from scprint_model.networks.heads import Combine, Head, head_names
+from scprint_model.networks.pooled import LEAST_PERMUTATIONS
 from scprint_model.networks.strata import NULLS, Null
 from scprint_model.networks.to_network import BLOCK_VALUES, Normalize
 
 Attention = Literal["mean_qk", "mean_attention"]
 #: Changes to a finished network, by grnndata's tools.
 Step = Literal["apc", "symmetrise", "maximum_spanning_tree", "tmfg"]
+
+#: Steps that leave most edges without a weight.
+_SPARSE_STEPS = {"maximum_spanning_tree", "tmfg"}
 
 #: What a network remembers of its standard errors and p-values.
 EDGE_NUMBERS = (
@@ -52,6 +56,7 @@ class NetworkPlan:
     stability: int
     permutations: int
     null: Null
+    pooled: bool | None
     draws: int
     batch_size: int | None
 
@@ -77,6 +82,10 @@ class NetworkPlan:
             raise ValueError("stability=1 is one part of the cells, which cannot vary: take 2 or more, or 0")
         if self.attention == "mean_attention" and self.normalize == "none":
             raise ValueError("the mean of attention maps is of softmax: normalize='none' goes with attention='mean_qk'")
+        if self.pooled and self._why_counted:
+            raise ValueError(
+                f"pooled=True needs {self._why_counted}: leave it out, and p-values are counted edge by edge"
+            )
         several = self.combine == "all"
         if several and (self.top_k is not None or self.steps):
             raise ValueError("heads='all' keeps a network a head: top_k= and steps= are for one network")
@@ -117,6 +126,17 @@ class NetworkPlan:
                     f"{option} needs all {n_genes:,} genes in every cell, the context is {context:,}: choose fewer "
                     "genes, a larger context=, or leave it out"
                 )
+
+    @property
+    def pools(self) -> bool:
+        """Whether p-values come of the permutations of all edges together."""
+        return not self._why_counted if self.pooled is None else self.pooled
+
+    @property
+    def _why_counted(self) -> str:
+        if self.permutations < LEAST_PERMUTATIONS:
+            return f"permutations of {LEAST_PERMUTATIONS} or more, here are {self.permutations}"
+        return "networks without sparse steps, whose weights are mostly 0" if set(self.steps) & _SPARSE_STEPS else ""
 
     @property
     def layers(self) -> list[int]:
@@ -183,6 +203,7 @@ class NetworkPlan:
             mean_attention=mean_attention,
             top_k=self.top_k,
             dense_numbers=(self.stability > 0) + (self.permutations > 0) + self.has_spread,
+            pooled=self.pools,
             sums_twice=self.stability > 0 or self.permutations > 0 or self.draws > 1,
             batch_tokens=self.cells_a_batch(context + n_cell_tokens, next(model.parameters()).device.type)
             * (context + n_cell_tokens),
@@ -262,6 +283,7 @@ def memory_need(
     mean_attention: bool,
     top_k: int | None,
     dense_numbers: int = 0,
+    pooled: bool = False,
     sums_twice: bool = False,
     batch_tokens: int,
     d_model: int,
@@ -283,6 +305,8 @@ def memory_need(
         Edges kept of each target; None: all.
     dense_numbers
         Numbers kept for every edge beside its weight: its error, its p-value.
+    pooled
+        Whether p-values come of the permutations of all edges together: some 25 numbers an edge in float64.
     sums_twice
         Whether two networks are read at a time.
     batch_tokens, d_model
@@ -298,7 +322,7 @@ def memory_need(
         n_heads=n_kept,
         sums=sums * (1 + sums_twice),
         result=(n_genes * top_k * 24 if top_k is not None else square * (n_kept + 3 * dense_numbers)) * n_networks,
-        work=8 * 4 * BLOCK_VALUES + batch_tokens * d_model * 4 * 12,
+        work=8 * 4 * BLOCK_VALUES + batch_tokens * d_model * 4 * 12 + 50 * square * pooled,
     )
 
 

@@ -82,7 +82,10 @@ def test_lora_trains_what_it_should_and_is_kept_in_a_small_file(bundled, cells, 
     cells = cells[(cells.obs["type"] != "unknown").to_numpy()].copy()
     made = finetune(bundled, cells, out=tmp_path / "made", **options)
     after = weights(made)
-    changed = differing({key: base[key] for key in base}, after)
+    old_head = {key for key in base if key.startswith("class_heads.cell_type.")}
+    heads_there = {key for key in after if key.startswith("class_heads.cell_type.")}
+    assert heads_there == {"class_heads.cell_type.out.weight", "class_heads.cell_type.out.bias"}  # of all tokens
+    changed = differing({key: base[key] for key in base.keys() - (old_head - heads_there)}, after)
     heads = {f"class_heads.cell_type.{name}" for name, _ in made.class_heads["cell_type"].named_parameters()}
     adapted = {f"blocks.{i}.attention.{name}.weight" for i in range(4) for name in ("qkv", "out")}
     assert heads | {"class_tokens.weight"} <= changed <= heads | adapted | {"class_tokens.weight"}
@@ -175,10 +178,13 @@ def test_the_command_writes_a_folder_and_says_how_well_it_went(cells, tmp_path, 
         "--out",
         str(tmp_path / "made"),
     ]
-    arguments += ["--labels", "planted", "--train", "heads", "--context", "64"]
+    arguments += ["--labels", "planted", "--train", "heads", "--context", "64", "--plot", str(tmp_path / "scores.png")]
     assert cli.main(arguments) == 0
     text = capsys.readouterr().out
     assert "planted: accuracy" in text
+    assert "embedding + logistic regression" in text
+    assert (tmp_path / "scores.png").stat().st_size > 5000
+    assert json.loads((tmp_path / "scores.png.json").read_text())
     made = load_adapter(tmp_path / "made")  # the file names its base
     assert "planted" in made.config.class_sizes
     assert cli.main(arguments) == 2

@@ -48,6 +48,9 @@ class ModelConfig:
     class_sizes
         Class name (cell type, disease, …) to its number of leaf labels. The order is the order of the cell
         tokens.
+    all_token_classes
+        Classes whose head is one linear map of all cell tokens, as `scprint_model.finetune` makes them. The head of
+        any other class is an MLP on the token of its own.
     expression_layers
         Linear layers in the encoder of a count (at least 2).
     class_head_widths
@@ -101,6 +104,7 @@ class ModelConfig:
     n_heads: int = 4
     n_kv_heads: int | None = None
     class_sizes: dict[str, int] = field(default_factory=dict)
+    all_token_classes: tuple[str, ...] = ()
     expression_layers: int = 2
     class_head_widths: tuple[int, ...] | None = None
     normalization: Normalization = "log"
@@ -119,6 +123,7 @@ class ModelConfig:
         # from.
         object.__setattr__(self, "class_sizes", dict(self.class_sizes))
         object.__setattr__(self, "bottleneck_sizes", dict(self.bottleneck_sizes))
+        object.__setattr__(self, "all_token_classes", tuple(self.all_token_classes))
         if self.class_head_widths is not None:
             object.__setattr__(self, "class_head_widths", tuple(self.class_head_widths))
         problems = [
@@ -177,7 +182,9 @@ class ModelConfig:
         values = asdict(self)
         if self.class_head_widths is not None:
             values["class_head_widths"] = list(self.class_head_widths)
-        return values
+        # left out where there are none: the checksum of a model from before there were such heads stays
+        names = list(values.pop("all_token_classes"))
+        return values | ({"all_token_classes": names} if names else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
@@ -256,6 +263,11 @@ class ModelConfig:
                 problems.append(f"class_sizes has {name!r}, which is the name of a cell token of its own")
             elif not name.isidentifier():
                 problems.append(f"class_sizes has {name!r}: class names must be Python identifiers")
+        problems += [
+            f"all_token_classes has {name!r}, which class_sizes {list(self.class_sizes)} has not"
+            for name in self.all_token_classes
+            if name not in self.class_sizes
+        ]
         for name, size in self.bottleneck_sizes.items():
             if name not in self.class_sizes:
                 problems.append(f"bottleneck_sizes has {name!r}, which class_sizes {list(self.class_sizes)} has not")

@@ -16,6 +16,7 @@ from torch import Tensor
 __all__ = [
     "LabelCounts",
     "denoising_scores",
+    "is_right",
     "label_scores",
     "neighbour_accuracy",
     "neighbour_agreement",
@@ -84,9 +85,7 @@ def label_scores(logits: Tensor, labels: Tensor, descendants: Tensor) -> dict[st
     """
     n = logits.shape[1]
     predicted = logits.argmax(dim=1)
-    right = predicted == labels
-    coarse = labels >= n
-    right[coarse] = descendants[labels[coarse] - n, predicted[coarse]]
+    right = is_right(predicted, labels, descendants)
     known = labels >= 0
     counts = LabelCounts(n, logits.device)
     counts.add(predicted, labels)
@@ -95,6 +94,25 @@ def label_scores(logits: Tensor, labels: Tensor, descendants: Tensor) -> dict[st
         "macro_f1": counts.scores().get("macro_f1", float("nan")),
         "n_cells": int(known.sum()),
     }
+
+
+def is_right(predicted: Tensor, labels: Tensor, descendants: Tensor) -> Tensor:
+    """Return whether each predicted leaf is the given label or lies below it, bool, shape (B,).
+
+    Parameters
+    ----------
+    predicted
+        Codes of leaf labels, shape (B,).
+    labels
+        Given codes, shape (B,). No prediction is right for those that are unknown (-1).
+    descendants
+        Leaves below each coarser label, bool, shape (n_parents, n).
+    """
+    n = descendants.shape[1]
+    right = predicted == labels
+    coarse = labels >= n
+    right[coarse] = descendants[labels[coarse] - n, predicted[coarse]]
+    return right
 
 
 def neighbour_agreement(embedding: Any, labels: Any, *, n_neighbours: int = 10) -> float:

@@ -19,7 +19,7 @@ from scprint_model.config import BLOCK_NORM_EPS, ModelConfig
 from scprint_model.inputs import check_bias, check_cells, check_context, real_genes
 from scprint_model.layers.block import build_blocks, run_blocks
 from scprint_model.layers.bottleneck import Bottleneck
-from scprint_model.layers.class_head import ClassHead
+from scprint_model.layers.class_head import AllTokensHead, ClassHead
 from scprint_model.layers.expression_decoder import ExpressionDecoder
 from scprint_model.layers.gene_encoder import GeneEncoder
 from scprint_model.layers.initialise import initialise
@@ -109,7 +109,9 @@ class ScPrint(Pretrained):
         )
         self.class_heads = nn.ModuleDict(
             {
-                name: ClassHead(d, config.hidden_widths, n_labels, dropout=dropout)
+                name: AllTokensHead(len(config.token_names), d, n_labels)
+                if name in config.all_token_classes
+                else ClassHead(d, config.hidden_widths, n_labels, dropout=dropout)
                 for name, n_labels in config.class_sizes.items()
             }
         )
@@ -289,7 +291,13 @@ class ScPrint(Pretrained):
         names = tuple(self.class_heads if classes is None else classes)
         if missing := [name for name in names if name not in self.class_heads]:
             raise ValueError(f"classes {missing} are not of the model, which has {list(self.class_heads)}")
-        return {name: self.class_heads[name](cell_embeddings[:, self.token_names.index(name)]) for name in names}
+        return {name: self.class_heads[name](self._tokens_of(name, cell_embeddings)) for name in names}
+
+    def _tokens_of(self, name: str, cell_embeddings: Tensor) -> Tensor:
+        """Return what a class's head reads: (B, T, d) all tokens, or (B, d) the class's own."""
+        if name in self.config.all_token_classes:
+            return cell_embeddings
+        return cell_embeddings[:, self.token_names.index(name)]
 
     def _gene_tokens(self, genes: Tensor, counts: Tensor, mask: Tensor | None) -> Tensor:
         """(B, S, d): which gene, where it lies, how much of it."""

@@ -1,10 +1,11 @@
-"""What ``--plot`` draws: cells on a map, confidence beside accuracy, hubs."""
+"""What ``--plot`` draws: cells on a map, confidence beside accuracy, scores beside rivals, hubs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from grnndata import GRNAnnData, atomic_path, pl
 from scprint_model._provenance import beside
 from scprint_model.demo.figures import draw_umap, umap_of
+from scprint_model.finetuning.scores import AFTER
 from scprint_model.tasks.calibration import Calibration
 
 #: Endings of pictures, cells of a map at most, and networks whose hubs are drawn.
@@ -81,6 +83,35 @@ def draw_reliability(scores: Mapping[str, Calibration], path: Path) -> None:
         ax.scatter(bins["confidence"], bins["accuracy"], s=sizes, color=line.get_color())
     ax.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="mean confidence", ylabel="share that is right")
     ax.legend(frameon=False, loc="upper left")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=130)
+
+
+def draw_scores(scores: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Draw the accuracy of each method as a point with its interval, a panel a class.
+
+    Parameters
+    ----------
+    scores
+        Class to its scores; see `scprint_model.finetuning.scores.compare`. Classes without a scored cell are left out.
+    path
+        Picture to write.
+    """
+    from matplotlib.figure import Figure
+
+    shown = {name: one for name, one in scores.items() if one["n_cells"]}
+    figure = Figure(figsize=(7.5, 0.6 + 2.4 * max(1, len(shown))), layout="constrained")
+    for ax, (name, one) in zip(
+        figure.subplots(max(1, len(shown)), 1, squeeze=False)[:, 0], shown.items(), strict=False
+    ):
+        rows = one["held_out"][::-1]
+        for y, row in enumerate(rows):
+            colour = "#C44E52" if row["method"] == AFTER else "#4C72B0"
+            ax.plot([row["accuracy_low"], row["accuracy_high"]], [y, y], color=colour)
+            ax.scatter([row["accuracy"]], [y], color=colour, zorder=3)
+        ax.set_yticks(range(len(rows)), [row["method"] for row in rows])
+        ax.set(xlim=(0, 1), xlabel=f"accuracy on {one['n_cells']:,} held-out cells", title=name)
+        ax.text(0, -0.32, one["interval"]["note"], transform=ax.transAxes, fontsize=8, va="top")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130)
 

@@ -17,7 +17,7 @@ from grnndata import atomic_path
 from scdataloader import GeneVocabulary, LabelSpace
 from scprint_model.checkpoints.identity import identity, set_origin
 from scprint_model.checkpoints.published import sha256_of
-from scprint_model.finetuning.extend import extend
+from scprint_model.finetuning.extend import extend, use_all_tokens
 from scprint_model.finetuning.low_rank import add_low_rank, low_rank_parts, merge_low_rank
 from scprint_model.model import ScPrint
 from scprint_model.tables import tables
@@ -90,6 +90,7 @@ def save_adapter(model: ScPrint, path: Path | str, *, base: ScPrint, name: str |
         "name": name,
         "low_rank": scale,
         "labels": _to_json(labels) if labels is not old_labels else None,
+        "all_token_classes": list(model.config.all_token_classes),
         "genes": [list(vocabulary.ids[new]), list(vocabulary.symbols[new]), list(vocabulary.organisms[new])],
         "locations": vocabulary.locations[new].tolist(),
         "card": model.card,
@@ -146,6 +147,7 @@ def load_adapter(path: Path | str, base: ScPrint | Path | str | None = None, *, 
             f"{found[:12]}…: give the model that was fine-tuned"
         )
     model = _extended(opened_base, content, tensors.pop("new:" + _TABLE, None))
+    use_all_tokens(model, content.get("all_token_classes", []))
     low_rank = {key: tensors.pop(key) for key in list(tensors) if key.endswith((_UP, _DOWN))}
     # what is left replaces weights of the same names
     left_over = model.load_state_dict(tensors, strict=False).unexpected_keys

@@ -11,15 +11,68 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import sparse
 
-from scdataloader import CellDataset, GeneVocabulary, LabelSpace
-from scdataloader.counts import obs_table
+from scdataloader import CellBatch, CellDataset, GeneVocabulary, LabelSpace, draw_numbers
+from scdataloader.counts import log_normalise, obs_table
 from scdataloader.sources import find_sources, open_source, to_anndata, unique_names
 from scprint_model._provenance import tell
 from scprint_model.genes import match_genes
 
 #: Data to fine-tune on: raw counts in memory, files of them, or several under names.
 type Data = AnnData | Path | str | Sequence[Path | str] | Mapping[str, AnnData]
+
+
+#: Groups beside those held out, of which some tell when to stop; of fewer, cells do.
+FEWEST_GROUPS = 5
+#: What draws of a seed are for.
+_PART, _ROUNDING = 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of all data sets, numbered by their content: by `keys`, not by their place in a file.
+
+    Attributes
+    ----------
+    dataset
+        The cells over the model's genes, in the order of the files.
+    order
+        (n_cells,) int64: the place in `dataset` of each cell, by number.
+    keys
+        (n_cells,) uint64: key of each cell's counts, rising; see `scdataloader.cell_keys`.
+    sources
+        Counts of the genes that the model knows, by data set.
+    """
+
+    dataset: CellDataset
+    order: np.ndarray
+    keys: np.ndarray
+    sources: tuple[AnnData, ...]
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def batch(self, at: np.ndarray) -> CellBatch:
+        """Return the cells of these numbers."""
+        return self.dataset.__getitems__(self.order[at].tolist())
+
+    def profiles(self, at: np.ndarray) -> sparse.csr_matrix:
+        """Return log(1 + counts per 10,000) over the genes that all data sets have; shape (len(at), n_genes)."""
+        genes = self.sources[0].var_names
+        for source in self.sources[1:]:
+            genes = genes.intersection(source.var_names, sort=False)
+        begins = np.cumsum([0, *(source.n_obs for source in self.sources)])
+        places = self.order[at]
+        number = np.searchsorted(begins, places, side="right") - 1
+        rows, numbers = [], []
+        for i in np.unique(number).tolist():
+            here = np.flatnonzero(number == i)
+            some = self.sources[i][places[here] - begins[i]]
+            rows.append(log_normalise(some)[:, some.var_names.get_indexer(genes)])
+            numbers.append(here)
+        back = np.argsort(np.concatenate(numbers), kind="stable")
+        return sparse.csr_matrix(sparse.vstack(rows, format="csr")[back])
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +137,35 @@ def column(data: Mapping[str, AnnData], name: str, *, argument: str) -> np.ndarr
     return np.array(values, dtype=object)
 
 
-def to_cells(data: Mapping[str, AnnData], vocabulary: GeneVocabulary, *, context: int, seed: int) -> CellDataset:
+def to_cells(
+    data: Mapping[str, AnnData],
+    vocabulary: GeneVocabulary,
+    columns: Sequence[np.ndarray] = (),
+    *,
+    context: int,
+    seed: int,
+) -> Cells:
     """Return the cells over the model's genes, their most expressed ones, at most `context` of them.
+
+    Parameters
+    ----------
+    data
+        Raw counts by data set.
+    vocabulary
+        Genes of the model.
+    columns
+        What else is known of each cell, (n_cells,) arrays: the order of cells with the same counts.
+    context
+        Number of genes per cell at most.
+    seed
+        Seed for the choice between genes with equal counts.
 
     Raises
     ------
     ValueError
         When a data set shares too few genes with the vocabulary; see `scprint_model.genes.match_genes`.
     """
-    sources, sizes = [], [context]
+    sources, sizes, keys = [], [context], []
     for name, adata in data.items():
         try:
             known = match_genes(vocabulary, adata)
@@ -100,13 +173,23 @@ def to_cells(data: Mapping[str, AnnData], vocabulary: GeneVocabulary, *, context
             raise ValueError(f"{name}: {error}") from error
         sources.append((name, known.source(vocabulary, adata)))
         sizes.append(len(known))
-    return CellDataset(sources, vocabulary, LabelSpace({}), context=min(sizes), choice="most_expressed", seed=seed)
+        keys.append(known.keys(adata))
+    every = np.concatenate(keys)
+    order = np.lexsort((*columns, every))
+    dataset = CellDataset(sources, vocabulary, LabelSpace({}), context=min(sizes), choice="most_expressed", seed=seed)
+    return Cells(dataset, order, every[order], tuple(source for _, source in sources))
 
 
 def divide(
-    codes: np.ndarray, *, held_out: float, groups: np.ndarray | None, validation: float = 0.1, seed: int = 0
+    codes: np.ndarray,
+    *,
+    held_out: float,
+    groups: np.ndarray | None,
+    keys: np.ndarray | None = None,
+    validation: float = 0.1,
+    seed: int = 0,
 ) -> Parts:
-    """Divide the cells; the same arguments give the same parts.
+    """Divide the cells; the same cells give the same parts, in whatever order.
 
     Parameters
     ----------
@@ -117,10 +200,14 @@ def divide(
         Share of the cells to score on, or with `groups` of the groups, one at least.
     groups
         (n_cells,) such as donors: those drawn are held out as a whole.
+    keys
+        (n_cells,) key of each cell's counts, on which its part hangs; None: its place. Cells with the same counts and
+        label are in one part.
     validation
-        Share of the other cells that tells when to stop.
+        Share of the other cells that tells when to stop, at least: whole groups of them where `FEWEST_GROUPS` are left,
+        since what is better on cells of known groups may be worse on others.
     seed
-        Of the draw.
+        Seed for the draw.
 
     Raises
     ------
@@ -129,17 +216,20 @@ def divide(
     """
     if not 0 < held_out < 1:
         raise ValueError(f"held_out={held_out} must lie between 0 and 1")
-    rng = np.random.default_rng(seed)
+    keys = np.arange(len(codes), dtype=np.uint64) if keys is None else keys
     if groups is None:
-        part = _stratified(codes, held_out, rng)
+        part = _stratified(codes, held_out, keys, (seed, _PART))
     else:
         names = np.unique(groups.astype(str))
         if len(names) < 2:
             raise ValueError(f"held_out_by has one value, {names.tolist()}: nothing would be left to learn from")
         n = min(max(1, round(held_out * len(names))), len(names) - 1)
-        part = np.isin(groups.astype(str), rng.permutation(names)[:n])
+        part = np.isin(groups.astype(str), np.random.default_rng(seed).permutation(names)[:n])
     rest = np.flatnonzero(~part)
-    stop = rest[_stratified(codes[rest], validation, rng)]
+    stop = None if groups is None else _whole_groups(groups[rest].astype(str), validation, seed)
+    if stop is None:
+        stop = _stratified(codes[rest], validation, keys[rest], (seed, _PART, 1))
+    stop = rest[stop]
     train = np.setdiff1d(rest, stop)
     if not (len(train) and len(stop) and part.any()):
         raise ValueError(
@@ -149,11 +239,24 @@ def divide(
     return Parts(train, stop, np.flatnonzero(part))
 
 
-def _stratified(codes: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+def _whole_groups(groups: np.ndarray, share: float, seed: int) -> np.ndarray | None:
+    """Draw groups until they have a share of the cells; bool, or None where too few groups or cells would be left."""
+    names, sizes = np.unique(groups, return_counts=True)
+    order = np.random.default_rng((seed, _PART)).permutation(len(names))
+    n = 1 + int(np.searchsorted(np.cumsum(sizes[order]), share * len(groups)))
+    drawn = np.isin(groups, names[order[:n]])
+    return None if len(names) < FEWEST_GROUPS or drawn.mean() > 0.5 else drawn
+
+
+def _stratified(codes: np.ndarray, share: float, keys: np.ndarray, seed: tuple[int, ...]) -> np.ndarray:
     """Draw about a share of the cells of each code, rounded at random, never all of them; bool."""
     chosen = np.zeros(len(codes), dtype=bool)
+    numbers = draw_numbers(seed, keys, np.zeros(1, np.int64))
     for code in np.unique(codes):
-        at = rng.permutation(np.flatnonzero(codes == code))
-        n = int(share * len(at) + rng.random())
-        chosen[at[: min(n, len(at) - 1)]] = True
+        at = np.flatnonzero(codes == code)
+        rounding = draw_numbers((*seed, _ROUNDING), np.array([code + 1], dtype=np.uint64), np.zeros(1, np.int64))[0]
+        n = min(int(share * len(at) + float(rounding) * 2.0**-64), len(at) - 1)
+        # copies of a cell have its number: they go together, to the part that is learned from where they do not fit
+        beyond = np.sort(numbers[at])[n]
+        chosen[at] = numbers[at] < beyond
     return chosen

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from scdataloader import GeneVocabulary, LabelSpace
+from scprint_model.layers.class_head import AllTokensHead
 from scprint_model.layers.position_encoder import sinusoid
 from scprint_model.model import ScPrint
 
@@ -184,13 +185,33 @@ def extend(
         if key not in weights:
             weights[key] = value
         elif key.startswith("class_heads.") and weights[key].shape != value.shape:
-            weights[key] = torch.cat((weights[key], value[len(weights[key]) :]))
+            kept = weights[key]
+            if kept.ndim == 2 and kept.shape[1] < value.shape[1]:  # a map of all tokens does not see the new ones
+                kept = torch.cat((kept, kept.new_zeros(len(kept), value.shape[1] - kept.shape[1])), dim=1)
+            weights[key] = torch.cat((kept, value[len(kept) :]))
     made.load_state_dict(weights, strict=True)
     made.vocabulary, made.label_space = vocabulary, labels
     made.context, made.card = model.context, dict(model.card)
     made.attention_backend = model.attention_backend
     made.gradient_checkpointing = model.gradient_checkpointing
     return made.eval()
+
+
+def use_all_tokens(model: ScPrint, names: Sequence[str]) -> None:
+    """Give classes a head that is one linear map of all cell tokens, in place, with weights of zero.
+
+    A class whose head is such a map already keeps it.
+    """
+    d, n_tokens, old = model.config.d_model, len(model.token_names), model.config.all_token_classes
+    for name in names:
+        if name not in old:
+            with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and replaced
+                head = AllTokensHead(n_tokens, d, model.config.class_sizes[name])
+            nn.init.zeros_(head.out.weight)
+            nn.init.zeros_(head.out.bias)
+            model.class_heads[name] = head.to(model.class_tokens.weight.device)
+    every = {*old, *names}
+    model.config = replace(model.config, all_token_classes=tuple(n for n in model.config.class_sizes if n in every))
 
 
 def _positions(model: ScPrint, vocabulary: GeneVocabulary, n_new: int) -> Tensor:

@@ -70,7 +70,7 @@ def find_targets(tables: Sequence[pd.DataFrame], columns: Sequence[str], known: 
 
 
 def extend_space(
-    tables: Sequence[pd.DataFrame], targets: Sequence[Target], known: LabelSpace
+    tables: Sequence[pd.DataFrame], targets: Sequence[Target], known: LabelSpace, *, coarse_outputs: bool = False
 ) -> tuple[LabelSpace, list[np.ndarray]]:
     """Add labels to a label space; codes of leaves that it has stay as they are.
 
@@ -82,6 +82,9 @@ def extend_space(
         See `find_targets`.
     known
         The model's.
+    coarse_outputs
+        Whether a label that has others below it is an output of its own beside these, where cells have it; else it
+        asks only for any of those below.
 
     Returns
     -------
@@ -102,7 +105,9 @@ def extend_space(
         terms = [_standard(table, target, classes.get(target.name), tables) for table in tables]
         _check_counts(target, terms)
         scope = _scope(tables, target, classes.get(target.name))
-        classes[target.name] = extend_class(classes.get(target.name), [t for one in terms for t in one], scope)
+        classes[target.name] = extend_class(
+            classes.get(target.name), [t for one in terms for t in one], scope, coarse_outputs=coarse_outputs
+        )
         if len(classes[target.name].leaves) < 2:
             raise ValueError(
                 f"column {target.column!r} has the leaf labels [{listed(classes[target.name].leaves)}]: a class "
@@ -118,7 +123,9 @@ def extend_space(
     return LabelSpace(classes), coded
 
 
-def extend_class(old: LabelClass | None, terms: Sequence[str], scope: tuple[str, ...] | None) -> LabelClass:
+def extend_class(
+    old: LabelClass | None, terms: Sequence[str], scope: tuple[str, ...] | None, *, coarse_outputs: bool = False
+) -> LabelClass:
     """Return a class with the labels of `old`, codes of its leaves unchanged, and those of `terms`.
 
     Parameters
@@ -129,11 +136,17 @@ def extend_class(old: LabelClass | None, terms: Sequence[str], scope: tuple[str,
         Standard labels; ``"unknown"`` is left out.
     scope
         Ontologies of a new class; ``()``: labels are taken as they are.
+    coarse_outputs
+        See `extend_space`.
     """
     found = sorted(set(terms) - {"unknown"})
     if old is None:
-        return LabelClass.from_terms(found, scope)
+        old = LabelClass.from_terms(found, scope)
+        if not coarse_outputs:
+            return old
     new = [term for term in found if term not in old.codes]
+    if coarse_outputs:
+        new += [term for term in old.parents if term in found and not is_joined(term)]
     if not new:
         return old
     above: dict[str, frozenset[str]] = {}
@@ -142,10 +155,14 @@ def extend_class(old: LabelClass | None, terms: Sequence[str], scope: tuple[str,
     single = [term for term in new if not is_joined(term) or old.scope == ()]
     candidates = (*old.leaves, *single)
     coarse = {term for term in single if any(term in above.get(leaf, ()) for leaf in candidates)}
+    if coarse_outputs:
+        coarse = set()
     leaves = (*old.leaves, *(term for term in single if term not in coarse))
     code = {term: i for i, term in enumerate(leaves)}
     under: dict[str, set[int]] = {}
     for row, parent in enumerate(old.parents):
+        if parent in code:
+            continue
         kept = set(old.descendants[[row]].indices.tolist())
         under[parent] = kept | _below(parent, code, above)
     under |= {term: _below(term, code, above) for term in sorted(coarse)}

@@ -1,4 +1,4 @@
-"""The two stages of a fine-tuning: first the class heads on embeddings that stay, then the network with them.
+"""What a fine-tuning learns, and its second stage: the network together with the class heads.
 
 Shapes: B cells, C classes, N all cells, d model width.
 """
@@ -9,17 +9,18 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from scdataloader import CellDataset
 from scprint_model.finetuning.batch_effect import batch_distance
-from scprint_model.finetuning.cells import Parts
+from scprint_model.finetuning.cells import Cells, Parts
 from scprint_model.losses.counts import count_loss
 from scprint_model.losses.hierarchical import hierarchical_loss
+from scprint_model.metrics import is_right
 from scprint_model.model import ScPrint
 from scprint_model.noise import downsample
 
@@ -27,9 +28,9 @@ logger = logging.getLogger(__name__)
 
 #: Of the denoising task: the paper's r.
 NOISE = 0.6
-#: The head stage is cheap: the network runs once for it.
-HEAD_EPOCHS, HEAD_RATE, HEAD_PATIENCE = 100, 1e-2, 10
 MAX_NORM = 1.0
+#: Standard errors by which a gain must exceed nothing.
+SURE = 1.64
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,24 +58,25 @@ class Aims:
     batch_weight: float
     denoising: float
 
-    def label_loss(self, logits: Sequence[Tensor], at: Tensor) -> Tensor:
-        """Mean over the classes of the hierarchical loss of the cells `at`."""
-        losses = [
-            hierarchical_loss(one, self.codes[at, c].to(one.device), self.descendants[c].to(one.device))
-            for c, one in enumerate(logits)
-        ]
-        return torch.stack(losses).mean()
+    def label_loss(self, logits: Sequence[Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean over the classes of the hierarchical loss of the cells `at`, and which are right, (B, C)."""
+        losses, right = [], []
+        for c, one in enumerate(logits):
+            codes, below = self.codes[at, c].to(one.device), self.descendants[c].to(one.device)
+            losses.append(hierarchical_loss(one, codes, below))
+            right.append(is_right(one.argmax(dim=1), codes, below).cpu())
+        return torch.stack(losses).mean(), torch.stack(right, dim=1)
 
 
 @torch.no_grad()
-def encode_all(model: ScPrint, cells: CellDataset, at: np.ndarray, *, batch_size: int, description: str) -> Tensor:
+def encode_all(model: ScPrint, cells: Cells, at: np.ndarray, *, batch_size: int, description: str) -> Tensor:
     """Return the cell embeddings of the cells `at`, (len(at), T, d) float32 on the CPU, behind a progress bar."""
     model.eval()
     device = next(model.parameters()).device
     made = []
     with tqdm(total=len(at), desc=description, unit="cell", disable=None) as bar:
         for begin in range(0, len(at), batch_size):
-            batch = cells.__getitems__(at[begin : begin + batch_size].tolist())
+            batch = cells.batch(at[begin : begin + batch_size])
             genes, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
             with precision(device):
                 made.append(model.encode(genes, counts, total).cell_embeddings.float().cpu())
@@ -82,37 +84,9 @@ def encode_all(model: ScPrint, cells: CellDataset, at: np.ndarray, *, batch_size
     return torch.cat(made)
 
 
-def train_heads(
-    model: ScPrint, embeddings: Tensor, aims: Aims, parts: Parts, *, batch_size: int, seed: int
-) -> dict[str, list[float]]:
-    """Train the heads of the classes on (N, T, d) embeddings, in place; nothing else changes. Returns the losses."""
-    heads = [model.class_heads[name] for name in aims.names]
-    places = [model.token_names.index(name) for name in aims.names]
-    device = next(model.parameters()).device
-
-    def loss(at: Tensor) -> Tensor:
-        tokens = embeddings[at].to(device)
-        return aims.label_loss([head(tokens[:, i]) for head, i in zip(heads, places, strict=True)], at)
-
-    parameters = [parameter for head in heads for parameter in head.parameters()]
-    with _trained(model, parameters):
-        return fit(
-            nn.ModuleList(heads),
-            loss,
-            parameters,
-            parts,
-            epochs=HEAD_EPOCHS,
-            patience=HEAD_PATIENCE,
-            learning_rate=HEAD_RATE,
-            batch_size=batch_size,
-            seed=seed,
-            description="class heads",
-        )
-
-
 def train_network(
     model: ScPrint,
-    cells: CellDataset,
+    cells: Cells,
     aims: Aims,
     parts: Parts,
     parameters: Sequence[Tensor],
@@ -122,19 +96,20 @@ def train_network(
     learning_rate: float,
     batch_size: int,
     seed: int,
-) -> dict[str, list[float]]:
+) -> dict[str, Any]:
     """Train `parameters` on what `aims` say, in place. Returns the losses."""
     device = next(model.parameters()).device
 
-    def loss(at: Tensor) -> Tensor:
-        batch = cells.__getitems__(at.tolist())
+    def loss(at: Tensor) -> tuple[Tensor, Tensor]:
+        batch = cells.batch(at.numpy())
         genes, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
-        terms = []
+        terms, right = [], torch.zeros(len(at), 0, dtype=torch.bool)
         if aims.names or aims.batches is not None:
             with precision(device):
                 clean = model.encode(genes, counts, total)
             if aims.names:
-                terms.append(aims.label_loss([clean.class_logits[name] for name in aims.names], at))
+                of_labels, right = aims.label_loss([clean.class_logits[name] for name in aims.names], at)
+                terms.append(of_labels)
             if aims.batches is not None:
                 labels = aims.codes[at, 0].to(device) if aims.names else None
                 distance = batch_distance(clean.cell_embedding, aims.batches[at].to(device), labels)
@@ -144,7 +119,7 @@ def train_network(
             with precision(device):
                 seen = model(genes, noisy, total * (1 - NOISE), expected_total=counts.sum(dim=1))
             terms.append(aims.denoising * count_loss(counts, seen.mean, seen.dispersion, seen.zero_logits))
-        return torch.stack(terms).sum()
+        return torch.stack(terms).sum(), right
 
     with _trained(model, parameters):
         return fit(
@@ -157,13 +132,14 @@ def train_network(
             learning_rate=learning_rate,
             batch_size=batch_size,
             seed=seed,
+            guarded=aims.batches is None and not aims.denoising,
             description="network",
         )
 
 
 def fit(
     module: nn.Module,
-    loss: Callable[[Tensor], Tensor],
+    loss: Callable[[Tensor], tuple[Tensor, Tensor]],
     parameters: Sequence[Tensor],
     parts: Parts,
     *,
@@ -172,26 +148,33 @@ def fit(
     learning_rate: float,
     batch_size: int,
     seed: int,
+    guarded: bool,
     description: str,
-) -> dict[str, list[float]]:
+) -> dict[str, Any]:
     """Adam on the training cells until the validation loss has not fallen for `patience` epochs; keep the best weights.
+
+    The first weights are among those that may be kept. Where labels are the only aim, others must be worth it: see
+    `is_gain`.
 
     Parameters
     ----------
     module
         Set to training or evaluation mode.
     loss
-        Indices of cells (B,) to their loss.
+        Numbers of cells (B,) to their loss, and to which of them are right, (B, C) bool.
     parameters
         Those that are trained.
     parts
         Of the cells.
     epochs, patience, learning_rate, batch_size, seed, description
         As the names say.
+    guarded
+        Whether labels are the only aim.
 
     Returns
     -------
     ``train`` and ``validation``: mean loss of each epoch; the first of ``validation`` is from before the training.
+    ``kept``: number of epochs after which the kept weights were reached.
 
     Raises
     ------
@@ -202,15 +185,17 @@ def fit(
     order = torch.from_numpy(np.random.default_rng([seed, 0]).permutation(parts.validation))
 
     @torch.no_grad()
-    def validate() -> float:
+    def validate() -> tuple[float, Tensor]:
         module.eval()
         torch.manual_seed(seed)  # the same noise each time
-        losses = [float(loss(at)) * len(at) for at in torch.split(order, batch_size)]
-        return sum(losses) / len(order)
+        pairs = [(loss(at), len(at)) for at in torch.split(order, batch_size)]
+        right = torch.cat([one for (_, one), _ in pairs])
+        return sum(float(value) * n for (value, _), n in pairs) / len(order), right
 
     with torch.random.fork_rng(), tqdm(total=epochs, desc=description, unit="epoch", disable=None) as bar:
-        history: dict[str, list[float]] = {"train": [], "validation": [validate()]}
-        best, best_weights, waited = history["validation"][0], [p.detach().clone() for p in parameters], 0
+        best, right_at_first = validate()
+        history: dict[str, Any] = {"train": [], "validation": [best], "kept": 0}
+        best_weights, waited = [p.detach().clone() for p in parameters], 0
         for epoch in range(1, epochs + 1):
             module.train()
             torch.manual_seed(seed + 7919 * epoch)
@@ -218,7 +203,7 @@ def fit(
             seen = 0.0
             for at in torch.split(drawn, batch_size):
                 optimizer.zero_grad(set_to_none=True)
-                value = loss(at)
+                value, _ = loss(at)
                 if not torch.isfinite(value):
                     raise ValueError(
                         f"the loss is {float(value)} in epoch {epoch} of {description}, cells {at[:5].tolist()} and "
@@ -229,11 +214,13 @@ def fit(
                 optimizer.step()
                 seen += float(value.detach()) * len(at)
             history["train"].append(seen / len(drawn))
-            history["validation"].append(validate())
+            found, right = validate()
+            history["validation"].append(found)
             bar.update()
-            bar.set_postfix(loss=f"{history['validation'][-1]:.3f}")
-            if history["validation"][-1] < best:
-                best, best_weights, waited = history["validation"][-1], [p.detach().clone() for p in parameters], 0
+            bar.set_postfix(loss=f"{found:.3f}")
+            if found < best and (not guarded or is_gain(right_at_first, right)):
+                best, best_weights, waited = found, [p.detach().clone() for p in parameters], 0
+                history["kept"] = epoch
             else:
                 waited += 1
                 if waited >= patience:
@@ -243,6 +230,22 @@ def fit(
             parameter.copy_(weights)
     module.eval()
     return history
+
+
+def is_gain(before: Tensor, after: Tensor) -> bool:
+    """Return whether more cells are right than before beyond chance in some class, and in no class fewer.
+
+    What fits the cells at hand closer often fits those of other donors worse, so a gain must be more than the noise of
+    a few cells: more than 1.64 standard errors of the number of cells gained less those lost (sign test, 5 %).
+
+    Parameters
+    ----------
+    before, after
+        Which validation cells are right, (B, C) bool.
+    """
+    gained, lost = (after & ~before).sum(dim=0), (before & ~after).sum(dim=0)
+    net = (gained - lost).double()
+    return bool((net >= 0).all() and (net > SURE * (gained + lost).double().sqrt()).any())
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:

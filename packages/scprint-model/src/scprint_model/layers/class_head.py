@@ -1,4 +1,4 @@
-"""From a class's output token to the logits of its leaf labels."""
+"""From the output tokens of a cell to the logits of a class's leaf labels."""
 
 from __future__ import annotations
 
@@ -37,3 +37,19 @@ class ClassHead(nn.Module):
         hidden = self.layers(token)
         with torch.autocast(device_type=hidden.device.type, enabled=False):
             return self.out(hidden.to(self.out.weight.dtype))
+
+
+class AllTokensHead(nn.Module):
+    """One linear map from all cell tokens, side by side, to the logits of the leaf labels.
+
+    It is what a logistic regression on the embedding is, so it can start as one.
+    """
+
+    def __init__(self, n_tokens: int, d_model: int, n_labels: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(n_tokens * d_model, n_labels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, T, d) to (B, n_labels) logits, float32 also under autocast."""
+        with torch.autocast(device_type=tokens.device.type, enabled=False):
+            return self.out(tokens.flatten(1).to(self.out.weight.dtype))

@@ -9,7 +9,7 @@ from torch import nn
 
 from scprint_model.layers.block import Block
 from scprint_model.layers.bottleneck import Bottleneck
-from scprint_model.layers.class_head import ClassHead
+from scprint_model.layers.class_head import AllTokensHead, ClassHead
 from scprint_model.layers.value_encoder import ValueEncoder
 
 WEIGHT_STD = 0.02
@@ -39,7 +39,7 @@ def initialise(model: nn.Module, stacks: Sequence[nn.ModuleList]) -> None:
                 nn.init.normal_(block.attention.out.weight, std=std)
                 nn.init.normal_(block.mlp.fc2.weight, std=std)
     for module in model.modules():
-        if isinstance(module, ClassHead):
+        if isinstance(module, ClassHead | AllTokensHead):
             nn.init.constant_(module.out.bias, CLASS_BIAS)
         elif isinstance(module, ValueEncoder):
             module.spread_first_bias()

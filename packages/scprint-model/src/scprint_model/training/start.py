@@ -75,7 +75,8 @@ def start_from_model(model: ScPrint, vocabulary: GeneVocabulary, labels: LabelSp
 
     Genes are matched by their ids, classes by name, and labels within a class by their terms. What both know has the
     trained weights to the last bit. A new gene starts as `scprint_model.finetuning.extend.new_rows` says, a new class
-    or label as in a fresh network. What the trained network alone knows is left out. Both are logged.
+    or label as in a fresh network, and so does the head of a class in `ModelConfig.all_token_classes`, which fits the
+    tokens of the trained network only. What the trained network alone knows is left out. All this is logged.
 
     Parameters
     ----------
@@ -106,6 +107,9 @@ def start_from_model(model: ScPrint, vocabulary: GeneVocabulary, labels: LabelSp
         )
     config = _config(model.config, vocabulary, labels, changes)
     weights = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    for name in model.config.all_token_classes:
+        logger.info("class %r: its head, a linear map of all tokens, is not taken over", name)
+        weights = {key: value for key, value in weights.items() if not key.startswith(f"class_heads.{name}.")}
     positions = _positions(weights, model, vocabulary, old)
     rows = torch.tensor(vocabulary.shared_rows) if "gene_encoder.rows" in weights else None
     made = ScPrint(config, gene_positions=positions, gene_rows=rows)
@@ -135,7 +139,14 @@ def start_from_model(model: ScPrint, vocabulary: GeneVocabulary, labels: LabelSp
 def _config(old: ModelConfig, vocabulary: GeneVocabulary, labels: LabelSpace, changes: dict[str, Any]) -> ModelConfig:
     sizes = dict(labels.sizes)
     bottlenecks = {name: size for name, size in old.bottleneck_sizes.items() if name in sizes}
-    return replace(old, n_genes=len(vocabulary), class_sizes=sizes, bottleneck_sizes=bottlenecks, **changes)
+    return replace(
+        old,
+        n_genes=len(vocabulary),
+        class_sizes=sizes,
+        all_token_classes=(),
+        bottleneck_sizes=bottlenecks,
+        **changes,
+    )
 
 
 def _is_head(key: str) -> bool:

@@ -14,7 +14,7 @@ from scprint_model import ModelConfig, ScPrint
 from scprint_model.finetuning import finetune, load_adapter
 from scprint_model.finetuning.cells import Parts, divide
 from scprint_model.finetuning.extend import extend, use_all_tokens
-from scprint_model.finetuning.heads import train_heads
+from scprint_model.finetuning.first_stage import train_heads
 from scprint_model.finetuning.labels import extend_class
 from scprint_model.finetuning.regression import draw_cells, fit_regression, fold
 from scprint_model.finetuning.train import Aims, is_gain

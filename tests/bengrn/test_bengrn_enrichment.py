@@ -230,6 +230,10 @@ def test_hub_rows_are_those_of_prerank():
         rows = result.table[result.table["ranking"] == ranking].reset_index(drop=True)
         expected = grnndata.tl.prerank(grn, own, ranking=ranking, n_permutations=200, seed=5)
         pd.testing.assert_frame_equal(rows[expected.columns], expected)
+        aware = grnndata.tl.camera(grn, own, ranking=ranking).set_index("term").loc[rows["term"]]
+        np.testing.assert_allclose(rows["p_correlated"], aware["p_value"], rtol=1e-6)
+        np.testing.assert_allclose(rows["q_correlated"], aware["q_value"], rtol=1e-6)
+    assert "allowing for co-regulation; top" in str(result)
     assert (result.table["test"] == "own").all()
     assert (result.table["fdr_over"] == "GSEA, 2 sets of this ranking").all()
     assert (result.table["significant"] == (result.table["q_value"].le(0.05) & result.table["nes"].gt(0))).all()

@@ -75,9 +75,10 @@ def hub_enrichment(
     n_permutations: int = 1000,
     seed: int = 0,
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Test where gene sets stand in rankings of genes: `grnndata.tl.prerank` of each ranking.
+    """Test where gene sets stand in rankings of genes: `grnndata.tl.prerank` and `grnndata.tl.camera` of each ranking.
 
-    Genes are matched to the sets in the network's naming that shares most names with them.
+    The first compares with random genes, as if genes were independent; the second allows for the correlation of their
+    weights in the network. Genes are matched to the sets in the network's naming that shares most names with them.
 
     Parameters
     ----------
@@ -93,7 +94,8 @@ def hub_enrichment(
     Returns
     -------
     DataFrame, dict
-        ``ranking`` and the columns of `grnndata.tl.prerank`; and why a ranking gave nothing.
+        ``ranking``, the columns of `grnndata.tl.prerank`, and ``p_correlated, q_correlated`` of `grnndata.tl.camera`;
+        and why a ranking gave nothing.
 
     Raises
     ------
@@ -123,9 +125,31 @@ def hub_enrichment(
             # A ranking of one value, or of too few genes of the sets: the others may still serve.
             reasons[ranking] = str(error)
         else:
+            found = found.merge(
+                _correlated(network, ranking, values, names, gene_sets, min_size), on="term", how="left"
+            )
             found.insert(0, "ranking", ranking)
             tables.append(found)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(), reasons
+
+
+def _correlated(
+    network: Network,
+    ranking: str,
+    values: pd.Series,
+    names: grnndata.GRNAnnData,
+    gene_sets: GeneSets,
+    min_size: int,
+) -> pd.DataFrame:
+    """Return the p- and q-values of the sets, allowing for the correlation of the genes' weights over all partners."""
+    # A ranking of regulators is of rows, and one of targets of columns.
+    matrix = network.matrix if ranking == "out_strength" else network.matrix.T
+    grn = grnndata.from_matrix(matrix, list(names.var_names))
+    grn.var["symbol"] = names.var["symbol"].to_numpy()
+    found = grnndata.tl.camera(
+        grn, gene_sets, ranking=values, correlation="network", min_size=min_size, max_size=grn.n_vars
+    )
+    return found[["term", "p_value", "q_value"]].rename(columns={"p_value": "p_correlated", "q_value": "q_correlated"})
 
 
 def labels_for(network: Network, gene_sets: GeneSets, min_size: int = 1) -> pd.Index:

@@ -10,6 +10,7 @@ from bengrn._wording import percent
 
 COLUMNS = (
     *("test", "ranking", "term", "n_genes", "es", "nes", "auroc", "auroc_expected", "p_value", "q_value"),
+    *("p_correlated", "q_correlated"),
     *("significant", "fdr_over", "leading_edge"),
 )
 
@@ -33,6 +34,9 @@ class Enrichment:
         - ``p_value``, ``q_value``: nominal p-value and false discovery rate, which of "tf", "cell_types" and
           "own" is that of gene-set enrichment analysis (Subramanian et al. 2005; 0: below what the permutations
           resolve), of "encode" that of Benjamini and Hochberg;
+        - ``p_correlated``, ``q_correlated``: the same of sets among hubs, allowing for the correlation of genes
+          (Wu and Smyth 2012, as `grnndata.tl.camera`); NaN for "encode". Where the genes of a set are co-regulated,
+          trust these: ``p_value`` compares with random genes, as if genes were independent;
         - ``significant``: stands at the top with ``q_value`` at most `fdr`;
         - ``fdr_over``: what the rate is over, always one test and one ranking; rankings are not corrected for
           each other;
@@ -91,6 +95,14 @@ class Enrichment:
             )
         if row["n_tested"] == 1:
             one = self.table[(self.table["test"] == row["test"]) & (self.table["ranking"] == row["ranking"])].iloc[0]
-            return f"{one['term']}: NES {one['nes']:.3g}, p {one['p_value']:.2g}, q {one['q_value']:.2g}"
+            return (
+                f"{one['term']}: NES {one['nes']:.3g}, p {one['p_value']:.2g}, q {one['q_value']:.2g}, p "
+                f"{one['p_correlated']:.2g} allowing for co-regulation"
+            )
         best = self.top(row["test"], row["ranking"])["term"].tolist()
-        return f"{row['n_significant']} of {row['n_tested']} sets; top {len(best)}: {'; '.join(best)}"
+        rows = self.table[(self.table["test"] == row["test"]) & (self.table["ranking"] == row["ranking"])]
+        aware = int((rows["significant"] & (rows["q_correlated"] <= self.fdr)).sum())
+        return (
+            f"{row['n_significant']} of {row['n_tested']} sets, {aware} of them allowing for co-regulation; "
+            f"top {len(best)}: {'; '.join(best)}"
+        )

@@ -141,7 +141,7 @@ def differential_edges_of_cells(
     adata, method, groupby, replicate, groups, paired, n_cells, regulators, statistic, moderate, permutations, seed
         See `differential_hubs_of_cells`.
     top_edges, normalise
-        See `differential_edges`. Within a sample the edges are those of largest mean weight in the two networks.
+        See `differential_edges`. Within a sample the edges are the strongest of a network of both groups together.
 
     Returns
     -------
@@ -168,7 +168,8 @@ def differential_edges_of_cells(
     _check_within(paired, statistic)
     sample = _Sample.of(adata, method, groupby, groups, n_cells, regulators, seed)
     genes = two_sides(sample.a, sample.b, paired=False, blocks=None).genes
-    edges = strongest_edges([sample.a, sample.b], genes, top_edges, normalise)
+    # Of a network that exchanges of labels leave as it is: the observed pair's own strongest would favour it.
+    edges = strongest_edges([sample.whole()], genes, top_edges, normalise)
     table = sample.test(lambda grn: weights_of(grn, genes, edges, normalise), "weight", permutations)
     return edges_table(table, genes, edges)
 
@@ -316,6 +317,10 @@ class _Sample:
         cells = np.concatenate([rng.choice(at, n, replace=False) for at in places])
         a, b = (network_of(adata, method, half, regulators, rng) for half in np.split(cells, 2))
         return cls(adata, method, cells, regulators, rng, a, b)
+
+    def whole(self) -> GRNAnnData:
+        """Return the network of the cells of both groups together."""
+        return network_of(self.adata, self.method, self.cells, self.regulators, self.rng)
 
     def exchanged(self, n: int) -> Any:
         """Yield the networks of two groups of cells whose labels were exchanged at random, n times."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.grn.retina import network_scores
+from benchmarks.integration.scvi_stream import scvi_losses
 from benchmarks.speed.checkpoints import checkpoint_times
 from benchmarks.speed.imports import import_times
 from benchmarks.speed.infer_networks import infer_network_times
@@ -62,6 +63,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
     "speed_loader": (
         "Reading cells: cells/s, one core where not said, median of 3 windows (see `speed_loader_notes.md`)",
         loader_times,
+    ),
+    "integration_scvi": (
+        "One epoch of scVI on 15,000 cells of three sets, 2,000 genes: read from a store beside one AnnData in memory",
+        scvi_losses,
     ),
     "grn_retina": ("Networks of retina cell types against the bundled OmniPath edges", network_scores),
 }

@@ -1,0 +1,1 @@
+"""Embeddings that mix technical batches."""

@@ -92,7 +92,8 @@ def test_separators(tmp_path):
     path = tmp_path / "odd.csv"
     path.write_text("source;target;weight\na;b;1\n")
     with pytest.raises(ValueError, match=r"it has the columns \['source;target;weight'\]"):
-        read_edges(path)
+        read_edges(path, sep=",")
+    assert read_edges(path).to_numpy().tolist() == [["a", "b", 1.0]]
     assert read_edges(path, sep=";").to_numpy().tolist() == [["a", "b", 1.0]]
     # A comma in the name of a column does not make a tab-separated file comma-separated.
     path = tmp_path / "tabs.tsv"

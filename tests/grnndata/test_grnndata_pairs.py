@@ -9,7 +9,7 @@ import pytest
 
 from grnndata import read_edges, read_pairs
 from grnndata._content import open_content
-from grnndata.edge_files import KNOWN_COLUMNS
+from grnndata.edge_columns import KNOWN_COLUMNS
 
 
 def listed(table) -> list[tuple[str, str]]:

@@ -20,20 +20,23 @@ if TYPE_CHECKING:
     from bengrn.truths import GroundTruth
 
 _NETWORK = (
-    "h5ad or zarr with varp['GRN'], an edge table or square matrix (csv, tsv, txt, parquet, gz), or a loom of SCENIC"
+    "h5ad or zarr with varp['GRN'], an edge table or matrix (csv, tsv, txt, parquet, gz, npy), a loom of SCENIC, gmt, "
+    "sif or graphml"
 )
 
 
 @contextmanager
 def _without_repeating_notes() -> Iterator[None]:
-    # What scoring warns of stands among the notes of the output.
-    logger = logging.getLogger("bengrn.scoring")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    # What scoring warns of, and what was guessed when files were read, stands among the notes of the output.
+    names = ("bengrn.scoring", "grnndata.edge_files", "grnndata.pairs", "grnndata.read")
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _score_options(parser: Parser) -> None:
@@ -55,7 +58,7 @@ def _compare_options(parser: Parser) -> None:
 
 def _enrich_options(parser: Parser) -> None:
     parser.add_argument("network_file", metavar="NETWORK", type=str, help=_NETWORK)
-    parser.add_argument("--network", type=str, metavar="NAME", help="which one, in a file with several networks")
+    _add_reading_options(parser)
     parser.add_argument("--organism", type=str, default="human", help="organism of the lists")
     parser.add_argument("--seed", type=int, default=0, help="seed of the permutations")
     parser.add_argument("-o", "--out", type=str, metavar="TABLE", help="write the whole table here: csv")
@@ -95,11 +98,29 @@ def _add_scoring_options(parser: Parser) -> None:
         default="truth",
         help="rows: 'truth' (with a true edge), 'tf' (factors among them), 'all', or a file with one gene a line",
     )
+    parser.add_argument(
+        "--truth-columns",
+        type=list[str],
+        help="columns of a file of true edges with source and target, by name or by position from 0",
+    )
+    _add_reading_options(parser)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random baseline and of replicates")
+
+
+def _add_reading_options(parser: Parser) -> None:
     parser.add_argument("--network", type=str, metavar="NAME", help="which one, in a file with several networks")
+    parser.add_argument(
+        "--columns",
+        type=list[str],
+        help="columns of an edge table with source, target and weight (two: every weight is 1), by name or by "
+        "position from 0",
+    )
     parser.add_argument(
         "--duplicates", choices=["error", "sum", "max"], default="error", help="edges that a table lists twice"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the random baseline and of replicates")
+    parser.add_argument(
+        "--missing", choices=["error", "drop"], default="error", help="rows of a table without a name or a number"
+    )
 
 
 @_without_repeating_notes()
@@ -203,8 +224,12 @@ def _record(command: str, args: Namespace, options: dict[str, Any], *networks: s
 def _read(path: str, args: Namespace) -> Any:
     import grnndata
 
-    duplicates = args.get("duplicates", "error")
-    return grnndata.read_network(path, name=args.network, duplicates=duplicates, with_cells=False)
+    columns = None if args.columns is None else tuple(args.columns)
+    # Of several networks only the tables have columns.
+    if columns is not None and len(args.get("networks", [])) > 1 and path.endswith((".h5ad", ".zarr", ".loom")):
+        columns = None
+    options: dict[str, Any] = {"columns": columns, "duplicates": args.duplicates, "missing": args.missing}
+    return grnndata.read_network(path, name=args.network, with_cells=False, **options)
 
 
 def _truth(args: Namespace) -> GroundTruth:
@@ -214,11 +239,14 @@ def _truth(args: Namespace) -> GroundTruth:
     from bengrn.truths.ground_truth import GroundTruth
     from bengrn.truths.omnipath import is_interactions
 
+    if args.truth_columns is not None and not Path(args.truth).is_file():
+        raise ValueError(f"--truth-columns names columns of a file of true edges, and {args.truth!r} is no file")
     options = dict(args.options) | ({"complexes": False} if args.direct_only else {})
     if Path(args.truth).is_file():
-        if is_interactions(Path(args.truth)):  # its accessions are to be mapped to genes
+        columns = None if args.truth_columns is None else tuple(args.truth_columns)
+        if columns is None and is_interactions(Path(args.truth)):  # its accessions are to be mapped to genes
             return load_truth("omnipath", organism=args.organism, path=args.truth, **options)
-        return GroundTruth.read(args.truth, organism=args.organism)
+        return GroundTruth.read(args.truth, organism=args.organism, columns=columns)
     return load_truth(args.truth, organism=args.organism, **options)
 
 

@@ -124,6 +124,7 @@ def compare(
     table = pd.DataFrame(pairs)
     table["p_holm"] = holm(table["p_value"].to_numpy())
     sizes = len(first.regulators), len(first.targets), len(first.positives[0])
+    notes = tuple(f"{name} was read from its file: {note}" for name, one in taken.items() for note in one.notes) + notes
     return Comparison(pd.DataFrame(rows), table, *sizes, notes + truth.notes, truth.name, truth.version, truth.part)
 
 

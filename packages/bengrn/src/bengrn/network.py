@@ -34,12 +34,15 @@ class Network:
         What made the network, "unknown" where it does not say.
     directed
         False where the network says that it is undirected.
+    notes
+        What was guessed and left out when it was read from a table, in words.
     """
 
     matrix: Any
     namings: Mapping[str, pd.Index]
     method: str = "unknown"
     directed: bool = True
+    notes: tuple[str, ...] = ()
 
 
 def as_network(grn: Any) -> Network:
@@ -49,7 +52,8 @@ def as_network(grn: Any) -> Network:
     ----------
     grn
         A GRNAnnData or AnnData with ``varp["GRN"]``; an edge table with columns source, target, weight; or a
-        pair (square array or sparse matrix, gene names). Row = regulator, column = target.
+        pair (square array or sparse matrix, gene names), or the three of a matrix that has rows for its regulators only
+        (matrix, regulators, genes). Row = regulator, column = target.
 
     Raises
     ------
@@ -64,9 +68,13 @@ def as_network(grn: Any) -> Network:
         return _from_anndata(grnndata.from_edges(grn))
     if isinstance(grn, tuple) and len(grn) == 2:
         return _from_matrix(*grn)
+    if isinstance(grn, tuple) and len(grn) == 3:
+        matrix, regulators, genes = grn
+        return _from_anndata(grnndata.from_matrix(matrix, genes, regulators=regulators))
     raise TypeError(
         f"cannot score a {type(grn).__name__}: pass a GRNAnnData (or AnnData with varp['GRN']), an edge "
-        "table with columns source, target, weight, or a pair (square matrix, gene names)"
+        "table with columns source, target, weight, a pair (square matrix, gene names), or the three "
+        "(matrix, regulators, genes)"
     )
 
 
@@ -88,7 +96,9 @@ def _from_anndata(adata: AnnData) -> Network:
     if not isinstance(described, Mapping):
         described = {}
     method, directed = described.get("method", "unknown"), described.get("directed", True)
-    return Network(_stored(matrix), namings, str(method), bool(directed))
+    parameters = described.get("parameters", {})
+    notes = parameters.get("notes", ()) if isinstance(parameters, Mapping) else ()
+    return Network(_stored(matrix), namings, str(method), bool(directed), tuple(map(str, notes)))
 
 
 def namings_of(adata: AnnData) -> dict[str, pd.Index]:

@@ -329,7 +329,7 @@ def score_universe(
 
 
 def _notes(universe: Universe, ranking: Ranking, network: Network, truth: GroundTruth) -> tuple[str, ...]:
-    notes = []
+    notes = [f"read from its file: {note}" for note in network.notes]
     if universe.asked is not None and universe.asked.missing:
         asked = universe.asked
         notes.append(

@@ -13,6 +13,7 @@ from .convert import from_edges, from_matrix, from_networkx
 from .core import GRNAnnData
 from .edge_files import read_edges, recognise_edges, write_edges
 from .gene_sets import cell_type_markers, read_gmt
+from .graph_files import read_graphml, write_graphml, write_sif
 from .loom import read_loom
 from .named_genes import NamedGenes, find_genes, plain_gene_name
 from .networks import Networks
@@ -45,6 +46,7 @@ __all__ = [
     "plain_gene_name",
     "read_edges",
     "read_gmt",
+    "read_graphml",
     "read_h5ad",
     "read_loom",
     "read_network",
@@ -55,8 +57,10 @@ __all__ = [
     "tl",
     "transcription_factors",
     "write_edges",
+    "write_graphml",
     "write_h5ad",
     "write_open_problems",
+    "write_sif",
     "write_zarr",
 ]
 

@@ -10,6 +10,8 @@ from jsonargparse import ActionYesNo, Namespace
 
 from ._command_line import Command, Program, check_output, with_folder
 from ._command_options import Parser
+from ._command_record import place_beside, record_of, told_beside
+from ._reading_options import add_reading, read_file
 from ._wording import counted
 
 # The help has to come at once: what reads files is imported where it is used.
@@ -18,11 +20,12 @@ if TYPE_CHECKING:
 
     from .core import GRNAnnData
 
-_FILE = "h5ad or zarr with a network, edge table (csv, tsv, txt, gz, parquet), SCENIC loom, Open Problems h5ad"
+_FILE = (
+    "h5ad or zarr with a network, edge table or matrix (csv, tsv, txt, gz, parquet, npy), SCENIC loom, gmt, sif, "
+    "graphml, Open Problems h5ad"
+)
 _PICTURES = (".png", ".svg", ".pdf")
 _TABLES = {".csv": ",", ".tsv": "\t"}
-#: Options that are told as inputs, or that say where the result goes.
-_PLACES = ("file", "source", "gene_sets", "out")
 
 
 def _inspect_options(parser: Parser) -> None:
@@ -31,12 +34,9 @@ def _inspect_options(parser: Parser) -> None:
 
 def _convert_options(parser: Parser) -> None:
     _add_files(parser, "source")
-    parser.add_out("h5ad, zarr, or edge table (csv, tsv, txt, gz, parquet)")
+    parser.add_out("h5ad, zarr, edge table (csv, tsv, txt, gz, parquet), graphml or sif")
     parser.add_argument("--threshold", type=float, help="keep edges of at least this absolute weight")
     parser.add_argument("--top-k", type=int, help="keep this many edges, those of largest absolute weight")
-    parser.add_argument(
-        "--duplicates", choices=["error", "sum", "max"], default="error", help="pairs that an edge table lists twice"
-    )
     _add_network(parser)
 
 
@@ -63,6 +63,7 @@ def _differential_options(parser: Parser) -> None:
     paired = "whether networks come in pairs, in the order given"
     parser.add_argument("--paired", action=ActionYesNo(no_prefix="no_"), nargs="?", default=False, help=paired)
     parser.add_argument("--statistic", choices=statistics, default="difference", help="what is compared")
+    add_reading(parser)
     _add_direction(parser)
     parser.add_argument("--permutations", type=int, default=10_000, help="exchanges of labels, where there are more")
     _add_table(parser)
@@ -101,6 +102,7 @@ def _add_files(parser: Parser, *files: str) -> None:
         parser.add_argument(name, metavar=name.upper(), type=str, help=_FILE)
         if len(files) > 1:
             parser.add_argument(f"--network-{name}", type=str, metavar="NAME", help=f"the network of {name.upper()}")
+    add_reading(parser)
 
 
 def _add_network(parser: Parser) -> None:
@@ -119,21 +121,24 @@ def _add_table(parser: Parser) -> None:
 
 def _inspect(args: Namespace) -> str:
     from ._provenance import read, text
+    from .read import reading_notes
     from .schema import UNS_KEY, check_description
     from .tools import hubs
 
     if Path(args.file).suffix in (".html", ".json", *_PICTURES) and Path(args.file).is_file():
         return text(read(args.file))
-    grn = _read(args.file)
+    grn = _reading(args.file, args)
     lines = [f"{args.file}: {counted(grn.n_vars, 'gene')}, {counted(grn.n_obs, 'cell')}"]
     if _has_one(grn):
         told = check_description(grn.uns.get(UNS_KEY))
         form = "directed" if told["directed"] else "undirected"
-        parameters = ", ".join(f"{key}={_brief(value)}" for key, value in told["parameters"].items())
+        given = {key: value for key, value in told["parameters"].items() if key != "notes"}
+        parameters = ", ".join(f"{key}={_brief(value)}" for key, value in given.items())
         lines += [
             f"network: {counted(grn.n_edges, 'edge')} (density {grn.density:.3g}), {form}, "
             f"{counted(len(grn.regulators), 'regulator')}, {counted(len(grn.targets), 'target')}",
             f"method: {told['method']} ({parameters or 'no parameters given'}), normalisation {told['normalisation']}",
+            *(f"note: {note}" for note in reading_notes(grn)),
             *(f"step: {step}" for step in told["steps"]),
         ]
     for name, network in grn.networks.items():
@@ -156,17 +161,20 @@ def _brief(value: Any) -> str:
 
 
 def _convert(args: Namespace) -> str:
-    from ._provenance import from_files, in_uns
+    from ._provenance import in_uns
     from .edge_files import is_edge_file, write_edges
+    from .graph_files import write_graphml, write_sif
     from .tools import threshold, top_k
     from .write import write_h5ad, write_zarr
 
     kind = Path(args.out).suffix.lower()
-    if kind not in (".h5ad", ".zarr") and not is_edge_file(args.out):
-        raise ValueError(f"cannot tell what to write to {args.out}: end it with .h5ad, .zarr, .csv, .tsv or .parquet")
+    writers: dict[str, Any] = {".h5ad": write_h5ad, ".zarr": write_zarr, ".graphml": write_graphml, ".sif": write_sif}
+    if kind not in writers and not is_edge_file(args.out):
+        kinds = ", ".join([*writers, ".csv", ".tsv"])
+        raise ValueError(f"cannot tell what to write to {args.out}: end it with {kinds} or .parquet")
     check_output(args.out, args.source, is_folder=kind == ".zarr")
-    record = _beside(args.out) if is_edge_file(args.out) else None
-    grn = _read(args.source, duplicates=args.duplicates)
+    record = None if kind in (".h5ad", ".zarr") else place_beside(args.out)
+    grn = _reading(args.source, args)
     is_whole = args.threshold is None and args.top_k is None and args.network is None
     if not is_whole or kind not in (".h5ad", ".zarr"):
         grn = _one(grn, args.network)
@@ -175,18 +183,17 @@ def _convert(args: Namespace) -> str:
     if args.top_k is not None:
         grn = top_k(grn, args.top_k, per="all", self_edges=True)
     _say(f"writing {args.out}")
-    steps = from_files("grnndata convert", args.as_dict(), [args.source], skip=_PLACES)
+    steps = record_of("convert", args, [args.source], grn)
     grn.uns.update(in_uns(steps))
-    write: Any = {".h5ad": write_h5ad, ".zarr": write_zarr}.get(kind, write_edges)
-    write(grn, with_folder(args.out))
+    writers.get(kind, write_edges)(grn, with_folder(args.out))
     held = counted(grn.n_edges, "edge") if _has_one(grn) else counted(len(grn.networks), "network")
-    return f"{args.out}: {held}{_told(record, steps)}"
+    return f"{args.out}: {held}{told_beside(record, steps)}"
 
 
 def _hubs(args: Namespace) -> str:
     from .tools import hubs
 
-    return _text(hubs(_one(_read(args.file), args.network), args.top_k, direction=args.direction))
+    return _text(hubs(_one(_reading(args.file, args), args.network), args.top_k, direction=args.direction))
 
 
 def _compare(args: Namespace) -> str:
@@ -203,7 +210,11 @@ def _differential(args: Namespace) -> str:
 
     files = [*args.a, *args.b]
     _check_table(args.out, *files)
-    a, b = (networks_of_files(args[s], args[f"network_{s}"], option=f"--network-{s}", reader=_read) for s in "ab")
+
+    def reader(path: str) -> GRNAnnData:
+        return _reading(path, args, of=len(files))
+
+    a, b = (networks_of_files(args[s], args[f"network_{s}"], option=f"--network-{s}", reader=reader) for s in "ab")
     if (args.blocks_a is None) != (args.blocks_b is None):
         raise ValueError("blocks take both --blocks-a and --blocks-b, a label for each network")
     blocks = None if args.blocks_a is None else (args.blocks_a, args.blocks_b)
@@ -216,26 +227,28 @@ def _differential(args: Namespace) -> str:
         table = differential_edges(a, b, statistic=args.statistic, **shared)
     else:
         table = differential_hubs(a, b, statistic=args.statistic, direction=args.direction, **shared)
-    return f"{_table(table, args, 'differential', *files)}\ntest: {table.attrs['test']}"
+    # A file of several networks has one reading, of which they all tell.
+    told = [*a[: len(args.a)], *b[: len(args.b)]]
+    return f"{_table(table, args, 'differential', files, *told)}\ntest: {table.attrs['test']}"
 
 
 def _enrich(args: Namespace) -> str:
     from .tools import camera, prerank
 
     _check_table(args.out, args.file)
-    grn = _one(_read(args.file), args.network)
+    grn = _one(_reading(args.file, args), args.network)
     if args.test == "camera":
         table = camera(grn, args.gene_sets, ranking=args.ranking)
     else:
         _say("comparing with permutations")
         table = prerank(grn, args.gene_sets, ranking=args.ranking, seed=args.seed)
-    return f"{_table(table, args, 'enrich', args.file, args.gene_sets)}\ntest: {table.attrs['test']}"
+    return f"{_table(table, args, 'enrich', [args.file, args.gene_sets], grn)}\ntest: {table.attrs['test']}"
 
 
 def _draw(args: Namespace) -> str:
     from . import plotting
     from ._atomic import atomic_path
-    from ._provenance import from_files, in_uns
+    from ._provenance import in_uns
 
     kind = Path(args.out).suffix.lower()
     if kind != ".html" and kind not in _PICTURES:
@@ -245,10 +258,10 @@ def _draw(args: Namespace) -> str:
             f"choose what to draw on {args.out} with --genes, for example the strongest of `grnndata hubs`"
         )
     check_output(args.out, args.file)
-    record = _beside(args.out) if kind != ".html" else None
-    grn = _one(_read(args.file), args.network)
+    record = place_beside(args.out) if kind != ".html" else None
+    grn = _one(_reading(args.file, args), args.network)
     with_folder(args.out)
-    steps = from_files("grnndata draw", args.as_dict(), [args.file], skip=_PLACES)
+    steps = record_of("draw", args, [args.file], grn)
     given = {"neighbours": args.neighbours, "top_edges": args.top_k}
     options = {key: value for key, value in given.items() if value is not None}
     if kind == ".html":
@@ -258,19 +271,17 @@ def _draw(args: Namespace) -> str:
         figure: Any = plotting.subnetwork(grn, args.genes, **options).figure
         with atomic_path(args.out) as temporary:
             figure.savefig(temporary)
-    return f"{args.out}: written{_told(record, steps)}"
+    return f"{args.out}: written{told_beside(record, steps)}"
 
 
 def _both(args: Namespace) -> tuple[GRNAnnData, GRNAnnData]:
-    a = _one(_read(args.a), args.network_a, "--network-a")
-    return a, _one(_read(args.b), args.network_b, "--network-b")
+    a = _one(_reading(args.a, args, of=2), args.network_a, "--network-a")
+    return a, _one(_reading(args.b, args, of=2), args.network_b, "--network-b")
 
 
-def _read(path: str, *, duplicates: Any = "error") -> GRNAnnData:
-    from .read import read_network
-
+def _reading(path: str, args: Namespace, *, of: int = 1) -> GRNAnnData:
     _say(f"reading {path}")
-    return read_network(path, duplicates=duplicates)
+    return read_file(path, args, of=of)
 
 
 def _has_one(grn: GRNAnnData) -> bool:
@@ -292,37 +303,19 @@ def _check_table(path: str | None, *inputs: str) -> None:
     if Path(path).suffix.lower() not in _TABLES:
         raise ValueError(f"cannot tell what to write to {path}: end it with {' or '.join(_TABLES)}")
     check_output(path, *inputs)
-    _beside(path)
+    place_beside(path)
 
 
-def _table(table: pd.DataFrame, args: Namespace, command: str, *inputs: str) -> str:
+def _table(table: pd.DataFrame, args: Namespace, command: str, inputs: list[str], *networks: GRNAnnData) -> str:
     """Write a table to a file, and what made it beside it; or return its first rows as text."""
     from ._atomic import atomic_path
-    from ._provenance import from_files
 
     if args.out is None:
         return _text(table.head(args.top_k))
     with atomic_path(with_folder(args.out)) as temporary:
         table.to_csv(temporary, sep=_TABLES[Path(args.out).suffix.lower()], index=False)
-    steps = from_files(f"grnndata {command}", args.as_dict(), inputs, skip=_PLACES)
-    return f"{args.out}: {counted(len(table), 'row')}{_told(_beside(args.out), steps)}"
-
-
-def _beside(path: str) -> Path:
-    """Return where is told what made a table or a picture, before anything is computed."""
-    from ._provenance import beside
-
-    return beside(path)
-
-
-def _told(record: Path | None, steps: list[dict[str, Any]]) -> str:
-    """Write what made a file beside it, where it cannot hold that itself, and return where it is."""
-    from ._provenance import write
-
-    if record is None:
-        return ""
-    write(record, steps)
-    return f"; what made it: {record}"
+    steps = record_of(command, args, inputs, *networks)
+    return f"{args.out}: {counted(len(table), 'row')}{told_beside(place_beside(args.out), steps)}"
 
 
 def _text(table: pd.DataFrame) -> str:
@@ -347,7 +340,10 @@ main = Program(
         ),
         "convert": Command(
             "Convert a network file.",
-            ("convert network.h5ad edges.csv --top-k 10000", "convert adjacencies.tsv network.h5ad"),
+            (
+                "convert network.h5ad edges.csv --top-k 10000",
+                "convert links.csv network.graphml --columns TF,gene,score",
+            ),
             _convert_options,
             _convert,
         ),

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import networkx as nx
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 from anndata import AnnData
 
 from ._wording import counted, listed
 from .core import GRNAnnData
-from .edge_files import Columns, recognise_edges
-from .edges import Duplicates, Genes, check_unique, edges_to_matrix, networkx_to_matrix
+from .edge_columns import Columns
+from .edge_files import recognise_edges
+from .edges import Duplicates, Genes, Missing, check_unique, edges_to_matrix, networkx_to_matrix
+from .rectangle import Rectangle, square
+
+logger = logging.getLogger(__name__)
 
 type Orientation = Literal["regulator_target", "target_regulator"]
 
@@ -25,6 +31,7 @@ def from_edges(
     by: str | None = None,
     columns: Columns | None = None,
     duplicates: Duplicates = "error",
+    missing: Missing = "error",
     method: str | None = None,
     parameters: Mapping[str, Any] | None = None,
     normalisation: str | None = None,
@@ -43,11 +50,13 @@ def from_edges(
         Column that says which network an edge belongs to, for example its cell type: each becomes a named
         network, see `GRNAnnData.networks`, in the order in which they first come. None for one network.
     columns
-        Names of source, target and weight where they are not recognised, for example ``{"source": "from",
-        "target": "to", "weight": "score"}``.
+        Names of source, target and weight where they are not recognised, for example ``{"source": "cause",
+        "target": "effect", "weight": "score"}``; see `grnndata.recognise_edges`.
     duplicates
         Treatment of a pair that is listed more than once: ``"error"``, add the weights up (``"sum"``) or take
         the largest (``"max"``).
+    missing
+        What to do with rows that lack a name or a finite number: ``"error"``, or ``"drop"`` them, which is logged.
     method, parameters, normalisation
         See `grnndata.describe`.
 
@@ -61,7 +70,9 @@ def from_edges(
     ValueError
         For missing columns, names or weights, unknown genes, and pairs listed twice; the message says which.
     """
-    edges = recognise_edges(table, columns)
+    edges = recognise_edges(table, columns, missing=missing)
+    for note in edges.attrs["notes"]:
+        logger.warning(note)
     if adata is None:
         genes = pd.unique(pd.concat([edges["source"], edges["target"]], ignore_index=True))
         adata = _without_cells(pd.Index(sorted(genes), dtype="str"))
@@ -93,6 +104,7 @@ def from_matrix(
     matrix: Any,
     genes: Genes,
     *,
+    regulators: Genes | None = None,
     orientation: Orientation = "regulator_target",
     planes: Sequence[str] | None = None,
     method: str | None = None,
@@ -100,16 +112,20 @@ def from_matrix(
     directed: bool = True,
     normalisation: str | None = None,
 ) -> GRNAnnData:
-    """Build a network without cells from a square matrix and its gene names.
+    """Build a network without cells from a matrix of weights and its gene names.
 
     To put a matrix beside cells, use ``GRNAnnData(adata, matrix)``.
 
     Parameters
     ----------
     matrix
-        Array or sparse matrix, shape (genes, genes); or a stack of networks, shape (genes, genes, planes).
+        Array or sparse matrix, shape (genes, genes), or (regulators, genes) where `regulators` names its rows; or a
+        stack of networks, shape (genes, genes, planes).
     genes
         Names, unique, in the order of rows and columns.
+    regulators
+        Names of the regulators of a matrix that has no rows for other genes, unique. The network is stored as CSR with
+        empty rows for the others; regulators that are not among `genes` come behind them. None for a square matrix.
     orientation
         ``"regulator_target"`` when rows are regulators, ``"target_regulator"`` when rows are targets
         (attention matrices, and the files of several tools).
@@ -129,6 +145,8 @@ def from_matrix(
         As `GRNAnnData`, and for an unknown `orientation`.
     """
     oriented = orient(matrix, orientation)
+    if regulators is not None:
+        oriented, genes = square(_rectangle(oriented, regulators, genes))
     return GRNAnnData(
         _without_cells(check_unique(genes)),
         oriented,
@@ -138,6 +156,16 @@ def from_matrix(
         directed=directed,
         normalisation=normalisation,
     )
+
+
+def _rectangle(matrix: Any, regulators: Genes, genes: Genes) -> Rectangle:
+    rows, columns = pd.Index(regulators).astype(str), pd.Index(genes).astype(str)
+    if matrix.ndim != 2 or matrix.shape != (len(rows), len(columns)):
+        raise ValueError(
+            f"the matrix has shape {matrix.shape}, and there are {len(rows):,} regulators and {len(columns):,} genes: "
+            "it needs a row for each regulator and a column for each gene"
+        )
+    return Rectangle(sp.csr_matrix(matrix, dtype=np.float32), rows, columns)
 
 
 def orient(matrix: Any, orientation: Orientation) -> Any:

@@ -1,9 +1,10 @@
-"""Edge tables on disk, and those of other tools: whose columns are source, target and weight."""
+"""Edge tables on disk, and those of other tools: read, recognised, written."""
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,35 +13,27 @@ import numpy as np
 import pandas as pd
 
 from ._atomic import atomic_path
-from ._wording import listed
-from .edges import EDGE_COLUMNS, check_edges
+from ._wording import counted
+from .base_grn import is_base_grn, read_parquet_base_grn, read_text_base_grn
+from .edge_columns import PER_REGION, Columns, check_no_header, find_columns, guess_columns, header_for
+from .edges import EDGE_COLUMNS, Missing, check_edges
+from .graph_files import read_sif
+from .matrix_files import read_npy_matrix, read_parquet_matrix, read_text_matrix
+from .ordered_edges import edge_parts
+from .rectangle import Rectangle, edges_of
+from .regulons import is_regulon_table, read_regulon_sets, read_regulon_table
+from .stored import single_network
+from .text_tables import SEPARATORS, TextTable, kind_of, peek
 
 if TYPE_CHECKING:
     from .core import GRNAnnData
 
-#: How tools name source, target and weight: tool → the three names. Upper and lower case are the same.
-KNOWN_COLUMNS: dict[str, tuple[str, str, str]] = {
-    "edge table, decoupler": ("source", "target", "weight"),
-    "GENIE3": ("regulatoryGene", "targetGene", "weight"),
-    "GRNBoost2, arboreto, pySCENIC": ("TF", "target", "importance"),
-    "BEELINE rankedEdges": ("Gene1", "Gene2", "EdgeWeight"),
-    "BEELINE refNetwork": ("Gene1", "Gene2", "Type"),
-    "CellOracle": ("source", "target", "coef_mean"),
-    "decoupler before 1.0, DoRothEA": ("tf", "target", "mor"),
-    "decoupler 1": ("source", "target", "mor"),
-}
+logger = logging.getLogger(__name__)
 
-#: Names of a table's columns, by role or by place: see `recognise_edges`.
-type Columns = Mapping[str, str | None] | Sequence[str | None]
-
-#: How tables of text are read: a gene may be called NA or NAN, so only an empty field is missing.
-NA_OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
-_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-_SUFFIXES = ".csv, .tsv, .txt (each also .gz) or .parquet"
 _SIGNS = {"+": 1.0, "-": -1.0}
 
 
-def recognise_edges(table: pd.DataFrame, columns: Columns | None = None) -> pd.DataFrame:
+def recognise_edges(table: pd.DataFrame, columns: Columns | None = None, *, missing: Missing = "error") -> pd.DataFrame:
     """Find source, target and weight in the edge table of another tool.
 
     Parameters
@@ -48,18 +41,23 @@ def recognise_edges(table: pd.DataFrame, columns: Columns | None = None) -> pd.D
     table
         One directed edge a row. Columns that are not needed, an unnamed index column too, are ignored.
     columns
-        None to recognise the names in `KNOWN_COLUMNS`: those of edge tables here, decoupler (`weight` or
-        `mor`), GENIE3, GRNBoost2, arboreto and pySCENIC, BEELINE (rankedEdges and refNetwork) and CellOracle
-        (weight = `coef_mean`). Otherwise the names: ``{"source": "from", "target": "to", "weight": "score"}``,
-        where a role left out has its own name and ``"weight": None`` means a weight of 1 everywhere. Or the
-        role of every column by place, for a table without names: ``("source", "target", None, "weight")``;
-        None is a column to ignore, and without ``"weight"`` every weight is 1.
+        None to recognise the names in `grnndata.edge_columns.KNOWN_COLUMNS`: those of edge tables here, decoupler
+        (`weight` or `mor`), GENIE3, GRNBoost2, arboreto and pySCENIC, BEELINE (rankedEdges and refNetwork), CellOracle
+        (weight = `coef_mean`), Pando and SCENIC+. Otherwise the names: ``{"source": "cause", "target": "effect",
+        "weight": "score"}``, where a role left out has its own name and ``"weight": None`` means a weight of 1
+        everywhere; or the names of the three in that order, ``("cause", "effect", "score")``, two where every weight is
+        1. A number is a position, from 0. Or the role of every column by place, for a table without names:
+        ``("source", "target", None, "weight")``; None is a column to ignore, and without ``"weight"`` every weight
+        is 1.
+    missing
+        What to do with rows that lack a name or a finite number: ``"error"``, or ``"drop"`` them.
 
     Returns
     -------
     pandas.DataFrame
         Columns ``source, target`` (str) and ``weight`` (float32), in the table's order. Weights ``+`` and
-        ``-`` are 1 and -1; all others are kept as they are, pairs listed twice too.
+        ``-`` are 1 and -1; all others are kept as they are, pairs listed twice too. Only SCENIC+ lists an edge once
+        for each region, with the same weight: there it is kept once. ``attrs["notes"]`` tells what was dropped.
 
     Raises
     ------
@@ -67,28 +65,52 @@ def recognise_edges(table: pd.DataFrame, columns: Columns | None = None) -> pd.D
         When no names are recognised or more than one reading is possible, when `columns` does not fit the
         table, and as `grnndata.edges.check_edges`.
     """
-    roles = _find_columns(list(table.columns), columns)
+    roles = find_columns(list(table.columns), columns)
     found = pd.DataFrame({role: _column(table, place) for role, place in roles.items()}, copy=False)
-    return check_edges(found.assign(weight=_signs_as_numbers(found["weight"])))
+    found["weight"] = _signs_as_numbers(found["weight"])
+    notes: list[str] = []
+    if missing == "drop":
+        found, note = _without_missing(found)
+        notes += note
+    elif missing != "error":
+        raise ValueError(f"missing must be 'error' or 'drop', got {missing!r}")
+    edges = check_edges(found[list(EDGE_COLUMNS)])
+    if columns is None and _is_per_region(table):
+        edges, note = _once(edges)
+        notes += note
+    edges.attrs["notes"] = notes
+    return edges
 
 
-def read_edges(path: PathLike[str] | str, *, columns: Columns | None = None, sep: str | None = None) -> pd.DataFrame:
-    """Read an edge table, of this package or of another tool.
+def read_edges(
+    path: PathLike[str] | str,
+    *,
+    columns: Columns | None = None,
+    sep: str | None = None,
+    missing: Missing = "error",
+) -> pd.DataFrame:
+    """Read the edges of a table, a matrix or regulons, of this package or of another tool.
 
     Parameters
     ----------
     path
-        ``.csv``, ``.tsv``, ``.txt`` (each also ``.gz``) or ``.parquet``.
+        ``.csv``, ``.tsv``, ``.txt`` (each also ``.gz``) or ``.parquet`` with an edge table, a matrix of weights
+        (regulators × targets), the motifs of ``pyscenic ctx`` or a base GRN of CellOracle; ``.gmt`` with regulons;
+        ``.sif``; ``.npy`` with its names beside it.
     columns
-        See `recognise_edges`. Roles by place are for a file without a header.
+        See `recognise_edges`. Roles by place and positions are for a file without a header. When None, a file whose
+        first line holds a number and no known names has none: of three columns the first two are source and target.
     sep
-        What separates the fields of a text file. When None, a comma in ``.csv`` and a tab in the others; or
-        the other of the two, when the first line has only that (BEELINE's csv files are separated by tabs).
+        Separator of the fields of a text file. When None, that of tab, comma and semicolon which gives most fields,
+        or white space where none of them does.
+    missing
+        See `recognise_edges`.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``source, target`` (str) and ``weight`` (float32), in the file's order.
+        Columns ``source, target`` (str) and ``weight`` (float32), in the file's order. ``attrs["notes"]`` lists, in
+        words, what was guessed and what was left out; both are logged, too.
 
     Raises
     ------
@@ -98,46 +120,134 @@ def read_edges(path: PathLike[str] | str, *, columns: Columns | None = None, sep
         When the file's kind is unknown or it cannot be read as that, a name is missing, a weight is not a
         finite number, and as `recognise_edges`.
     """
+    found = read_edges_or_matrix(path, columns=columns, sep=sep, missing=missing)
+    edges = edges_of(found) if isinstance(found, Rectangle) else found
+    notes = edges.attrs.get("notes", [])
+    edges = edges[list(EDGE_COLUMNS)]
+    edges.attrs["notes"] = notes
+    return edges
+
+
+def read_edges_or_matrix(
+    path: PathLike[str] | str,
+    *,
+    columns: Columns | None = None,
+    sep: str | None = None,
+    missing: Missing = "error",
+) -> pd.DataFrame | Rectangle:
+    """Read edges as `read_edges` does, or the matrix in whose form they lie in the file.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_edges`.
+    """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path.resolve()}")
-    kind = _kind(path)
     try:
-        if kind == ".parquet":
-            if sep is not None:
-                raise ValueError("a parquet file has no separator: leave out sep")
-            return recognise_edges(pd.read_parquet(path), columns)
-        return _read_text(path, columns, _separator(path, _SEPARATORS[kind]) if sep is None else sep)
+        found = _read(path, columns, sep, missing)
     except (ValueError, EOFError, gzip.BadGzipFile) as error:
-        raise ValueError(f"{path}: {error}") from error
+        told = str(error)
+        raise ValueError(told if told.startswith(str(path)) else f"{path}: {told}") from error
+    for note in found.notes if isinstance(found, Rectangle) else found.attrs.get("notes", []):
+        logger.warning("%s: %s", path, note)
+    return found
 
 
-def read_square_table(path: PathLike[str] | str) -> pd.DataFrame | None:
-    """Return a square table of weights, genes as index and columns; None when the file holds something else.
+def read_special(path: Path, text: TextTable | None, missing: Missing = "error") -> pd.DataFrame | Rectangle | None:
+    """Read a file that is no edge table: regulons, a SIF file, a matrix, a base GRN; None when it is neither.
 
     Parameters
     ----------
     path
-        File as for `read_edges`, whose first column and header name the genes in the same order.
+        File. What its name does not tell, its columns do.
+    text
+        Its beginning where it is a table of text, else None for a parquet file.
+    missing
+        See `recognise_edges`.
+
+    Raises
+    ------
+    ValueError
+        When it is one of these forms and cannot be read.
     """
-    path = Path(path)
-    kind = _kind(path)
-    if kind == ".parquet":
-        table = pd.read_parquet(path)
-        if isinstance(table.index, pd.RangeIndex) and len(table.columns):
-            table = table.set_index(table.columns[0])
+    name = path.name.lower()
+    if name.endswith((".gmt", ".gmt.gz")):
+        return read_regulon_sets(path)
+    if name.endswith(".sif"):
+        return read_sif(path)
+    if name.endswith(".npy"):
+        return read_npy_matrix(path, missing=missing)
+    if text is None:
+        import pyarrow.parquet as pq
+
+        is_base = is_base_grn(pq.read_schema(path).names)
+        return read_parquet_base_grn(path) if is_base else read_parquet_matrix(path, missing=missing)
+    if is_regulon_table(text):
+        return read_regulon_table(text)
+    if text.lines and is_base_grn(text.lines[0]):
+        return read_text_base_grn(text)
+    return read_text_matrix(text, missing=missing)
+
+
+def is_special(path: PathLike[str] | str) -> bool:
+    """Say whether a file's name tells that it is no table: regulons, a SIF file or a numpy array."""
+    return Path(path).name.lower().endswith((".gmt", ".gmt.gz", ".sif", ".npy"))
+
+
+def _read(path: Path, columns: Columns | None, sep: str | None, missing: Missing) -> pd.DataFrame | Rectangle:
+    if is_special(path):
+        text = None
+    elif (kind := kind_of(path)) == ".parquet":
+        if sep is not None:
+            raise ValueError("a parquet file has no separator: leave out sep")
+        text = None
     else:
-        options = {"sep": _SEPARATORS[kind], **NA_OPTIONS}
-        try:
-            head = pd.read_csv(path, nrows=3, index_col=0, **options)
-        except (ValueError, EOFError, gzip.BadGzipFile):
-            return None  # the reader of edge tables says what is wrong
-        # An edge table has few columns; one of three genes still has a header that names its rows.
-        if list(head.index.astype(str)) != list(head.columns.astype(str)[: len(head)]) or head.empty:
-            return None
-        table = pd.read_csv(path, dtype={head.index.name or 0: str}, index_col=0, **options)
-    genes, columns = table.index.astype(str), table.columns.astype(str)
-    return table.set_axis(genes).set_axis(columns, axis=1) if list(genes) == list(columns) else None
+        text = peek(path, sep, expected=SEPARATORS[kind])
+        if not text.lines:
+            raise ValueError("No columns to parse: the file is empty")
+    special = read_special(path, text, missing) if columns is None or is_special(path) else None
+    if special is not None:
+        return special
+    if text is None:
+        return recognise_edges(pd.read_parquet(path), columns, missing=missing)
+    return _read_text(text, columns, missing)
+
+
+def _read_text(text: TextTable, columns: Columns | None, missing: Missing) -> pd.DataFrame:
+    columns, has_header = header_for(columns, text)
+    notes: list[str] = []
+    if columns is None and (guessed := guess_columns(text)) is not None:
+        columns, has_header = guessed, False
+        notes = [_told(guessed)]
+    options: dict[str, Any] = {} if has_header else {"header": None}
+    first = text.read(nrows=0 if has_header else 1, **options)
+    names = list(first.columns)
+    roles = find_columns(names, columns)
+    if not has_header:
+        check_no_header([str(value) for value in first.iloc[0]], roles)
+    # Names that look like numbers stay as they are written.
+    as_text = {names[place]: str for role in ("source", "target") if (place := roles[role]) is not None}
+    table = text.read(dtype=as_text, **options)
+    edges = recognise_edges(table, columns, missing=missing)
+    if notes:
+        n_sources, n_targets = edges["source"].nunique(), edges["target"].nunique()
+        notes[0] += f" ({n_sources:,} sources, {n_targets:,} targets)"
+    if text.decimal == ",":
+        notes.append("commas in numbers are taken for decimal points")
+    edges.attrs["notes"] = notes + edges.attrs["notes"]
+    return edges
+
+
+def _told(places: Mapping[str, int | None]) -> str:
+    """Say how a file without a header is read, and how to say otherwise."""
+    said = ", ".join(f"column {place + 1} is the {role}" for role, place in places.items() if place is not None)
+    other = ",".join(str(places[role]) for role in ("target", "source", "weight"))
+    return (
+        f"there is no header, and by their order {said}: if the first is the target, pass --columns {other} "
+        f"(columns=({other.replace(',', ', ')}))"
+    )
 
 
 def write_edges(edges: pd.DataFrame | GRNAnnData, path: PathLike[str] | str) -> None:
@@ -156,146 +266,48 @@ def write_edges(edges: pd.DataFrame | GRNAnnData, path: PathLike[str] | str) -> 
     ValueError
         When the file's kind is unknown, or the table is not valid.
     """
-    kind = _kind(Path(path))
-    table = check_edges(edges if isinstance(edges, pd.DataFrame) else edges.edges())[list(EDGE_COLUMNS)]
+    kind = kind_of(path)
+    if isinstance(edges, pd.DataFrame):
+        parts: Iterator[pd.DataFrame] = iter([check_edges(edges)[list(EDGE_COLUMNS)]])
+    else:
+        parts = edge_parts(single_network(edges), edges.var_names)
     with atomic_path(path) as temporary:
         if kind == ".parquet":
-            table.to_parquet(temporary, index=False)
+            _write_parquet(parts, temporary)
         else:
-            _write_text(table, temporary, sep=_SEPARATORS[kind], compressed=Path(path).name.lower().endswith(".gz"))
+            _write_text(parts, temporary, sep=SEPARATORS[kind], compressed=Path(path).name.lower().endswith(".gz"))
 
 
-def _write_text(table: pd.DataFrame, path: Path, *, sep: str, compressed: bool) -> None:
+def _write_parquet(parts: Iterator[pd.DataFrame], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = pa.Table.from_pandas(next(parts), preserve_index=False)
+    with pq.ParquetWriter(path, first.schema) as file:
+        file.write_table(first)
+        for part in parts:
+            file.write_table(pa.Table.from_pandas(part, schema=first.schema, preserve_index=False))
+
+
+def _write_text(parts: Iterator[pd.DataFrame], path: Path, *, sep: str, compressed: bool) -> None:
     # Arrow writes the same digits as pandas, ten times faster.
     import pyarrow as pa
     from pyarrow import csv
 
-    columns = pa.Table.from_pandas(table, preserve_index=False)
     options = csv.WriteOptions(include_header=False, delimiter=sep, quoting_style="needed")
     with gzip.open(path, "wb", compresslevel=6) if compressed else path.open("wb") as file:
         file.write((sep.join(EDGE_COLUMNS) + "\n").encode())
-        csv.write_csv(columns, file, options)
+        for part in parts:
+            csv.write_csv(pa.Table.from_pandas(part, preserve_index=False), file, options)
 
 
 def is_edge_file(path: PathLike[str] | str) -> bool:
     """Say whether a file's name ends as that of an edge table."""
     try:
-        _kind(Path(path))
+        kind_of(path)
     except ValueError:
         return False
     return True
-
-
-def _read_text(path: Path, columns: Columns | None, sep: str) -> pd.DataFrame:
-    options = {"sep": sep, "skipinitialspace": True, **NA_OPTIONS}
-    if columns is not None and not isinstance(columns, Mapping):
-        options["header"] = None
-    first = pd.read_csv(path, nrows=0 if "header" not in options else 1, **options)
-    names = list(first.columns)
-    roles = _find_columns(names, columns)
-    if "header" in options:
-        _check_no_header([str(value) for value in first.iloc[0]], roles)
-    # Names that look like numbers stay as they are written.
-    as_text = {names[place]: str for role in ("source", "target") if (place := roles[role]) is not None}
-    table = pd.read_csv(path, dtype=as_text, **options)
-    return recognise_edges(table, columns)
-
-
-def _find_columns(names: list[Any], columns: Columns | None) -> dict[str, int | None]:
-    """Return the place of source, target and weight among a table's columns; None = a weight of 1."""
-    if columns is None:
-        return _recognise(names)
-    if isinstance(columns, Mapping):
-        return _find_by_name(names, columns)
-    return _find_by_place(names, columns)
-
-
-def _recognise(names: list[Any]) -> dict[str, int | None]:
-    lower = [str(name).lower() for name in names]
-    fitting = list(
-        dict.fromkeys(known for known in KNOWN_COLUMNS.values() if all(name.lower() in lower for name in known))
-    )
-    if not fitting:
-        raise ValueError(_unrecognised(names, lower))
-    if len(fitting) > 1:
-        readings = " or ".join("(" + ", ".join(known) + ")" for known in fitting)
-        raise ValueError(
-            f"the edge table can be read in several ways, as {readings}: it has the columns [{listed(names)}]; "
-            "choose with "
-            f"columns={dict(zip(EDGE_COLUMNS, _spelled(names, lower, fitting[0]), strict=True))}, or drop a column"
-        )
-    places: dict[str, int | None] = {}
-    for role, name in zip(EDGE_COLUMNS, fitting[0], strict=True):
-        at = [place for place, other in enumerate(lower) if other == name.lower()]
-        if len(at) > 1:
-            alike = [names[place] for place in at]
-            raise ValueError(f"the edge table has {len(at)} columns that may be the {role}, {alike}: drop all but one")
-        places[role] = at[0]
-    return places
-
-
-def _find_by_name(names: list[Any], columns: Mapping[str, str | None]) -> dict[str, int | None]:
-    wrong = [role for role in columns if role not in EDGE_COLUMNS]
-    if wrong:
-        raise ValueError(f"columns names the columns of {list(EDGE_COLUMNS)}: it does not take {wrong}")
-    asked = {role: columns.get(role, role) for role in EDGE_COLUMNS}
-    absent = [name for role, name in asked.items() if name not in names and not (name is None and role == "weight")]
-    if absent:
-        fix = "; pass 'weight': None for a weight of 1 everywhere" if absent == ["weight"] else ""
-        raise ValueError(f"the edge table has no column {absent}: it has the columns [{listed(names)}]{fix}")
-    repeated = [name for name in asked.values() if names.count(name) > 1]
-    if repeated:
-        raise ValueError(f"the edge table has several columns {repeated}: rename them, or give roles by place")
-    return {role: None if name is None else names.index(name) for role, name in asked.items()}
-
-
-def _find_by_place(names: list[Any], columns: Sequence[str | None]) -> dict[str, int | None]:
-    roles = list(columns)
-    if isinstance(columns, str) or any(role is not None and role not in EDGE_COLUMNS for role in roles):
-        raise ValueError(
-            f"columns given by place are 'source', 'target', 'weight' or None (ignored), got {columns!r}; "
-            "give names as a dict, for example columns={'source': 'from', 'target': 'to', 'weight': 'score'}"
-        )
-    if any(roles.count(role) != 1 for role in ("source", "target")) or roles.count("weight") > 1:
-        raise ValueError(f"columns must hold 'source' and 'target' once, and 'weight' at most once, got {columns!r}")
-    if len(roles) != len(names):
-        raise ValueError(
-            f"columns gives the roles of {len(roles)} columns by place, but the edge table has {len(names)}: "
-            "put None for those to ignore"
-        )
-    return {role: roles.index(role) if role in roles else None for role in EDGE_COLUMNS}
-
-
-def _unrecognised(names: list[Any], lower: list[str]) -> str:
-    known = "; ".join(f"{', '.join(of_tool)} ({tool})" for tool, of_tool in KNOWN_COLUMNS.items())
-    pairs = [of_tool[:2] for of_tool in KNOWN_COLUMNS.values() if all(name.lower() in lower for name in of_tool[:2])]
-    if pairs:
-        source, target = _spelled(names, lower, pairs[0])
-        missing, example = ["weight"], {"source": source, "target": target, "weight": None}
-    else:
-        missing = [role for role in EDGE_COLUMNS if role not in lower]
-        example = {"source": "from", "target": "to", "weight": "score"}
-    none = " (None: 1 everywhere)" if pairs else ""
-    return (
-        f"the edge table has no column {missing} that is recognised: it has the columns [{listed(names)}], and "
-        "recognised are "
-        f"{known}; name them yourself, for example columns={example}{none}, or by place when there is no header: "
-        "columns=('source', 'target', 'weight')"
-    )
-
-
-def _spelled(names: list[Any], lower: list[str], known: Iterable[str]) -> list[Any]:
-    return [names[lower.index(name.lower())] for name in known]
-
-
-def _check_no_header(first: list[str], roles: Mapping[str, int | None]) -> None:
-    """Raise ValueError when the first line of a file said to have no header is one."""
-    source, target = (first[place].lower() for role in ("source", "target") if (place := roles[role]) is not None)
-    if any((source, target) == (known[0].lower(), known[1].lower()) for known in KNOWN_COLUMNS.values()):
-        raise ValueError(
-            f"columns given by place are for a file without a header, and the first line is one: {first}; give names "
-            "instead, for example columns={'source': 'from', 'target': 'to', 'weight': 'score'}"
-        )
 
 
 def _column(table: pd.DataFrame, place: int | None) -> Any:
@@ -313,18 +325,24 @@ def _signs_as_numbers(weights: pd.Series) -> pd.Series:
     return weights.map(_SIGNS).astype(np.float32)
 
 
-def _separator(path: Path, expected: str) -> str:
-    with gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb") as file:
-        first = file.readline()
-    other = {",": "\t", "\t": ","}[expected]
-    return other if expected.encode() not in first and other.encode() in first else expected
+def _without_missing(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows that have two names and a finite number, and what is told of the others."""
+    unnamed = (table["source"].isna() | table["target"].isna()).to_numpy()
+    weights = pd.to_numeric(table["weight"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = unnamed | ~np.isfinite(weights)
+    if not bad.any():
+        return table, []
+    n_unnamed, n_bad = int(unnamed.sum()), int(bad.sum())
+    note = f"{n_bad:,} of {counted(len(table), 'row')} left out: {n_unnamed:,} without a name, {n_bad - n_unnamed:,} "
+    return table[~bad], [f"{note}without a finite number"]
 
 
-def _kind(path: Path) -> str:
-    name = path.name.lower()
-    if name.endswith(".parquet"):
-        return ".parquet"
-    kind = Path(name.removesuffix(".gz")).suffix
-    if kind not in _SEPARATORS:
-        raise ValueError(f"cannot tell the kind of edge table from the name {path.name!r}: end it with {_SUFFIXES}")
-    return kind
+def _is_per_region(table: pd.DataFrame) -> bool:
+    lower = {str(name).lower() for name in table.columns}
+    return any(lower >= {name.lower() for name in known} for known in PER_REGION)
+
+
+def _once(edges: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    kept = edges.drop_duplicates().reset_index(drop=True)
+    note = f"{len(edges):,} rows, one for each region, are {len(kept):,} edges, each taken once"
+    return kept, [note] if len(kept) < len(edges) else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import networkx as nx
 import numpy as np
@@ -22,6 +22,9 @@ EDGE_COLUMNS = ("source", "target", "weight")
 
 type Genes = Sequence[str] | pd.Index
 type Duplicates = Literal["error", "sum", "max"]
+type Missing = Literal["error", "drop"]
+
+_DROP = "which missing='drop' does, on the command line --missing drop"
 
 
 def matrix_to_edges(
@@ -93,7 +96,7 @@ def check_edges(table: pd.DataFrame) -> pd.DataFrame:
         if unnamed.size:
             raise ValueError(
                 f"{counted(unnamed.size, 'row has', 'rows have')} no {column}, first at {_places(unnamed)}: "
-                "drop these rows"
+                f"drop these rows, {_DROP}"
             )
     weights = pd.to_numeric(table["weight"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     with np.errstate(over="ignore"):
@@ -102,7 +105,8 @@ def check_edges(table: pd.DataFrame) -> pd.DataFrame:
     if bad.size:
         examples = ", ".join(repr(value) for value in table["weight"].iloc[bad[:3]].tolist())
         raise ValueError(
-            f"{bad.size:,} weights are not finite numbers, first at {_places(bad)} ({examples}): drop or replace them"
+            f"{bad.size:,} weights are not finite numbers, first at {_places(bad)} ({examples}): drop or "
+            f"replace them, {_DROP}"
         )
     # A categorical column compares its codes, not its names: plain strings from here on.
     return pd.DataFrame(
@@ -157,7 +161,7 @@ def edges_to_matrix(table: pd.DataFrame, genes: Genes, *, duplicates: Duplicates
         listed = [f"{index[p // len(index)]} → {index[p % len(index)]}" for p in twice[:5]]
         raise ValueError(
             f"{twice.size:,} pairs are listed more than once: {some(listed, twice.size)}; "
-            "pass duplicates='sum' or duplicates='max' to merge them"
+            "pass duplicates='sum' or duplicates='max' to merge them, on the command line --duplicates sum or max"
         )
     if duplicates == "sum":
         weights = np.bincount(inverse, weights=edges["weight"], minlength=listed_pairs.size).astype(np.float32)
@@ -244,13 +248,18 @@ def networkx_to_matrix(graph: nx.Graph, genes: Genes, *, weight: str | None = "w
     ValueError
         For unknown genes, and weights that are not finite numbers.
     """
+    table = pd.DataFrame(graph_edges(graph, weight), columns=list(EDGE_COLUMNS))
+    return edges_to_matrix(table, genes, duplicates="sum" if graph.is_multigraph() else "error")
+
+
+def graph_edges(graph: nx.Graph, weight: str | None = "weight") -> list[tuple[str, str, Any]]:
+    """List the edges of a networkx graph as source, target and weight, those of an undirected one both ways."""
     listed = [
         (str(u), str(v), 1.0 if weight is None else data.get(weight, 1.0)) for u, v, data in graph.edges(data=True)
     ]
     if not graph.is_directed():
         listed += [(v, u, value) for u, v, value in listed if u != v]
-    table = pd.DataFrame(listed, columns=list(EDGE_COLUMNS))
-    return edges_to_matrix(table, genes, duplicates="sum" if graph.is_multigraph() else "error")
+    return listed
 
 
 def check_unique(genes: Genes) -> pd.Index:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ._content import open_content
 from ._wording import listed
-from .edge_files import KNOWN_COLUMNS, NA_OPTIONS
+from .edge_columns import KNOWN_COLUMNS
+from .edge_files import is_special, read_special
+from .graph_files import is_graphml, read_graphml_edges
+from .rectangle import Rectangle, edges_of
+from .text_tables import TextTable, peek
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +30,10 @@ SOURCE_NAMES, TARGET_NAMES = (
 
 
 def read_pairs(
-    path: PathLike[str] | str, *, columns: Sequence[str | int] | None = None, sep: str | None = None
+    path: PathLike[str] | str,
+    *,
+    columns: Sequence[str | int] | Mapping[str, str | int] | None = None,
+    sep: str | None = None,
 ) -> pd.DataFrame:
     """Read the sources and targets of a table of edges, whatever else the table says of them.
 
@@ -36,21 +42,24 @@ def read_pairs(
     Parameters
     ----------
     path
-        File with text whose fields are separated by commas, tabs or white space, or a parquet file. Text may be
-        compressed by gzip, xz or bzip2, which its first bytes tell.
+        File with text whose fields are separated by tabs, commas, semicolons or white space, or a parquet file. Text
+        may be compressed by gzip, xz or bzip2, which its first bytes tell. Files that `grnndata.read_edges` reads and
+        that are no edge tables (matrices, regulons, base GRNs, ``.sif``, ``.graphml``) give the pairs whose weight
+        is not 0.
     columns
-        Names of the source and the target column, or, for a file without a header, their positions from 0. None: the
-        columns called source, TF, regulator or Gene1, and target, Gene2 or gene_symbol, or as one of the tools in
-        `grnndata.edge_files.KNOWN_COLUMNS` calls them, in any case. Where the first line has no such names it counts
-        as an edge, and the first two columns are taken.
+        Names of the source and the target column, or, for a file without a header, their positions from 0; or a dict
+        of them, ``{"source": "cause", "target": "effect"}``. None: the columns called source, TF, regulator or Gene1,
+        and target, Gene2 or gene_symbol, or as one of the tools in `grnndata.edge_columns.KNOWN_COLUMNS` calls them, in
+        any case. Where the first line has no such names it counts as an edge, and the first two columns are taken.
     sep
-        Separator of the fields of text; None: tab, comma or white space, whichever the first line has.
+        Separator of the fields of text; None: tab, comma or semicolon, whichever gives most fields, or white space.
 
     Returns
     -------
     pandas.DataFrame
         Columns ``source`` and ``target`` (str; empty where the file has no name), in the file's order, followed by the
-        named columns that are left, except further ones of these two names.
+        named columns that are left, except further ones of these two names. ``attrs["notes"]`` lists, in words, what
+        was guessed; it is logged, too.
 
     Raises
     ------
@@ -62,16 +71,63 @@ def read_pairs(
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    table = pd.read_parquet(path) if _is_parquet(path) else _read_text(path, columns, sep)
+    notes: list[str] = []
+    chosen = _two(columns)
+    text = None if is_special(path) or is_graphml(path) or _is_parquet(path) else peek(path, sep)
+    special = _read_special(path, text) if chosen is None else None
+    if special is not None:
+        notes, pairs = special.attrs.get("notes", []), special
+    else:
+        table = pd.read_parquet(path) if text is None else _read_text(text, chosen, notes)
+        pairs = _chosen_pairs(table, chosen, path)
+    for note in notes:
+        logger.warning("%s: %s", path, note)
+    pairs.attrs["notes"] = notes
+    return pairs
+
+
+def _two(columns: Any) -> tuple[Any, Any] | None:
+    """Return the source and the target column that are asked for; a third, of the weight, is of no use here."""
+    if columns is None:
+        return None
+    given = [columns.get("source"), columns.get("target")] if isinstance(columns, Mapping) else list(columns)
+    if isinstance(columns, str) or len(given) < 2 or None in given[:2]:
+        raise ValueError(f"columns must name the source and the target column, columns=('TF', 'gene'), got {columns!r}")
+    return given[0], given[1]
+
+
+def _read_special(path: Path, text: TextTable | None) -> pd.DataFrame | None:
+    if is_graphml(path):
+        found: pd.DataFrame | Rectangle | None = read_graphml_edges(path)
+    else:
+        found = read_special(path, text)
+    if found is None:
+        return None
+    edges = edges_of(found) if isinstance(found, Rectangle) else found
+    kept = edges[edges["weight"] != 0].reset_index(drop=True)
+    kept.attrs["notes"] = edges.attrs.get("notes", [])
+    return kept
+
+
+def _chosen_pairs(table: pd.DataFrame, columns: tuple[Any, Any] | None, path: Path) -> pd.DataFrame:
     held = list(table.columns)
     if len(held) < 2:
         raise ValueError(f"{path} has one column ({held[0]!r}) only: give a separator, or a table of source and target")
-    source, target = _chosen(held, path) if columns is None else columns
+    source, target = _chosen(held, path) if columns is None else (_as_held(column, held) for column in columns)
     missing = [column for column in (source, target) if column not in held]
     if missing:
-        raise ValueError(f"{path} has no column {missing}; it has [{listed(held)}]")
+        raise ValueError(
+            f"{path} has no column {missing}; it has [{listed(held)}]: name two of them, or give positions from 0"
+        )
     rest = [name for name in held if isinstance(name, str) and name not in (source, target, "source", "target")]
     return pd.DataFrame({"source": _as_text(table[source]), "target": _as_text(table[target])}).join(table[rest])
+
+
+def _as_held(column: Any, held: Sequence[Any]) -> Any:
+    """Return the column of a table that is meant by its name or, as on a command line, by its position as text."""
+    if column in held or not str(column).isdecimal():
+        return column
+    return held[int(column)] if int(column) < len(held) else int(column)
 
 
 def _pick(fields: Sequence[Any], names: Sequence[str]) -> Any | None:
@@ -85,25 +141,29 @@ def _is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def _read_text(path: Path, columns: Sequence[str | int] | None, sep: str | None) -> pd.DataFrame:
-    with open_content(path) as file:
-        first = file.readline().decode("utf-8-sig", errors="replace").rstrip("\r\n")
-    if not first:
-        raise ValueError(f"{path} is empty: an edge table needs a source and a target column")
-    sep = sep or ("\t" if "\t" in first else "," if "," in first else r"\s+")
-    fields = [part.strip(' "#') for part in (first.split() if sep == r"\s+" else first.split(sep))]
-    source, target = (_pick(fields, SOURCE_NAMES), _pick(fields, TARGET_NAMES)) if columns is None else columns
+def _read_text(text: TextTable, columns: tuple[Any, Any] | None, notes: list[str]) -> pd.DataFrame:
+    if not text.lines:
+        raise ValueError(f"{text.path} is empty: an edge table needs a source and a target column")
+    fields = [field.strip(' "#') for field in text.lines[0]]
     if columns is None:
-        header = source is not None and target is not None
+        found: tuple[Any, Any] = _pick(fields, SOURCE_NAMES), _pick(fields, TARGET_NAMES)
+        header = None not in found
+        chosen = found if header else (0, 1)
         if not header:
-            source, target = 0, 1
-            logger.info("%s has no header with known names: its first line %r counts as an edge", path, first[:80])
+            start = (" " if text.is_blank else text.sep).join(fields)[:80]
+            notes.append(
+                f"no known names of columns: the first line {start!r} counts as an edge, and by their order the first "
+                "column is the source and the second the target; columns= says otherwise (positions are from 0)"
+            )
     else:
-        header = all(isinstance(column, str) for column in columns)
+        by_name = any(column in fields or not str(column).isdecimal() for column in columns)
+        header = by_name or text.has_text_above_numbers
+        chosen = (columns[0], columns[1]) if by_name else (int(columns[0]), int(columns[1]))
     # Names that look like numbers stay as they are written.
-    options: dict[str, Any] = {"sep": sep, "header": 0 if header else None, "dtype": {source: str, target: str}}
-    with open_content(path) as file:
-        return pd.read_csv(file, low_memory=False, **options, **NA_OPTIONS)
+    as_text = [*chosen, *(name for name in text.lines[0] if header and name.strip(' "#') in chosen)]
+    options: dict[str, Any] = {"header": 0 if header else None, "dtype": dict.fromkeys(as_text, str)}
+    table = text.read(low_memory=False, **options)
+    return table.rename(columns=lambda name: str(name).lstrip("# ")) if header else table
 
 
 def _chosen(held: Sequence[Any], path: Path) -> tuple[Any, Any]:

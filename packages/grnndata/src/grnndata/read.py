@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 import anndata
 import h5py
+from anndata import AnnData
 
 from . import _provenance as provenance
-from ._wording import listed
-from .convert import Orientation, from_edges, from_matrix, orient
+from ._wording import counted, listed
+from .convert import Orientation, from_edges, from_matrix, from_networkx, orient
 from .core import GRNAnnData, adopt
-from .edge_files import is_edge_file, read_edges, read_square_table
-from .edges import Duplicates
+from .edge_columns import Columns
+from .edge_files import is_edge_file, is_special, read_edges_or_matrix
+from .edges import Duplicates, Missing
+from .graph_files import is_graphml, read_graphml
 from .loom import read_loom
 from .open_problems import read_open_problems
-from .schema import GRN_KEY, ORIENTATION, UNS_KEY, network_name
+from .rectangle import Rectangle, square
+from .schema import GRN_KEY, ORIENTATION, UNS_KEY, check_description, network_name
+
+logger = logging.getLogger(__name__)
 
 
 def read_h5ad(
@@ -110,7 +117,10 @@ def read_network(
     *,
     name: str | None = None,
     orientation: Orientation = "regulator_target",
+    columns: Columns | None = None,
+    sep: str | None = None,
     duplicates: Duplicates = "error",
+    missing: Missing = "error",
     with_cells: bool = True,
 ) -> GRNAnnData:
     """Read the network, or the networks, of a file of any known kind.
@@ -119,13 +129,16 @@ def read_network(
     ----------
     path
         h5ad or zarr with ``varp["GRN"]`` or named networks, an h5ad of Open Problems (``uns["prediction"]``), a loom
-        of SCENIC, an edge table (see `read_edges`), or a square table of weights whose first column and header name
-        the genes in the same order. Tables are ``.csv``, ``.tsv``, ``.txt`` (each also ``.gz``) or ``.parquet``.
+        of SCENIC, ``.graphml``, or a file that `read_edges` reads: an edge table, a matrix of weights, regulons
+        (pySCENIC's motifs, ``.gmt``), a base GRN of CellOracle, ``.sif``. Tables are ``.csv``, ``.tsv``, ``.txt`` (each
+        also ``.gz``) or ``.parquet``; in those of a matrix the first column and the header name genes.
     name
         Name of the one network to return of a file that holds several; everything in the file when None.
     orientation
         ``"target_regulator"`` for a matrix whose rows are targets; see `read_h5ad`. Edge tables and looms name source
         and target, and take no notice of it.
+    columns, sep, missing
+        Columns and separator of an edge table, and what to do with weights that are no numbers, see `read_edges`.
     duplicates
         Treatment of an edge that a table lists twice, see `from_edges`.
     with_cells
@@ -134,7 +147,9 @@ def read_network(
     Returns
     -------
     GRNAnnData
-        Row = regulator. A table does not say how it was made: its ``method`` is the name of the file. The record of
+        Row = regulator. A matrix of regulators × genes is stored as CSR, with empty rows for the other genes. A table
+        does not say how it was made: its ``method`` is the name of the file, and ``parameters["notes"]`` in
+        ``uns["grn"]`` lists, in words, what was guessed and what was left out when it was read. The record of
         what made it comes along where one lies beside it (``table.csv.json``).
 
     Raises
@@ -143,32 +158,67 @@ def read_network(
         When there is no such file.
     ValueError
         When the name does not say what kind of file it is, when the file cannot be read or holds no network, or none
-        called `name`.
+        called `name`, and when `columns` or `sep` are given for something else than a table.
     """
     path = Path(path)
-    grn = _read_any(path, orientation, duplicates, with_cells=with_cells)
+    if is_edge_file(path) or is_special(path):
+        grn = _with_record(_read_table(path, orientation, duplicates, columns, sep, missing), path)
+    else:
+        grn = _read_other(path, orientation, duplicates, columns, with_cells=with_cells)
     return grn if name is None else choose_network(grn, name)
 
 
-def _read_any(path: Path, orientation: Orientation, duplicates: Duplicates, *, with_cells: bool) -> GRNAnnData:
+def _read_table(
+    path: Path,
+    orientation: Orientation,
+    duplicates: Duplicates,
+    columns: Columns | None,
+    sep: str | None,
+    missing: Missing,
+) -> GRNAnnData:
+    found = read_edges_or_matrix(path, columns=columns, sep=sep, missing=missing)
+    told: dict[str, Any] = {"file": path.name}
+    if columns is not None:
+        told["columns"] = dict(columns) if isinstance(columns, Mapping) else list(map(str, columns))
+    notes = list(found.notes) if isinstance(found, Rectangle) else found.attrs["notes"]
+    if not isinstance(found, Rectangle):
+        if duplicates != "error" and (n := int(found.duplicated(["source", "target"]).sum())):
+            notes.append(f"{counted(n, 'row repeats', 'rows repeat')} a pair and are merged by their {duplicates}")
+        told |= {"notes": notes} if notes else {}
+        return from_edges(found, duplicates=duplicates, method=path.name, parameters=told)
+    if orientation != "regulator_target":
+        orient(found.matrix[:0], orientation)
+        found = found.turned
+    if len(found.rows) > 2 * len(found.columns):
+        notes.append(
+            f"{len(found.rows):,} rows are taken for regulators of {len(found.columns):,} genes: if the columns are "
+            "the regulators, pass orientation='target_regulator', on the command line --orientation (of "
+            "bengrn: --transpose)"
+        )
+        logger.warning("%s: %s", path, notes[-1])
+    network, genes = square(found)
+    dense = found.rows.equals(found.columns) and 2 * network.nnz > len(genes) ** 2
+    told |= {"notes": notes} if notes else {}
+    return from_matrix(network.toarray() if dense else network, genes, method=path.name, parameters=told)
+
+
+def _read_other(
+    path: Path, orientation: Orientation, duplicates: Duplicates, columns: Columns | None, *, with_cells: bool
+) -> GRNAnnData:
     kind = path.suffix.lower()
-    if is_edge_file(path):
-        _existing(path)
-        told: dict[str, Any] = {"method": path.name, "parameters": {"file": path.name}}
-        matrix = read_square_table(path)
-        if matrix is not None:
-            grn = from_matrix(matrix.to_numpy(), matrix.index, orientation=orientation, **told)
-        else:
-            grn = from_edges(read_edges(path), duplicates=duplicates, **told)
-        if steps := provenance.read(path):  # kept beside a table
-            grn.uns.update(provenance.in_uns(steps))
-        return grn
+    if columns is not None:
+        raise ValueError(f"columns= names the columns of an edge table, and {path} is none")
+    if is_graphml(path):
+        return _with_record(from_networkx(read_graphml(path), method=path.name, parameters={"file": path.name}), path)
     if kind == ".zarr":
         return read_zarr(path, orientation=orientation)
     if kind == ".loom":
         return read_loom(path, with_cells=with_cells)
     if kind != ".h5ad":
-        raise ValueError(f"cannot tell what {path} is: name it .h5ad, .zarr, .loom, .csv, .tsv, .txt or .parquet")
+        raise ValueError(
+            f"cannot tell what {path} is: name it .h5ad, .zarr, .loom, .csv, .tsv, .txt, .parquet, .gmt, .sif, "
+            ".graphml or .npy"
+        )
     if _is_prediction(_existing(path)):
         return read_open_problems(path, duplicates=duplicates)
     return read_h5ad(path, orientation=orientation)
@@ -212,6 +262,18 @@ def networks_of_files(
         return [choose_network(grn, name, option=option) for name in names]
     is_one = GRN_KEY in grn.varp and grn.varp[GRN_KEY].ndim == 2
     return [choose_network(grn, None, option=option)] if is_one else list(grn.networks.values())
+
+
+def reading_notes(grn: AnnData) -> list[str]:
+    """Return what was guessed and left out when a network was read from a table, in words."""
+    return list(check_description(grn.uns.get(UNS_KEY))["parameters"].get("notes", []))
+
+
+def _with_record(grn: GRNAnnData, path: Path) -> GRNAnnData:
+    """Return a network with the record of what made it, which is kept beside a table."""
+    if steps := provenance.read(path):
+        grn.uns.update(provenance.in_uns(steps))
+    return grn
 
 
 def _is_prediction(path: Path) -> bool:

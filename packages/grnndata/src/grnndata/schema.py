@@ -220,7 +220,8 @@ def nonzero_entries(network: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[n
     """Return rows, columns and weights of the edges, each shape (edges,), in row-major order."""
     if is_sparse(network):
         # Slicing by a permutation leaves columns unsorted, and the order of entries decides ties.
-        coo = sp.csr_array(network).sorted_indices().tocoo()
+        csr = sp.csr_array(network)
+        coo = (csr if csr.has_sorted_indices else csr.sorted_indices()).tocoo(copy=False)
         if coo.data.all():
             return coo.row, coo.col, coo.data
         kept = coo.data != 0

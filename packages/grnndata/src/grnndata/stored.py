@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from ._wording import listed
 from .schema import (
@@ -22,6 +23,8 @@ from .schema import (
     network_name,
     nonzero_entries,
 )
+
+_PIECE = 2**22
 
 
 def single_network(adata: AnnData) -> Network:
@@ -104,6 +107,18 @@ def names_of_planes(network: Any, planes: Sequence[str] | None) -> list[str]:
 
 def edges_per_row(network: Any) -> np.ndarray:
     """Count the edges out of every gene, shape (genes,)."""
-    if is_sparse(network):
-        return np.bincount(nonzero_entries(network)[0], minlength=network.shape[0])
-    return np.count_nonzero(np.asarray(network), axis=1)
+    if not is_sparse(network):
+        return np.count_nonzero(np.asarray(network), axis=1)
+    if network.format == "csr" and network.data.all():
+        return np.diff(network.indptr)
+    if network.format == "csc" and network.data.all():  # a network's transpose
+        return _count(network.indices, network.shape[0])
+    return np.bincount(nonzero_entries(network)[0], minlength=network.shape[0])
+
+
+def _count(places: NDArray[np.integer], n: int) -> NDArray[np.intp]:
+    # In pieces: numpy would make a copy in 64 bits of them all.
+    total = np.zeros(n, dtype=np.intp)
+    for start in range(0, places.size, _PIECE):
+        total += np.bincount(places[start : start + _PIECE], minlength=n)
+    return total

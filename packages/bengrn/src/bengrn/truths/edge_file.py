@@ -20,16 +20,19 @@ def read_edge_file(
 ) -> pd.DataFrame:
     """Read a table of edges, and whether they activate or repress where it says so.
 
+    What was guessed of its columns is told in words in ``attrs["notes"]`` of the result.
+
     Parameters
     ----------
     path
-        File as for `grnndata.read_pairs`: csv, tsv, white-space separated text or parquet, compressed or not.
+        File as for `grnndata.read_pairs`: csv, tsv, white-space separated text or parquet, compressed or not, or one
+        of a matrix, of regulons or of a base GRN.
     columns
         Names (or, without a header, positions) of the source and target columns. None: those that
         `grnndata.read_pairs` recognises, such as source, TF, regulator or Gene1, and target, Gene2 or gene_symbol;
         where the first line has no such names it counts as an edge, and the first two columns are taken.
     separator
-        Separator of the fields of text; None: tab, comma or white space, whichever the first line has.
+        Separator of the fields of text; None: tab, comma, semicolon or white space, as `grnndata.read_pairs` finds.
 
     Returns
     -------

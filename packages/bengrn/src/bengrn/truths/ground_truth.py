@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -41,6 +41,8 @@ class GroundTruth:
         Which orientation of a network to score against it, in words.
     part
         Part of its source that it holds, in words; empty where it holds all of it, or does not say.
+    guessed
+        What was guessed when its file was read, in words; empty where nothing was.
     """
 
     name: str
@@ -54,6 +56,7 @@ class GroundTruth:
     version: str = ""
     orientation: str = ""
     part: str = ""
+    guessed: str = ""
 
     @classmethod
     def from_edges(
@@ -154,7 +157,8 @@ class GroundTruth:
         ----------
         path
             csv, tsv, white-space separated text or parquet, compressed or not, with or without a header: both
-            "TF, target" files and BEELINE's refNetwork.csv (Gene1, Gene2, Type) are understood.
+            "TF, target" files and BEELINE's refNetwork.csv (Gene1, Gene2, Type) are understood. Or another file that
+            :func:`grnndata.read_edges` reads, such as a matrix, regulons in a gmt file or a base GRN.
         columns, separator
             See :func:`bengrn.truths.edge_file.read_edge_file`.
         name
@@ -174,8 +178,9 @@ class GroundTruth:
         from bengrn.fetch import content_hash
         from bengrn.truths.edge_file import read_edge_file
 
-        return cls.from_edges(
-            read_edge_file(path, columns=columns, separator=separator),
+        edges = read_edge_file(path, columns=columns, separator=separator)
+        truth = cls.from_edges(
+            edges,
             name=Path(path).name.split(".")[0] if name is None else name,
             genes=genes,
             organism=organism,
@@ -186,6 +191,7 @@ class GroundTruth:
             orientation=orientation,
             part=part,
         )
+        return replace(truth, guessed="; ".join(edges.attrs.get("notes", [])))
 
     def __len__(self) -> int:
         """Return the number of rows of the edge table."""
@@ -199,7 +205,8 @@ class GroundTruth:
     @property
     def notes(self) -> tuple[str, ...]:
         """Notes for the reader of a score against it, one sentence each."""
-        return (f"the truth holds a part: {self.part}",) if self.part else ()
+        part = (f"the truth holds a part: {self.part}",) if self.part else ()
+        return part + ((f"read from the file of the truth: {self.guessed}",) if self.guessed else ())
 
     @property
     def namings(self) -> list[tuple[str, str]]:

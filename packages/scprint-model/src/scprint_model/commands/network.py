@@ -34,6 +34,7 @@ def network(
     layers: list[int] | None = None,
     regulators: Path | None = None,
     truth: Path | None = None,
+    truth_columns: list[str] | None = None,
     split: Split = "regulators",
     edges: int | None = None,
     plot: Path | None = None,
@@ -69,6 +70,8 @@ def network(
     truth
         Table of true edges, as source and target or with the headers of other tools: select the heads that fit it in
         the cells of the largest group, write them beside the output as .heads.json, and use them.
+    truth_columns
+        Columns of the truth with source and target, by name or by position from 0; recognised by default.
     split
         Pairs to score the selected heads on: those of other regulators than they were selected with, or others.
     edges
@@ -97,7 +100,7 @@ def network(
     listed = genes if genes in ("variable", "expressed", "all") else lines(Path(genes), "genes")
     chosen: Heads = heads if heads in ("mean", "max", "all") else HeadSelection.load(heads)  # type: ignore[assignment]
     allowed = None if regulators is None else lines(regulators, "regulators")
-    known = None if truth is None else grnndata.read_pairs(truth)
+    known = None if truth is None else grnndata.read_pairs(truth, columns=truth_columns)
     opened = read_cells(input, choice)
     adata = opened.cells
     scprint = ScPrint.from_pretrained(model).to(device)

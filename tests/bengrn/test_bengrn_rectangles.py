@@ -57,6 +57,17 @@ def test_scoring_a_rectangle_takes_no_square(tmp_path):
     assert peak < 40e6
 
 
+def test_a_sparse_network_is_never_spread_out_without_a_word(truth):
+    genes = [f"g{i}" for i in range(17_000)]
+    network = (WEIGHTS, REGULATORS, GENES)
+    known = bengrn.GroundTruth.from_edges(truth.edges, genes=genes)
+    wide = grnndata.from_edges(pd.DataFrame({"source": genes, "target": genes[1:] + genes[:1], "weight": 1.0}))
+    assert bengrn.score(wide, known, regulators="all").n_pairs == 17_000 * 16_999
+    with pytest.raises(ValueError, match=r"17,000 regulators × 17,000 targets take 1\.2 GB for each: .*--no-baselines"):
+        bengrn.score_table(wide, known, regulators="all")
+    assert len(bengrn.score_table(network, known)) == 6
+
+
 def test_what_was_guessed_of_a_network_is_a_note_and_in_the_record(tmp_path, capsys, truth):
     network = tmp_path / "links.tsv"
     rows = [(r, g, w) for r, row in zip(REGULATORS, WEIGHTS, strict=True) for g, w in zip(GENES, row, strict=True)]

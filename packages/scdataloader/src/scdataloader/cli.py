@@ -13,6 +13,7 @@ from jsonargparse import Namespace
 from scdataloader import commands
 from scdataloader._command_line import Command, Program
 from scdataloader._command_options import Parser
+from scdataloader.expression.counts_choice import CountsChoice
 from scdataloader.preprocess import Preprocessor
 
 #: Named sets of settings.
@@ -24,18 +25,24 @@ def _command(function: Callable[..., int], *examples: str) -> Command:
     """Return the command that runs a function, whose docstring is the help."""
     summary, _, rest = (inspect.getdoc(function) or "").partition("\n")
     cleans = "preprocessor" in inspect.signature(function).parameters
+    chooses = "choice" in inspect.signature(function).parameters
 
     def add_options(parser: Parser) -> None:
         parser.description = " ".join(rest.partition("Parameters\n")[0].split()) or None
-        parser.add_options(function, skip=["preprocessor"])
+        parser.add_options(function, skip=["preprocessor", "choice"])
         if cleans:
             _add_settings(parser)
+        if chooses:
+            parser.add_options(CountsChoice)
 
     def run(args: Namespace) -> int:
         chosen = args.as_dict()
         if cleans:
             settings = {name: chosen.pop(name) for name in _SETTINGS if name in chosen}
             chosen["preprocessor"] = Preprocessor.preset(chosen.pop("preset"), **settings)
+        if chooses:
+            meant = CountsChoice(**{field.name: chosen.pop(field.name) for field in fields(CountsChoice)})
+            chosen["choice"] = None if meant == CountsChoice() else meant
         return function(**chosen)
 
     return Command(summary, examples, add_options, run)
@@ -64,7 +71,7 @@ main = Program(
     "scdataloader",
     "Clean single-cell data for training and inference.",
     {
-        "check": _command(commands.check, "check cells.h5ad", "check cells.h5ad --preset inference --lost lost.csv"),
+        "check": _command(commands.check, "check raw/*.h5ad", "check cells.h5ad --preset inference --lost lost.csv"),
         "preprocess": _command(
             commands.preprocess,
             "preprocess raw/*.h5ad --out clean --workers 2",

@@ -9,52 +9,88 @@ from typing import Literal
 
 from scdataloader._command_line import check_output, with_folder
 from scdataloader._provenance import beside
+from scdataloader._wording import counted, listed
+from scdataloader.expression.counts_choice import CountsChoice
 from scdataloader.preprocess import Preprocessor
 
 #: Files that hold no cells, and those that may.
 _NO_CELLS, _TABLES = (".html", ".json", ".png", ".svg", ".pdf"), (".csv", ".tsv")
 
 
-def check(file: str, *, preprocessor: Preprocessor, lost: Path | None = None) -> int:
-    """Say whether a file can be used, and what cleaning would remove.
+def check(files: list[str], *, preprocessor: Preprocessor, lost: Path | None = None) -> int:
+    """Say whether files can be used, what cleaning would remove, or all that is wrong.
+
+    The exit status is 2 if one of them cannot be used.
 
     Parameters
     ----------
-    file
-        File or address to look at.
+    files
+        Files, folders, globs, addresses to look at.
     preprocessor
         Settings of the cleaning.
     lost
         Table to write (csv), with the gene names that would be lost and why.
     """
+    from scdataloader.preprocess import RefusedError
+    from scdataloader.sources import find_sources
+
     if lost is not None:
-        check_output(lost, file)
+        check_output(lost, *files)
         beside(lost)
-    clean, report = preprocessor(file)
-    sys.stdout.write(f"{report}\n")
-    if lost is not None:
-        _write_lost(file, preprocessor, str(clean.obs["organism_ontology_term_id"].iloc[0]), lost)
+    uris = find_sources(files)
+    refused: dict[str, list[str]] = {}
+    organisms: dict[str, str] = {}
+    for uri in uris:
+        try:
+            clean, report = preprocessor(uri)
+        except RefusedError as error:
+            refused[uri] = _reasons(uri, preprocessor, str(error))
+            sys.stdout.write(f"{error.report}\n" if len(uris) > 1 else "")
+            continue
+        organisms[uri] = str(clean.obs["organism_ontology_term_id"].iloc[0])
+        sys.stdout.write(f"{report}\nready to use\n")
+    if lost is not None and organisms:
+        _write_lost(organisms, preprocessor, lost)
         sys.stdout.write(f"lost gene names written to {lost}\n")
-        _tell("check", asdict(preprocessor), [file], lost)
-    sys.stdout.write("ready to use\n")
-    return 0
+        _tell("check", asdict(preprocessor), list(organisms), lost)
+    if not refused:
+        return 0
+    if len(uris) == 1 and len(refused[uris[0]]) == 1:
+        raise ValueError(refused[uris[0]][0])
+    for uri, reasons in refused.items():
+        sys.stdout.write("".join([f"{uri} cannot be used\n", *(f"  - {reason}\n" for reason in reasons)]))
+    raise ValueError(f"{len(refused):,} of {counted(len(uris), 'file')} cannot be used: {listed(refused)}")
 
 
-def _write_lost(file: str, preprocessor: Preprocessor, organism: str, path: Path) -> None:
+def _reasons(uri: str, preprocessor: Preprocessor, first: str) -> list[str]:
+    """Return all reasons for which a file was refused, that of the refusal among them."""
+    from scdataloader.preprocess.reasons import all_reasons
+    from scdataloader.sources import open_source
+
+    with open_source(uri, genome=preprocessor.genome) as source:
+        found = all_reasons(preprocessor, source)
+    return found if first in found else [*found, first]
+
+
+def _write_lost(organisms: dict[str, str], preprocessor: Preprocessor, path: Path) -> None:
+    import pandas as pd
+
     from scdataloader._atomic import atomic_path
     from scdataloader.expression import take_counts
     from scdataloader.genes.columns import gene_columns
     from scdataloader.genes.tables import gene_table
     from scdataloader.sources import open_source
 
-    with open_source(file, genome=preprocessor.genome) as source:
-        counts = take_counts(source, preprocessor.choice, undo_log=preprocessor.undo_log).counts
-        mapping = gene_columns(
-            counts.matrix.var, gene_table(organism, release=preprocessor.gene_release), organism=organism
-        ).mapping
-    table = mapping.to_frame()
+    tables = []
+    for uri, organism in organisms.items():
+        with open_source(uri, genome=preprocessor.genome) as source:
+            counts = take_counts(source, preprocessor.choice, undo_log=preprocessor.undo_log).counts
+            known = gene_table(organism, release=preprocessor.gene_release)
+            table = gene_columns(counts.matrix.var, known, organism=organism).mapping.to_frame()
+        tables.append(table if len(organisms) == 1 else table.assign(file=uri))
+    every = pd.concat(tables)
     with atomic_path(path) as temporary:
-        table[table["gene_id"].isna()].to_csv(temporary, index=False)
+        every[every["gene_id"].isna()].to_csv(temporary, index=False)
 
 
 def preprocess(
@@ -231,7 +267,9 @@ def download(ids: list[str], *, release: str = "stable") -> int:
     return 0
 
 
-def build(files: list[str], *, out: Path, workers: int = 1, add: bool = False) -> int:
+def build(
+    files: list[str], *, out: Path, choice: CountsChoice | None = None, workers: int = 1, add: bool = False
+) -> int:
     """Write preprocessed files as one cell store.
 
     It gives weighted random batches at memory speed. A build that was stopped goes on.
@@ -242,6 +280,8 @@ def build(files: list[str], *, out: Path, workers: int = 1, add: bool = False) -
         Preprocessed files, folders of them, globs.
     out
         Folder of the store.
+    choice
+        Raw counts that are meant.
     workers
         Number of files that are converted at a time, each by a process of its own.
     add
@@ -256,9 +296,9 @@ def build(files: list[str], *, out: Path, workers: int = 1, add: bool = False) -
     named = list(zip(unique_names(uris), uris, strict=True))
     if add:
         store = CellStore.open(out)
-        store.add(named, workers=workers)
+        store.add(named, workers=workers, choice=choice)
     else:
-        CellStore.build(named, out, workers=workers)
+        CellStore.build(named, out, workers=workers, choice=choice)
     sys.stdout.write(f"{describe(CellStore.open(out))}\n")
     return 0
 

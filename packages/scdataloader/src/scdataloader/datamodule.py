@@ -153,6 +153,7 @@ class CellDataModule(lightning.LightningDataModule):
             preprocess=self.corpus.preprocess,
             preprocessor=self.corpus.cleaning,
             in_memory=self.corpus.in_memory,
+            choice=self.corpus.choice,
             obsm=list(dict.fromkeys([*self.extras.obsm, *by])),
             layers=self.extras.layers,
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scdataloader.collate.collator import Collator
 from scdataloader.collate.named import FormatName, named_format
+from scdataloader.expression.counts_choice import CountsChoice, place_of_counts
 from scdataloader.genes.vocabulary import GeneVocabulary
 from scdataloader.preprocess import Preprocessor
 from scdataloader.splits import Split, make_split
@@ -32,6 +33,14 @@ class Corpus:
         File of a gene vocabulary (`GeneVocabulary.save`), instead of organisms.
     label_space
         File of a label space (`LabelSpace.save`), such as a trained model's; None makes one from the data.
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
     preprocess
         Whether to preprocess the files; None: those that were not written by `Preprocessor`.
     preprocessor
@@ -47,6 +56,9 @@ class Corpus:
     where: str | None = None
     vocabulary: str | None = None
     label_space: str | None = None
+    layer: str | None = None
+    counts: str = "auto"
+    round: bool = False
     preprocess: bool | None = None
     preprocessor: Preprocessor | None = None
     min_genes: int | None = None
@@ -56,17 +68,30 @@ class Corpus:
         check_list("datasets", self.datasets)
         if self.preprocessor is not None and self.min_genes is not None:
             raise ValueError(f"min_genes={self.min_genes} is the preprocessor's: give it to that")
+        if self.preprocessor is not None and self.choice is not None:
+            told = f"layer={self.layer!r}, counts={self.counts!r} and round={self.round}"
+            raise ValueError(f"{told} are the preprocessor's: give them to that")
+
+    @property
+    def choice(self) -> CountsChoice | None:
+        """Which counts are meant; None: nothing is said of them."""
+        place = place_of_counts(self.layer, self.counts, usual="auto")
+        return CountsChoice(counts=place or "auto", round=self.round) if place is not None or self.round else None
 
     @property
     def cleaning(self) -> Preprocessor:
         """The settings of the preprocessing."""
         if self.preprocessor is not None:
             return self.preprocessor
-        return Preprocessor() if self.min_genes is None else Preprocessor(min_genes=self.min_genes)
+        made = Preprocessor() if self.min_genes is None else Preprocessor(min_genes=self.min_genes)
+        return replace(made, layer=self.layer, counts=self.counts, round=self.round)
 
     def check_for_store(self) -> None:
         """Raise ValueError where an option is set that a store does not have: its cells are clean already."""
         given = {
+            "layer": self.layer,
+            "counts": None if self.counts == "auto" else self.counts,
+            "round": self.round or None,
             "preprocess": self.preprocess,
             "preprocessor": self.preprocessor,
             "min_genes": self.min_genes,

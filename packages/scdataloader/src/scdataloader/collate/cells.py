@@ -20,6 +20,7 @@ from scdataloader.collate.contexts import Contexts
 from scdataloader.collate.extras import Extras, ReadExtras
 from scdataloader.collate.scprint import ScPrintFormat
 from scdataloader.content import row_keys
+from scdataloader.expression.counts_choice import place_of_counts
 from scdataloader.fingerprint import cell_fingerprints
 from scdataloader.genes.vocabulary import GeneVocabulary
 from scdataloader.labels.space import LabelSpace
@@ -46,6 +47,11 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         Genes that count; others stay in ``total_counts`` only.
     label_space
         Labels to encode.
+    layer
+        Layer that holds the raw counts.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
     context, choice, seed
         Shorthand for a collator with these: number of genes per cell, how they are chosen, and the seed of that.
     collator
@@ -80,6 +86,8 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         vocabulary: GeneVocabulary,
         label_space: LabelSpace,
         *,
+        layer: str | None = None,
+        counts: str = "X",
         context: int | None = None,
         choice: str | None = None,
         seed: int | None = None,
@@ -91,7 +99,7 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
             collator = Collator(vocabulary=vocabulary, context=context, choice=choice, seed=seed or 0)
         elif (context, choice, seed) != (None, None, None):
             raise ValueError("context, choice and seed are the collator's: give them to it")
-        self.store = open_store(data)
+        self.store = open_store(data, matrix=place_of_counts(layer, counts, usual="X") or "auto")
         self.vocabulary, self.label_space = vocabulary, label_space
         self.rows = None if rows is None else np.asarray(rows, dtype=np.int64)
         if len(self) == 0:

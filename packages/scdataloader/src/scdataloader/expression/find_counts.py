@@ -239,7 +239,8 @@ def find_counts(
     elif undo_log:
         for key, sample in samples.items():
             undo = how_to_undo(sample)
-            if undo is not None:
+            # a scale alone fits whole numbers, too: then a few bad cells are bad
+            if undo is not None and (undo.base is not None or _are_mostly_bad(sample)):
                 return found(key, undo)
     raise ValueError(_why_none(source, samples, undo_log=undo_log, round=round))
 
@@ -319,6 +320,11 @@ def are_fractional_counts(sample: sparse.csr_matrix) -> bool:
     if not len(values) or not np.isfinite(values).all() or (values < 0).any():
         return False
     return bool((values == np.floor(values)).mean() >= _WHOLE) and how_to_undo(sample) is None
+
+
+def _are_mostly_bad(sample: sparse.csr_matrix) -> bool:
+    wrong = np.unique(np.concatenate([np.empty(0, np.int64), *bad_rows(sample).values()]))
+    return bool(len(wrong) > _BAD_IN_SAMPLE * np.count_nonzero(np.diff(sample.indptr)))
 
 
 def _without_bad_cells(sample: sparse.csr_matrix, *, round: bool) -> sparse.csr_matrix:  # noqa: A002

@@ -25,7 +25,7 @@ from scdataloader.labels.terms import with_terms
 from scdataloader.preprocess import filters, quality
 from scdataloader.preprocess.report import Report
 from scdataloader.preprocess.sinks import Sink
-from scdataloader.sources import Source
+from scdataloader.sources import Matrix, Source
 
 if TYPE_CHECKING:
     from scdataloader.preprocess.pipeline import Preprocessor
@@ -89,8 +89,8 @@ def _run(settings: Preprocessor, source: Source, open_sink: Callable[[int], Sink
     organism = find_organism(taken.obs, all_names(counts.matrix.var), settings.organism)
     report.add("raw counts", (n_cells, n_genes), (len(taken.obs), n_genes), f"{taken}; {organism}")
     source = taken.of(source)
-    genes = _map_genes(settings, counts, organism, report)
-    keep = _filter_labels(settings, source.obs, len(genes.ids), report)
+    genes = map_genes(settings, counts.matrix, organism, report)
+    keep = filter_labels(settings, source.obs, len(genes.ids), report)
     table = gene_table(organism, release=settings.gene_release).loc[list(genes.ids)]
     sink = open_sink(len(genes.ids))
     metrics, keep = _stream(settings, counts, genes, table, keep, sink, report)
@@ -112,10 +112,11 @@ def _run(settings: Preprocessor, source: Source, open_sink: Callable[[int], Sink
     sink.finish(obs, var, _uns(settings, source, taken), obsm)
 
 
-def _map_genes(settings: Preprocessor, counts: Counts, organism: str, report: Report) -> GeneColumns:
-    n_cells, n_names = counts.matrix.shape
+def map_genes(settings: Preprocessor, matrix: Matrix, organism: str, report: Report) -> GeneColumns:
+    """Return what the genes of a matrix are; ValueError where too few are known."""
+    n_cells, n_names = matrix.shape
     genes = gene_columns(
-        counts.matrix.var,
+        matrix.var,
         gene_table(organism, release=settings.gene_release),
         organism=organism,
         duplicates=settings.duplicates,
@@ -135,7 +136,7 @@ def _map_genes(settings: Preprocessor, counts: Counts, organism: str, report: Re
     return genes
 
 
-def _filter_labels(settings: Preprocessor, obs: pd.DataFrame, n_genes: int, report: Report) -> np.ndarray:
+def filter_labels(settings: Preprocessor, obs: pd.DataFrame, n_genes: int, report: Report) -> np.ndarray:
     """Return the cells that stay by their labels, before a count is read."""
     if settings.primary_only and (warning := filters.unclear_primary(obs)):
         report.warnings.append(warning)

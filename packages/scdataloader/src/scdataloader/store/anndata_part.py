@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy import sparse
 
+from scdataloader.expression.find_counts import find_counts
 from scdataloader.sources import Matrix, Source, open_source
 from scdataloader.sources.formats import format_of
 from scdataloader.sources.open import local_copy
@@ -240,6 +241,7 @@ def open_part(name: str, given: str | anndata.AnnData, matrix: str) -> Part:
             return _embedding(again, key, str(path))
 
     try:
+        matrix = _place(source, matrix)
         found = _matrix(source, matrix, str(path))
         stored = _in_place(path, matrix)
         if isinstance(stored, str):
@@ -258,6 +260,7 @@ def open_part(name: str, given: str | anndata.AnnData, matrix: str) -> Part:
 
 def _of_anndata(name: str, adata: anndata.AnnData, matrix: str) -> Part:
     source = open_source(adata)
+    matrix = _place(source, matrix)
     found = _matrix(source, matrix, name)
 
     def embedding(key: str) -> np.ndarray:
@@ -294,6 +297,10 @@ def _values(adata: anndata.AnnData, matrix: str) -> Any:
     if matrix == "raw":
         return None if adata.raw is None else adata.raw.X
     return adata.layers.get(matrix.removeprefix("layers/"))
+
+
+def _place(source: Source, matrix: str) -> str:
+    return find_counts(source, undo_log=False).name if matrix == "auto" else matrix
 
 
 def _matrix(source: Source, name: str, where: str) -> Matrix:

@@ -46,7 +46,8 @@ class AnnDataStore(KernelReader):
         One or several of: AnnData; paths, globs and addresses as for `scdataloader.sources.find_sources`; pairs of a
         name and one of these; an artifact or collection of lamindb. Each is a data set.
     matrix
-        Place of the raw counts: ``"X"``, ``"raw"`` or ``"layers/<name>"``.
+        Place of the raw counts: ``"X"``, ``"raw"``, ``"layers/<name>"``, or ``"auto"`` for the first that holds whole
+        numbers.
 
     Raises
     ------

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from scdataloader._provenance import FOLDER_FILE, Step, read, step, steps_of, tell, write
 from scdataloader.counts import csr_counts, obs_table
+from scdataloader.expression.counts_choice import CountsChoice
 from scdataloader.labels.space import SUFFIX
 from scdataloader.store.convert import convert
 from scdataloader.store.files import (
@@ -141,13 +142,21 @@ class Input:
     data: Path | anndata.AnnData = field(repr=False)
 
 
-def build(files: Sequence[Given], folder: Path, *, workers: int, shard_bytes: int, add: bool) -> Manifest:
+def build(
+    files: Sequence[Given],
+    folder: Path,
+    *,
+    workers: int,
+    shard_bytes: int,
+    add: bool,
+    choice: CountsChoice | None = None,
+) -> Manifest:
     """Convert the inputs and return the manifest that holds them; see `scdataloader.store.CellStore.build`."""
     if workers < 1:
         raise ValueError(f"workers={workers} must be at least 1")
     if not 1 <= shard_bytes <= _LARGEST_SHARD:
         raise ValueError(f"shard_bytes={shard_bytes} must lie between 1 and {_LARGEST_SHARD}")
-    inputs = [_input(given, shard_bytes) for given in files]
+    inputs = [_input(given, shard_bytes, choice) for given in files]
     if not inputs:
         raise ValueError("no files were given")
     _check_distinct([one.name for one in inputs], "have the name")
@@ -163,16 +172,16 @@ def build(files: Sequence[Given], folder: Path, *, workers: int, shard_bytes: in
         for path in (folder / "shards").glob(f".*{UNFINISHED}"):
             path.unlink(missing_ok=True)
         finished = _finished(folder)
-        converted = _convert_all(inputs, folder, finished, workers, shard_bytes)
+        converted = _convert_all(inputs, folder, finished, workers, shard_bytes, choice)
         if former is not None and not add:  # what was quarantined has been written again
             former = replace(former, shards=(), quarantined=())
         manifest = _joined(folder, former, converted, shard_bytes)
-        write(folder / FOLDER_FILE, [*(read(folder) if add else ()), _made(inputs, shard_bytes)])
+        write(folder / FOLDER_FILE, [*(read(folder) if add else ()), _made(inputs, shard_bytes, choice)])
         manifest.save(folder)
     return manifest
 
 
-def _made(inputs: Sequence[Input], shard_bytes: int) -> Step:
+def _made(inputs: Sequence[Input], shard_bytes: int, choice: CountsChoice | None) -> Step:
     """Return what makes a store: its inputs with what made them; the manifest has checksums of what they hold."""
     told = []
     for one in inputs:
@@ -181,12 +190,14 @@ def _made(inputs: Sequence[Input], shard_bytes: int) -> Step:
         else:
             before, place = read(one.data), {"file": one.data.name}
         told.append({"name": one.name} | place | ({"steps": before} if before else {}))
-    return step("scdataloader.CellStore.build", {"shard_bytes": shard_bytes}, inputs=told)
+    options = {"shard_bytes": shard_bytes} | ({} if choice is None else {"choice": choice})
+    return step("scdataloader.CellStore.build", options, inputs=told)
 
 
-def _input(given: Given, shard_bytes: int) -> Input:
+def _input(given: Given, shard_bytes: int, choice: CountsChoice | None) -> Input:
     name, data = given if isinstance(given, tuple) else (Path(given).stem, given)
-    digest = hashlib.sha256(json.dumps([name, SCHEMA, shard_bytes]).encode())
+    settings = [name, SCHEMA, shard_bytes, *([] if choice is None else [asdict(choice)])]
+    digest = hashlib.sha256(json.dumps(settings).encode())
     if isinstance(data, anndata.AnnData):
         for content in _contents(data):
             digest.update(content)
@@ -242,15 +253,21 @@ def _finished(folder: Path) -> dict[str, list[ShardEntry]]:
 
 
 def _convert_all(
-    inputs: Sequence[Input], folder: Path, finished: Mapping[str, list[ShardEntry]], workers: int, shard_bytes: int
+    inputs: Sequence[Input],
+    folder: Path,
+    finished: Mapping[str, list[ShardEntry]],
+    workers: int,
+    shard_bytes: int,
+    choice: CountsChoice | None,
 ) -> list[ShardEntry]:
     def one(item: Input) -> list[ShardEntry]:
         kept = finished.get(item.key, [])
         if kept and kept[-1].last:
             return kept
         if workers == 1 or isinstance(item.data, anndata.AnnData):
-            return convert(item.data, folder, name=item.name, key=item.key, shard_bytes=shard_bytes, kept=kept)
-        return _in_a_process(item, folder, shard_bytes, kept)
+            settings: dict[str, Any] = {"shard_bytes": shard_bytes, "kept": kept, "choice": choice}
+            return convert(item.data, folder, name=item.name, key=item.key, **settings)
+        return _in_a_process(item, folder, shard_bytes, kept, choice)
 
     def shown(work: Iterable[list[ShardEntry]]) -> list[ShardEntry]:
         bar = tqdm(work, desc="storing data sets", total=len(inputs), disable=None)
@@ -265,7 +282,9 @@ def _convert_all(
             pool.shutdown(cancel_futures=True)
 
 
-def _in_a_process(item: Input, folder: Path, shard_bytes: int, kept: list[ShardEntry]) -> list[ShardEntry]:
+def _in_a_process(
+    item: Input, folder: Path, shard_bytes: int, kept: list[ShardEntry], choice: CountsChoice | None
+) -> list[ShardEntry]:
     """Convert in a fresh process. Unlike multiprocessing's, it does not run the caller's script again."""
     task = {
         "data": str(item.data),
@@ -274,6 +293,7 @@ def _in_a_process(item: Input, folder: Path, shard_bytes: int, kept: list[ShardE
         "key": item.key,
         "shard_bytes": shard_bytes,
         "kept": [asdict(entry) for entry in kept],
+        "choice": None if choice is None else asdict(choice),
     }
     command = [sys.executable, "-m", "scdataloader.store.convert"]
     done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, check=False)  # noqa: S603

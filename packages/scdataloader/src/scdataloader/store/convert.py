@@ -20,7 +20,10 @@ from scipy import sparse
 
 from scdataloader._atomic import atomic_path
 from scdataloader.count_evidence import CountEvidence
+from scdataloader.expression.counts_choice import CountsChoice
+from scdataloader.expression.take import take_counts
 from scdataloader.flags import measured
+from scdataloader.genes.id_check import check_gene_ids
 from scdataloader.sources import Matrix, open_source
 from scdataloader.store.files import LARGEST_COUNT, UNIT, ShardEntry, ShardWriter
 
@@ -39,6 +42,7 @@ def convert(
     shard_bytes: int,
     kept: Sequence[ShardEntry] = (),
     tell: Callable[[str], object] | None = None,
+    choice: CountsChoice | None = None,
 ) -> list[ShardEntry]:
     """Write the shards of one data set that are not there yet.
 
@@ -56,6 +60,8 @@ def convert(
         Its shards that an earlier, broken-off build finished.
     tell
         Called with each warning; by default it is logged.
+    choice
+        Raw counts that are meant; None: X, as preprocessed files have them.
 
     Raises
     ------
@@ -64,12 +70,14 @@ def convert(
     OSError
         When the disk is full: what was finished stays.
     """
-    with open_source(data) as source:
+    with open_source(data, genome=None if choice is None else choice.genome) as given:
+        source = given if choice is None else take_counts(given, choice).of(given)
         if "X" not in source.matrices:
             raise ValueError(f"{name}: X is empty: put the raw counts in X")
         matrix = source.matrices["X"]
         if matrix.shape[0] == 0:
             raise ValueError(f"{name} has no cells: leave it out")
+        check_gene_ids(matrix.var, name)
         genes = write_genes(matrix.var, folder / "genes", name)
         shards = list(kept)
         evidence = CountEvidence()
@@ -202,6 +210,8 @@ def main() -> None:
     task: dict[str, Any] = json.load(sys.stdin)
     kept = [ShardEntry.from_json(entry) for entry in task.pop("kept")]
     data, folder = Path(task.pop("data")), Path(task.pop("folder"))
+    choice = task.pop("choice")
+    task["choice"] = None if choice is None else CountsChoice(**choice)
     answer: dict[str, Any]
     told: list[str] = []
     try:

@@ -14,6 +14,8 @@ from tqdm.auto import tqdm
 
 from scdataloader._cache import cache_folder
 from scdataloader.counts import check_raw_counts, count_warnings
+from scdataloader.expression.counts_choice import CountsChoice
+from scdataloader.expression.take import take_counts
 from scdataloader.sources import Source, open_source
 from scdataloader.sources.open import local_copy
 from scdataloader.store.anndata_part import in_place_or_why
@@ -44,7 +46,7 @@ def open_store(data: Any, *, matrix: str = "X") -> CellReader:
         The folder of a `CellStore`, or a list of such folders; or what an `AnnDataStore` is made of: AnnData, paths,
         globs, addresses, lamindb's artifacts and collections, or a list of these. A store that is open is returned.
     matrix
-        Place of the raw counts of AnnData: ``"X"``, ``"raw"`` or ``"layers/<name>"``.
+        Place of the raw counts of AnnData: ``"X"``, ``"raw"``, ``"layers/<name>"`` or ``"auto"``.
 
     Returns
     -------
@@ -56,10 +58,10 @@ def open_store(data: Any, *, matrix: str = "X") -> CellReader:
     FileNotFoundError, ValueError, TypeError
         As `CellStore.open` and `AnnDataStore`.
     """
-    if isinstance(data, CellReader):
-        return data
-    if isinstance(data, str | Path) and _is_store(Path(data)):
-        return CellStore.open(data)
+    if isinstance(data, CellReader) or (isinstance(data, str | Path) and _is_store(Path(data))):
+        if matrix not in ("X", "auto"):
+            raise ValueError(f"{matrix} of {data!r}: a store holds raw counts alone, and no layers to choose among")
+        return data if isinstance(data, CellReader) else CellStore.open(data)
     if isinstance(data, list | tuple) and data and all(isinstance(one, str | Path) for one in data):
         stores = [one for one in data if _is_store(Path(one))]
         if stores:
@@ -80,6 +82,7 @@ def open_files(
     preprocess: bool | None,
     preprocessor: Preprocessor,
     in_memory: bool = False,
+    choice: CountsChoice | None = None,
     obsm: Sequence[str] = (),
     layers: Sequence[str] = (),
 ) -> CellReader:
@@ -98,6 +101,8 @@ def open_files(
         Preprocessor to clean the cells with.
     in_memory
         Whether to hold the cells of all files in memory.
+    choice
+        Raw counts that are meant of files that are not preprocessed, which then are held in memory; None: X.
     obsm, layers
         Names of further entries that are wanted of the cells. Files that cannot be read in place are then held in
         memory.
@@ -120,6 +125,11 @@ def open_files(
                 ready = "preprocessed_by" in source.uns.get("scdataloader", {})
                 if preprocess or (preprocess is None and not ready):
                     held.append(_preprocessed(name, source, preprocessor, obsm, layers))
+                    continue
+                if choice is not None:
+                    meant = take_counts(source, choice).of(source).matrices["X"]
+                    chosen = replace(source, matrices={**source.matrices, "X": meant})
+                    held.append(hold(name, chosen, obsm=obsm, layers=layers))
                     continue
                 _look(source, uri)
                 if in_memory:

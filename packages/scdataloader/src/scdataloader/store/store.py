@@ -18,6 +18,7 @@ from scdataloader.store.kernel_reader import PackedReader
 from scdataloader.store.reader import CellReader
 
 if TYPE_CHECKING:
+    from scdataloader.expression.counts_choice import CountsChoice
     from scdataloader.store.build import Given
 
 
@@ -54,6 +55,7 @@ class CellStore(PackedReader):
         *,
         workers: int = 1,
         shard_bytes: int = SHARD_BYTES,
+        choice: CountsChoice | None = None,
     ) -> CellStore:
         """Store data sets of raw counts and open the result.
 
@@ -71,11 +73,14 @@ class CellStore(PackedReader):
             Number of files converted at the same time, each by a process of its own; 1 converts them in this one.
         shard_bytes
             Size at which a new shard begins.
+        choice
+            Raw counts that are meant, as in a layer; see `scdataloader.expression.CountsChoice`. None: X, as
+            preprocessed files have them.
 
         Raises
         ------
         ValueError
-            When an input cannot be stored: values that are not counts, names given twice.
+            When an input cannot be stored: values that are not counts, symbols in place of gene ids, names given twice.
         FileExistsError
             When `out` holds a finished store of other inputs.
         BlockingIOError
@@ -86,7 +91,7 @@ class CellStore(PackedReader):
         from scdataloader.store.build import build
 
         out = Path(out)
-        return cls(out, build(files, out, workers=workers, shard_bytes=shard_bytes, add=False))
+        return cls(out, build(files, out, workers=workers, shard_bytes=shard_bytes, add=False, choice=choice))
 
     @classmethod
     def open(cls, path: Path | str) -> CellStore:
@@ -101,7 +106,7 @@ class CellStore(PackedReader):
         """
         return cls(Path(path), Manifest.load(Path(path)))
 
-    def add(self, files: Sequence[Given], *, workers: int = 1) -> CellStore:
+    def add(self, files: Sequence[Given], *, workers: int = 1, choice: CountsChoice | None = None) -> CellStore:
         """Append data sets and return the store with them. This object, and other readers, keep what they had.
 
         Parameters and errors as for `build`; a data set of a known name is refused with ValueError.
@@ -109,7 +114,8 @@ class CellStore(PackedReader):
         from scdataloader.store.build import build
 
         size = self.manifest.settings["shard_bytes"]
-        return type(self)(self.folder, build(files, self.folder, workers=workers, shard_bytes=size, add=True))
+        made = build(files, self.folder, workers=workers, shard_bytes=size, add=True, choice=choice)
+        return type(self)(self.folder, made)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.folder, self.manifest)

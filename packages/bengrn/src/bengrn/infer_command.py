@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from bengrn._wording import listed
 if TYPE_CHECKING:
     from grnndata import GRNAnnData
 
+#: Entry points of packages that read other formats.
+READERS = "bengrn.readers"
 _TABLES = (".csv", ".tsv", ".txt", ".parquet", ".gz")
 #: Stands in the name of a table for the group.
 _GROUP = "{group}"
@@ -24,7 +27,12 @@ _FORMATS = {"edges": ["source", "target", "weight"], "scenic": ["TF", "target", 
 
 def options(parser: Parser) -> None:
     """Add the options of the command."""
-    parser.add_argument("input", metavar="CELLS", type=str, help="file of expression: h5ad or zarr")
+    parser.add_argument(
+        "input",
+        metavar="CELLS",
+        type=str,
+        help="file of expression: h5ad or zarr; with scdataloader installed also 10x and loom",
+    )
     parser.add_out("file to write: h5ad or zarr (cells and networks), or csv, tsv, parquet (edges)")
     parser.add_argument("--method", type=str, default="pearson", help="method, see `bengrn methods`")
     parser.add_argument(
@@ -40,6 +48,16 @@ def options(parser: Parser) -> None:
     parser.add_argument("--organism", type=str, default="human", help="organism of the transcription factors")
     parser.add_argument("--n-cells", type=int, help="number of cells of a group at most, drawn at random")
     parser.add_argument("--layer", type=str, help="layer that holds the expression, or raw; X by default")
+    parser.add_argument(
+        "--counts",
+        type=str,
+        default="X",
+        help="place of the raw counts: X, raw, a layer, or auto for the first that holds whole numbers",
+    )
+    parser.add_argument("--round", action="store_true", help="round fractional counts")
+    parser.add_argument("--drop-bad-cells", action="store_true", help="leave out cells with values that are no counts")
+    parser.add_argument("--unique-names", action="store_true", help="number repeated names of cells")
+    parser.add_argument("--genome", type=str, help="genome whose genes are taken, where the data hold several")
     parser.add_argument("--seed", type=int, default=0, help="seed for the method and the draw of cells")
     parser.add_argument(
         "--format", choices=list(_FORMATS), default="edges", help="columns of a table; scenic: TF, target, importance"
@@ -57,7 +75,7 @@ def command(args: Namespace) -> str:
     is_table = str(args.out).lower().endswith(_TABLES)
     _check(args, is_table=is_table)
     choice = _choice(args)
-    cells = read_cells(args.input)
+    cells = read_cells(args.input, **_meant(args))
     if args.dry_run:
         return str(estimate(plan(cells, args.method, **choice)))
     if sys.stderr.isatty():
@@ -82,32 +100,46 @@ def command(args: Namespace) -> str:
     return _told(result, list(paths.values()))
 
 
-def read_cells(path: str) -> Any:
+def read_cells(path: str, **options: Any) -> Any:
     """Read a file of expression.
+
+    Parameters
+    ----------
+    path
+        File or folder: h5ad or zarr, or, with scdataloader installed, what it reads (10x, loom).
+    **options
+        Options of scdataloader's `CountsChoice`; without them X is taken as it is.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
+    ImportError
+        If it takes scdataloader, and that is not installed.
     ValueError
-        If its name has another ending than h5ad or zarr.
+        If it is no file of cells, or does not hold the counts that are meant.
     """
     import anndata
 
     place = Path(path)
     if not place.exists():
         raise FileNotFoundError(f"there is no file {path}")
-    if place.suffix == ".h5ad":
+    if not options and place.suffix == ".h5ad":
         return anndata.read_h5ad(place)
-    if place.suffix == ".zarr":
+    if not options and place.suffix == ".zarr":
         return anndata.read_zarr(place)
-    raise ValueError(f"{path}: cells are read from h5ad or zarr")
+    for reader in entry_points(group=READERS):
+        return reader.load()(place, **options)
+    asked = ", ".join(f"--{name.replace('_', '-')}" for name in options) or f"reading {path}"
+    raise ImportError(f"{asked} needs the package scdataloader (h5ad and zarr, X or a layer, are read without)")
 
 
 def _check(args: Namespace, *, is_table: bool) -> None:
     """Check what costs nothing, before anything is read."""
     from bengrn._provenance import beside
 
+    if args.layer is not None and args.counts != "X":
+        raise ValueError(f"--layer {args.layer} and --counts {args.counts} are two places of the expression: give one")
     if args.dry_run:
         return
     check_output(_place(args.out, "group"), *_files(args))
@@ -143,6 +175,12 @@ def _choice(args: Namespace) -> dict[str, Any]:
         "genes": None if args.genes is None else _names(args.genes, "--genes is"),
         "regulators": regulators,
     } | {key: args[key] for key in keys}
+
+
+def _meant(args: Namespace) -> dict[str, Any]:
+    """Return the options of the raw counts that were given."""
+    usual = {"counts": "X", "round": False, "drop_bad_cells": False, "unique_names": False, "genome": None}
+    return {name: args[name] for name, value in usual.items() if args[name] != value}
 
 
 def _names(path: str, what: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Which matrix of a data set holds its raw counts, and of which cells and genes they are taken."""
 
 from scdataloader.expression.counts_choice import CountsChoice
+from scdataloader.expression.read import read_expression
 from scdataloader.expression.take import TakenCounts, take_counts, way_out, with_counts
 
-__all__ = ["CountsChoice", "TakenCounts", "take_counts", "way_out", "with_counts"]
+__all__ = ["CountsChoice", "TakenCounts", "read_expression", "take_counts", "way_out", "with_counts"]

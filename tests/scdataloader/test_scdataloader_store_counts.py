@@ -20,6 +20,7 @@ from scdataloader import (
 from scdataloader._provenance import read
 from scdataloader.cli import main
 from scdataloader.expression import CountsChoice
+from scdataloader.genes.id_check import check_gene_ids
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +175,10 @@ def test_a_data_module_takes_counts_from_elsewhere(cells, tmp_path, preprocess):
         Corpus(layer="umi", preprocessor=Preprocessor())
     with pytest.raises(ValueError, match="for files, not for a store"):
         CellDataModule(store="cells.store", corpus=Corpus(layer="umi"))
+
+
+def test_names_that_are_former_names_of_genes_by_chance_are_no_symbols():
+    names = ["g0", "g3", "g4", "g5"]  # G3, G4 and G5 were names of genes once
+    check_gene_ids(pd.DataFrame(index=names), "mine")
+    with pytest.raises(ValueError, match=r"mine: the genes are named by symbols, such as \['CRX', 'NRL', 'g0'\]"):
+        check_gene_ids(pd.DataFrame(index=["CRX", "NRL", "g0"]), "mine")

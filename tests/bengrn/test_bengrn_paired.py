@@ -106,6 +106,7 @@ def test_a_clearly_better_network_is_found_although_separate_intervals_overlap()
     assert result.p_value == pytest.approx(1 / 1001)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_regulators", [8, 20])
 def test_equally_good_networks_are_told_apart_no_more_often_than_stated(n_regulators):
     rng = np.random.default_rng(4)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
+from scipy.stats import t as student
 
 #: Levels at which p-values are looked at.
 LEVELS = (0.05, 0.001)
@@ -68,10 +70,12 @@ def holds(table: pd.DataFrame) -> pd.Series:
     Nothing is asked of rivals.
 
     The bound is three standard errors: those of the mean over simulations, from the spread between these, and not
-    less than if all tests were independent and at their level.
+    less than if all tests were independent and at their level. As few simulations know their spread roughly, it is
+    more by as much as Student's t asks for the same certainty.
     """
     by_chance = np.sqrt(table["level"] * (1 - table["level"]) / table["tests"].clip(lower=1))
-    bound = MOST_ERRORS * np.maximum(table["error"].fillna(np.inf), by_chance)
+    degrees = (table["simulations"] - 1).clip(lower=1)
+    bound = student.isf(norm.sf(MOST_ERRORS), degrees) * np.maximum(table["error"].fillna(np.inf), by_chance)
     off = table["share"] - table["level"]
     held = off.abs() <= bound
     held |= (table["kind"] == "discrete") & (off <= bound)

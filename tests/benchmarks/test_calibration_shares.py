@@ -69,3 +69,12 @@ def test_picture_has_a_panel_for_each_kind_and_level(tmp_path):
     ]
     draw(pd.concat(tables), tmp_path / "images/picture.png")
     assert (tmp_path / "images/picture.png").stat().st_size > 5000
+
+
+def test_few_simulations_get_the_bound_of_student_s_t():
+    # Three standard errors are a certainty of 99.73 %; of the spread between four that takes 9.22 of them.
+    row = {"kind": "no effect", "level": 0.05, "error": 0.01, "tests": 10**6, "smallest": 0.0}
+    table = pd.DataFrame(
+        [row | {"simulations": n, "share": 0.05 + 0.01 * z} for n, z in [(4, 9.1), (4, 9.3), (9999, 3.1)]]
+    )
+    assert holds(table).tolist() == [True, False, False]

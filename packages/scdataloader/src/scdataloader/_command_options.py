@@ -9,7 +9,7 @@ from argparse import Action
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeAliasType, Union, get_args, get_origin
 
 from jsonargparse import ActionYesNo, ArgumentError, ArgumentParser, DefaultHelpFormatter, Namespace
 
@@ -106,6 +106,8 @@ class Parser(ArgumentParser):
             if name in skip or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 continue
             kind, text = parameter.annotation, _plain(texts.get(name, ""))
+            if isinstance(kind, TypeAliasType):  # which older versions of jsonargparse do not know
+                kind = kind.__value__
             is_needed = parameter.default is parameter.empty
             given: dict[str, Any] = {"help": text} | ({} if is_needed else {"default": parameter.default})
             if parameter.kind is not parameter.KEYWORD_ONLY:

@@ -88,6 +88,9 @@ def test_more_values_than_bins_are_put_together_by_rank():
     assert len(sizes) == 256
     assert sizes.min() >= 3
     assert sizes.max() <= 5
+    # Places choose and order cells and genes.
+    cells = np.random.default_rng(1).permutation(1_000)
+    np.testing.assert_array_equal(binned(values, cells, np.array([0, 0])).values, bins.values[[0, 0]][:, cells])
     # A value that most cells share has a bin of its own.
     mixed = np.where(np.arange(1_000)[:, None] < 600, 0.0, values + 10)
     assert (binned(mixed).values[0, :600] == 0).all()
@@ -235,6 +238,14 @@ def test_genes_that_do_not_vary_take_no_part(values):
         assert (found[7] == 0).all()
         assert (found[:, 7] == 0).all()
         assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("method", [genie3, shared_forest])
+def test_values_that_are_taken_together_are_told(method, caplog):
+    values = np.random.default_rng(0).normal(size=(300, 3))
+    values[:, 2] = np.rint(values[:, 2])
+    method(values, None, np.random.default_rng(0), n_trees=2)
+    assert "2 genes have more than 256 distinct values: those nearest in rank are taken together" in caplog.text
 
 
 def test_few_cells(values):

@@ -226,3 +226,15 @@ def test_published_networks(shared, tmp_path):
     beeline = read_edges(path)
     assert beeline["weight"].tolist() == [{"+": 1, "-": -1}[s] for s in pd.read_csv(io.BytesIO(content))["Type"]]
     assert beeline.iloc[0].tolist() == ["SOX9", "AMH", 1.0]
+
+
+@pytest.mark.parametrize("name", ["adj.tsv", "adj.csv.gz", "adj.parquet"])
+def test_columns_are_written_by_the_names_of_other_tools(name, tmp_path):
+    edges = pd.DataFrame({"source": ["CRX", "NRL"], "target": ["RHO", "SAG"], "weight": np.float32([0.3, 0.1])})
+    write_edges(edges, tmp_path / name, columns=["TF", "target", "importance"])
+    read = pd.read_parquet if name.endswith("parquet") else pd.read_csv
+    options = {} if name.endswith("parquet") else {"sep": "\t" if "tsv" in name else ","}
+    assert read(tmp_path / name, **options).columns.tolist() == ["TF", "target", "importance"]
+    pd.testing.assert_frame_equal(read_edges(tmp_path / name), edges, check_dtype=False)
+    with pytest.raises(ValueError, match=r"columns names source, target and weight, got \['TF', 'target'\]"):
+        write_edges(edges, tmp_path / name, columns=["TF", "target"])

@@ -187,10 +187,10 @@ def test_options_of_counts_have_one_help_everywhere():
     from scprint_model import infer, run_demo, tasks
 
     def texts(what):
-        found = OPTIONS._parameter_texts(inspect.getdoc(what))
+        found = OPTIONS.parameter_texts(inspect.getdoc(what))
         return {name: found[name] for name in told if name in inspect.signature(what).parameters and name in found}
 
-    told = OPTIONS._parameter_texts(inspect.getdoc(CountsChoice))
+    told = OPTIONS.parameter_texts(inspect.getdoc(CountsChoice))
     assert list(told) == [field.name for field in dataclasses.fields(CountsChoice)]
     for whole in (Preprocessor, run_demo):
         assert texts(whole) == told

@@ -251,16 +251,9 @@ def _truth(args: Namespace) -> GroundTruth:
 
 
 def _options(args: Namespace) -> dict[str, Any]:
-    from pathlib import Path
-
     regulators: Any = args.regulators
     if regulators not in ("truth", "tf", "all"):
-        if not Path(regulators).is_file():
-            raise ValueError(
-                f"--regulators is 'truth', 'tf', 'all' or a file with one gene a line, and not {regulators!r}"
-            )
-        lines = Path(regulators).read_text(encoding="utf-8-sig").splitlines()
-        regulators = [line.strip() for line in lines if line.strip()]  # names may hold blanks, as "CRX (27g)"
+        regulators = infer_command.names_in(regulators, "--regulators is 'truth', 'tf', 'all' or")
     return {"transpose": args.transpose, "absolute": args.absolute, "regulators": regulators}
 
 

@@ -54,7 +54,7 @@ def estimate(work: Work, *, seed: int = 0) -> Effort:
     Parameters
     ----------
     work
-        What is to be inferred, of :func:`bengrn.inference.plan`.
+        Plan of :func:`bengrn.inference.plan`.
     seed
         Seed for the choice of genes and for the method.
 
@@ -67,7 +67,7 @@ def estimate(work: Work, *, seed: int = 0) -> Effort:
     """
     sizes = [len(at) for at in work.groups.values()]
     n_genes = work.cells.n_vars
-    n_regulators = n_genes if work.regulators is None else len(work.regulators)
+    n_regulators = work.n_regulators
     told = (len(sizes), max(sizes), n_genes, n_regulators, work.memory)
     if not isinstance(work.method, Method):
         return Effort(*told, None)
@@ -95,8 +95,7 @@ def estimate(work: Work, *, seed: int = 0) -> Effort:
 
 def is_long(work: Work) -> bool:
     """Say whether networks may take so long that one wants to know before."""
-    rows = work.cells.n_vars if work.regulators is None else len(work.regulators)
-    return work.cells.n_obs * work.cells.n_vars * rows > _SHORT
+    return work.cells.n_obs * work.cells.n_vars * work.n_regulators > _SHORT
 
 
 def _duration(seconds: float) -> str:

@@ -70,19 +70,18 @@ def command(args: Namespace) -> str:
     import grnndata
     from bengrn._provenance import beside, from_files, in_uns, write
     from bengrn.effort import estimate, is_long
-    from bengrn.inference import infer, plan
+    from bengrn.inference import carried_out, plan
 
     is_table = str(args.out).lower().endswith(_TABLES)
     _check(args, is_table=is_table)
     choice = _choice(args)
-    cells = read_cells(args.input, **_meant(args))
+    work = plan(read_cells(args.input, **_meant(args)), args.method, **choice)
     if args.dry_run:
-        return str(estimate(plan(cells, args.method, **choice)))
-    if sys.stderr.isatty():
-        work = plan(cells, args.method, **choice)
-        if is_long(work):
-            sys.stderr.write(f"{estimate(work)}\n")
-    result = infer(cells, args.method, **choice, progress=_tell if sys.stderr.isatty() else None)
+        return str(estimate(work))
+    is_watched = sys.stderr.isatty()
+    if is_watched and is_long(work):
+        sys.stderr.write(f"{estimate(work)}\n")
+    result = carried_out(work, seed=args.seed, progress=_tell if is_watched else None)
     told = args.as_dict() | {"settings": choice["settings"]}
     steps = from_files("bengrn infer", told, _files(args), skip=("input", "out", "dry_run", "set"))
     if not is_table:
@@ -95,7 +94,7 @@ def command(args: Namespace) -> str:
     if len(set(paths.values())) < len(paths):
         raise ValueError(f"groups {listed(paths)} would be written to the same file: write an h5ad")
     for name, path in paths.items():
-        _write_edges(networks[name], path, _FORMATS[args.format])
+        grnndata.write_edges(networks[name], path, columns=_FORMATS[args.format])
         write(beside(path), steps)
     return _told(result, list(paths.values()))
 
@@ -168,11 +167,11 @@ def _choice(args: Namespace) -> dict[str, Any]:
         given[name.strip().replace("-", "_")] = value.strip()
     regulators: Any = args.regulators
     if regulators != "tf":
-        regulators = None if regulators == "all" else _names(regulators, "--regulators is 'all', 'tf' or")
+        regulators = None if regulators == "all" else names_in(regulators, "--regulators is 'all', 'tf' or")
     keys = ("groupby", "group", "n_genes", "organism", "n_cells", "layer", "seed")
     return {
         "settings": parse_settings(args.method, given),
-        "genes": None if args.genes is None else _names(args.genes, "--genes is"),
+        "genes": None if args.genes is None else names_in(args.genes, "--genes is"),
         "regulators": regulators,
     } | {key: args[key] for key in keys}
 
@@ -183,10 +182,24 @@ def _meant(args: Namespace) -> dict[str, Any]:
     return {name: args[name] for name, value in usual.items() if args[name] != value}
 
 
-def _names(path: str, what: str) -> list[str]:
+def names_in(path: str, what: str) -> list[str]:
+    """Return the genes of a file with one name a line; names may hold blanks, as "CRX (27g)".
+
+    Parameters
+    ----------
+    path
+        Name of the file.
+    what
+        Beginning of the message where there is no such file.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file.
+    """
     if not Path(path).is_file():
         raise ValueError(f"{what} a file with one gene a line, and not {path!r}")
-    return [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
 
 
 def _files(args: Namespace) -> list[str]:
@@ -199,23 +212,6 @@ def _networks(result: GRNAnnData) -> dict[str, Any]:
 
 def _place(out: str, group: str) -> str:
     return out.replace(_GROUP, "".join(one if one.isalnum() or one in "-_.+" else "_" for one in group))
-
-
-def _write_edges(network: Any, path: Path, columns: list[str]) -> None:
-    import grnndata
-
-    edges = network.edges()
-    if columns == _FORMATS["edges"]:
-        grnndata.write_edges(edges, path)
-        return
-    with grnndata.atomic_path(path) as temporary:
-        named = edges.set_axis(columns, axis=1)
-        if path.suffix == ".parquet":
-            named.to_parquet(temporary, index=False)
-        else:
-            is_comma = ".csv" in path.suffixes
-            packed = "gzip" if path.suffix == ".gz" else None
-            named.to_csv(temporary, index=False, sep="," if is_comma else "\t", compression=packed)
 
 
 def _told(result: GRNAnnData, paths: list[Path]) -> str:

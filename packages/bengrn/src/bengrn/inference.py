@@ -17,7 +17,7 @@ import grnndata
 from bengrn._provenance import in_uns, step, steps_of
 from bengrn._wording import counted, listed
 from bengrn.cell_draws import draw_cells
-from bengrn.network import namings_of
+from bengrn.network import find_in
 from bengrn.registry import get_method
 
 if TYPE_CHECKING:
@@ -48,10 +48,14 @@ class Work:
     regulators: list[str] | None
 
     @property
+    def n_regulators(self) -> int:
+        """Number of genes with outgoing edges."""
+        return self.cells.n_vars if self.regulators is None else len(self.regulators)
+
+    @property
     def memory(self) -> int:
         """Bytes of the result: 4 for each weight over all genes, 8 (weight and place) where regulators are chosen."""
-        rows, width = (self.cells.n_vars, 4) if self.regulators is None else (len(self.regulators), 8)
-        return len(self.groups) * rows * self.cells.n_vars * width
+        return len(self.groups) * self.n_regulators * self.cells.n_vars * (4 if self.regulators is None else 8)
 
 
 def plan(
@@ -164,7 +168,27 @@ def infer(
     """
     choice = {key: value for key, value in locals().items() if key not in ("adata", "method", "progress")}
     work = plan(adata, method, **choice)
+    result = carried_out(work, seed=seed, progress=progress)
     record = [*steps_of(adata.uns), step(infer, {"method": work.method.name} | choice, inputs=[adata])]
+    result.uns.update(in_uns(record))
+    return result
+
+
+def carried_out(work: Work, *, seed: int = 0, progress: Callable[[str, int, int], None] | None = None) -> GRNAnnData:
+    """Infer the networks that were planned, as :func:`infer` does, and record nothing.
+
+    Parameters
+    ----------
+    work
+        Work of :func:`plan`.
+    seed, progress
+        See :func:`infer`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the expression is not such as the method takes, or the method returns no network over these genes.
+    """
     networks: dict[str, GRNAnnData] = {}
     for i, (name, at) in enumerate(work.groups.items()):
         if progress is not None:
@@ -175,14 +199,10 @@ def infer(
         except ValueError as error:
             raise ValueError(f"{name}: {error}" if name else str(error)) from error
     if set(networks) == {""}:
-        result = networks[""]
-    else:
-        present = set().union(*(network.var_names for network in networks.values()))
-        result = grnndata.GRNAnnData(
-            work.cells[:, [gene in present for gene in work.cells.var_names]].copy(), networks=networks
-        )
-    result.uns.update(in_uns(record))
-    return result
+        return networks[""]
+    present = set().union(*(network.var_names for network in networks.values()))
+    cells = work.cells[:, [gene in present for gene in work.cells.var_names]].copy()
+    return grnndata.GRNAnnData(cells, networks=networks)
 
 
 def checked(network: GRNAnnData, cells: AnnData, work: Work) -> GRNAnnData:
@@ -193,7 +213,7 @@ def checked(network: GRNAnnData, cells: AnnData, work: Work) -> GRNAnnData:
     TypeError
         If it is not a network.
     ValueError
-        If it has other genes, no edge, or edges out of genes that are not regulators.
+        If it has other genes, or edges out of genes that are not regulators.
     """
     name = work.method.name
     if not isinstance(network, grnndata.GRNAnnData):
@@ -261,9 +281,7 @@ def _genes(cells: AnnData, genes: Sequence[str] | None, n_genes: int | None) -> 
     if genes is not None:
         if n_genes is not None:
             raise ValueError("genes and n_genes both choose genes: give one of them")
-        namings = [cells.var_names, *namings_of(cells).values()]
-        asked = grnndata.find_genes(genes, *(names.tolist() for names in namings))
-        return np.unique(asked.all_found("in the data"))
+        return np.unique(find_in(cells, genes).all_found("in the data"))
     if n_genes is None:
         return np.arange(cells.n_vars)
     names = grnndata.tl.most_variable_genes(cells, n_genes)
@@ -276,8 +294,7 @@ def _regulators(cells: AnnData, regulators: Sequence[str] | Literal["tf"] | None
     is_list = not (isinstance(regulators, str) and regulators == "tf")
     names = list(regulators) if is_list else grnndata.transcription_factors(organism)
     what = "regulators" if is_list else f"{organism} transcription factors"
-    namings = [cells.var_names, *namings_of(cells).values()]
-    asked = grnndata.find_genes(names, *(one.tolist() for one in namings), what=what)
+    asked = find_in(cells, names, what)
     if not len(asked.places):
         raise ValueError(f"none of the {len(asked):,} {what} is among the {cells.n_vars:,} genes, {asked.examples()}")
     if asked.missing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from anndata import AnnData
 import grnndata
 from bengrn._wording import listed
 from bengrn.gene_names import symbols_of, without_version
+from grnndata import NamedGenes
 
 SYMBOL = "symbol"
 
@@ -108,6 +109,22 @@ def namings_of(adata: AnnData) -> dict[str, pd.Index]:
         symbols = adata.var[SYMBOL].astype(object)
         namings[SYMBOL] = pd.Index(symbols.where(symbols.notna(), "").astype(str))
     return namings
+
+
+def find_in(adata: AnnData, names: Iterable[str], what: str = "genes") -> NamedGenes:
+    """Find genes of an AnnData by any name that they have: their own, ids without version, or symbols.
+
+    Parameters
+    ----------
+    adata
+        Cells and genes.
+    names
+        Names that are looked for.
+    what
+        Word for these genes in messages.
+    """
+    namings = [adata.var_names, *namings_of(adata).values()]
+    return grnndata.find_genes(names, *(one.tolist() for one in namings), what=what)
 
 
 def _from_matrix(matrix: Any, names: Any) -> Network:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -250,7 +250,9 @@ def _told(places: Mapping[str, int | None]) -> str:
     )
 
 
-def write_edges(edges: pd.DataFrame | GRNAnnData, path: PathLike[str] | str) -> None:
+def write_edges(
+    edges: pd.DataFrame | GRNAnnData, path: PathLike[str] | str, *, columns: Sequence[str] = EDGE_COLUMNS
+) -> None:
     """Write an edge table, atomically.
 
     Parameters
@@ -260,22 +262,28 @@ def write_edges(edges: pd.DataFrame | GRNAnnData, path: PathLike[str] | str) -> 
         first.
     path
         ``.csv``, ``.tsv``, ``.txt`` (tabs; each also ``.gz``) or ``.parquet``; replaced if it exists.
+    columns
+        Names of source, target and weight in the file, as ``("TF", "target", "importance")`` for pySCENIC.
 
     Raises
     ------
     ValueError
-        When the file's kind is unknown, or the table is not valid.
+        When the file's kind is unknown, the table is not valid, or there are not three names.
     """
     kind = kind_of(path)
+    if len(columns) != len(EDGE_COLUMNS):
+        raise ValueError(f"columns names source, target and weight, got {list(columns)}")
     if isinstance(edges, pd.DataFrame):
         parts: Iterator[pd.DataFrame] = iter([check_edges(edges)[list(EDGE_COLUMNS)]])
     else:
         parts = edge_parts(single_network(edges), edges.var_names)
+    parts = (part.set_axis(list(columns), axis=1) for part in parts)
     with atomic_path(path) as temporary:
         if kind == ".parquet":
             _write_parquet(parts, temporary)
         else:
-            _write_text(parts, temporary, sep=SEPARATORS[kind], compressed=Path(path).name.lower().endswith(".gz"))
+            compressed = Path(path).name.lower().endswith(".gz")
+            _write_text(parts, temporary, columns, sep=SEPARATORS[kind], compressed=compressed)
 
 
 def _write_parquet(parts: Iterator[pd.DataFrame], path: Path) -> None:
@@ -289,14 +297,16 @@ def _write_parquet(parts: Iterator[pd.DataFrame], path: Path) -> None:
             file.write_table(pa.Table.from_pandas(part, schema=first.schema, preserve_index=False))
 
 
-def _write_text(parts: Iterator[pd.DataFrame], path: Path, *, sep: str, compressed: bool) -> None:
+def _write_text(
+    parts: Iterator[pd.DataFrame], path: Path, columns: Sequence[str], *, sep: str, compressed: bool
+) -> None:
     # Arrow writes the same digits as pandas, ten times faster.
     import pyarrow as pa
     from pyarrow import csv
 
     options = csv.WriteOptions(include_header=False, delimiter=sep, quoting_style="needed")
     with gzip.open(path, "wb", compresslevel=6) if compressed else path.open("wb") as file:
-        file.write((sep.join(EDGE_COLUMNS) + "\n").encode())
+        file.write((sep.join(columns) + "\n").encode())
         for part in parts:
             csv.write_csv(pa.Table.from_pandas(part, preserve_index=False), file, options)
 

@@ -101,13 +101,11 @@ class Parser(ArgumentParser):
         skip
             Names of parameters to leave out.
         """
-        texts = _parameter_texts(inspect.getdoc(what) or "")
+        texts = parameter_texts(inspect.getdoc(what) or "")
         for name, parameter in inspect.signature(what, eval_str=True).parameters.items():
             if name in skip or parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 continue
-            kind, text = parameter.annotation, _plain(texts.get(name, ""))
-            if isinstance(kind, TypeAliasType):  # which older versions of jsonargparse do not know
-                kind = kind.__value__
+            kind, text = unaliased(parameter.annotation), _plain(texts.get(name, ""))
             is_needed = parameter.default is parameter.empty
             given: dict[str, Any] = {"help": text} | ({} if is_needed else {"default": parameter.default})
             if parameter.kind is not parameter.KEYWORD_ONLY:
@@ -185,6 +183,11 @@ class _Help(DefaultHelpFormatter):
         return f"{text} (default: {str(default).replace('%', '%%')})"
 
 
+def unaliased(kind: Any) -> Any:
+    """Return the type that a ``type`` statement names, which older versions of jsonargparse do not know."""
+    return kind.__value__ if isinstance(kind, TypeAliasType) else kind
+
+
 def _choices(kind: Any) -> tuple[Any, ...]:
     """Return the types of which a value may be one."""
     if get_origin(kind) in (Union, UnionType):
@@ -221,7 +224,7 @@ def _value(word: str) -> Any:
         return word
 
 
-def _parameter_texts(doc: str) -> dict[str, str]:
+def parameter_texts(doc: str) -> dict[str, str]:
     """Return the text of each parameter of a docstring in numpy style."""
     section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", doc, re.MULTILINE | re.DOTALL)
     found = re.findall(r"^(\w[\w, ]*)\n((?:^[ ].*\n?|^\n)+)", section[1] + "\n" if section else "", re.MULTILINE)

@@ -32,6 +32,10 @@ def log_cp10k(counts: Any) -> NDArray[np.float64]:
     bad = _no_counts(X)
     if bad.any():
         raise ValueError(f"{_told(X, bad)}: pass raw counts, the normalisation is done here")
+    return _normalised(X)
+
+
+def _normalised(X: NDArray[np.float64]) -> NDArray[np.float64]:
     total = X.sum(axis=1)
     if int((total > 0).sum()) < 2:
         raise ValueError(f"{int((total > 0).sum())} of {len(X)} cells have counts: a network needs at least two")
@@ -77,7 +81,7 @@ def expression(X: Any, takes: Takes) -> tuple[NDArray[np.float64], str]:
         return values, f"values as given: {_told(values, bad)}"
     empty = int((values.sum(axis=1) == 0).sum())
     left_out = f"; {empty:,} of {len(values):,} cells have no count and are left out" if empty else ""
-    return log_cp10k(values), f"log1p of counts per 10,000{left_out}"
+    return _normalised(values), f"log1p of counts per 10,000{left_out}"
 
 
 def _dense(X: Any) -> NDArray[np.float64]:

@@ -177,13 +177,11 @@ def places_of_regulators(adata: AnnData, regulators: Sequence[str] | None) -> ND
     ValueError
         If a regulator is not among the genes, or there is none.
     """
-    from bengrn.network import namings_of
-    from grnndata import find_genes
+    from bengrn.network import find_in
 
     if regulators is None:
         return None
-    namings = [adata.var_names, *namings_of(adata).values()]
-    asked = find_genes(regulators, *(names.tolist() for names in namings), what="regulators")
+    asked = find_in(adata, regulators, "regulators")
     if asked.missing:
         raise ValueError(
             f"{len(asked.missing):,} of {len(asked):,} regulators are not in var_names (first: "

@@ -6,7 +6,9 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypeAliasType
+from typing import Any
+
+from bengrn._command_options import Parser, parameter_texts, unaliased
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,8 @@ def settings_of(what: Callable[..., Any], *, by_place: bool) -> list[Setting]:
     by_place
         Whether parameters that may be given by their place are settings as well.
     """
-    from bengrn._command_options import _parameter_texts
-
     parameters = _parameters(what)
-    texts = _parameter_texts(inspect.getdoc(what) or "")
+    texts = parameter_texts(inspect.getdoc(what) or "")
     kinds = [inspect.Parameter.KEYWORD_ONLY, *([inspect.Parameter.POSITIONAL_OR_KEYWORD] if by_place else [])]
     return [
         Setting(one.name, _kind(one.annotation), one.default, texts.get(one.name, ""))
@@ -99,8 +99,6 @@ def read_settings(method: str, settings: Sequence[Setting], given: Mapping[str, 
     ValueError
         If a text is no value of its setting's type.
     """
-    from bengrn._command_options import Parser
-
     parser = Parser(prog=method)
     kinds = {one.name: one.kind for one in settings}
     for name in given:
@@ -124,4 +122,4 @@ def _parameters(what: Callable[..., Any]) -> list[inspect.Parameter]:
 def _kind(annotation: Any) -> Any:
     if annotation is inspect.Parameter.empty or isinstance(annotation, str):
         return Any
-    return annotation.__value__ if isinstance(annotation, TypeAliasType) else annotation
+    return unaliased(annotation)

@@ -15,8 +15,8 @@ from scipy import sparse
 
 from scdataloader import CellBatch, CellDataset, GeneVocabulary, LabelSpace, draw_numbers
 from scdataloader.counts import log_normalise, obs_table
-from scdataloader.expression import CountsChoice, take_counts, with_counts
-from scdataloader.sources import find_sources, open_source, to_anndata, unique_names
+from scdataloader.expression import CountsChoice, read_expression, with_counts
+from scdataloader.sources import find_sources, unique_names
 from scprint_model._provenance import tell
 from scprint_model.genes import match_genes
 
@@ -99,8 +99,7 @@ def read(data: Data, choice: CountsChoice = CountsChoice()) -> dict[str, AnnData
         raise ValueError("there are no files: pass one at least")
     found = {}
     for name, file in zip(unique_names(files), files, strict=True):
-        with open_source(file) as source:
-            found[name] = to_anndata(source if choice == CountsChoice() else take_counts(source, choice).of(source))
+        found[name] = read_expression(file, None if choice == CountsChoice() else choice)
     return found
 
 

@@ -34,7 +34,13 @@ class Bins:
     inexact: NDArray[np.int64]
 
 
-def binned(values: NDArray[np.floating], *, most: int = MOST) -> Bins:
+def binned(
+    values: NDArray[np.floating],
+    cells: NDArray[np.int64] | None = None,
+    genes: NDArray[np.int64] | None = None,
+    *,
+    most: int = MOST,
+) -> Bins:
     """Put the values of each gene into bins.
 
     A gene with at most `most` distinct values loses nothing: trees see of a value only its rank. Other genes get bins
@@ -44,14 +50,18 @@ def binned(values: NDArray[np.floating], *, most: int = MOST) -> Bins:
     ----------
     values
         Expression, (cells, genes), finite.
+    cells, genes
+        Places of the cells and genes that are taken, in their new order; all as they come when None.
     most
         Largest number of bins, from 2 to 256.
     """
-    n_cells, n_genes = values.shape
-    found = np.empty((n_genes, n_cells), dtype=np.uint8)
+    cells = np.arange(len(values)) if cells is None else cells
+    genes = np.arange(values.shape[1]) if genes is None else genes
+    n_cells = len(cells)
+    found = np.empty((len(genes), n_cells), dtype=np.uint8)
     inexact = []
-    for gene in range(n_genes):
-        there, place = np.unique(values[:, gene], return_inverse=True)
+    for gene, column in enumerate(genes):
+        there, place = np.unique(values[cells, column], return_inverse=True)
         if len(there) > most:
             inexact.append(gene)
             counts = np.bincount(place)

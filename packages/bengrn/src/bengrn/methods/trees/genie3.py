@@ -75,8 +75,8 @@ def genie3(
     return each_target(values, regulators, rng, forest, threads)
 
 
-def number_tried(n_tried: int | float | str, n: int) -> int:
-    """Return the number of genes that are tried at a split, of n: a number, a share below 1, "sqrt" or "all".
+def number_tried(n_tried: int | str, n: int) -> int:
+    """Return the number of genes that are tried at a split, of n: a number, "sqrt" or "all".
 
     Raises
     ------
@@ -87,9 +87,9 @@ def number_tried(n_tried: int | float | str, n: int) -> int:
         if n_tried not in ("sqrt", "all"):
             raise ValueError(f"n_tried is a number, 'sqrt' or 'all', not {n_tried!r}")
         return max(1, int(np.sqrt(n))) if n_tried == "sqrt" else n
-    if n_tried <= 0:
+    if n_tried < 1:
         raise ValueError(f"n_tried is the number of genes that are tried at a split, at least 1, got {n_tried}")
-    return max(1, int(n_tried * n)) if n_tried < 1 else min(int(n_tried), n)
+    return min(n_tried, n)
 
 
 GENIE3 = Method(

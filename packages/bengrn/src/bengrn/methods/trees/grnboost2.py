@@ -79,7 +79,7 @@ def grnboost2(
         tried = max(1, int(features * len(task.allowed)))
         bins, across = task.bins, improvement == "across"
         grown = boost(
-            *(bins.values, bins.above, bins.is_sparse, task.y.copy(), task.allowed),
+            *(bins.values, bins.above, bins.is_sparse, task.y, task.allowed),
             *(learning_rate, n_trees, tried, n_in, _WINDOW, across, task.seed, importance),
         )
         total = importance.sum()

@@ -11,7 +11,7 @@ _BLOCK = 256
 
 
 def own_order(
-    values: NDArray[np.float64], genes: NDArray[np.uint64] | None = None
+    values: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]]:
     """Return an order of the cells and of the genes, and a number of each gene, all made from the values alone.
 
@@ -22,8 +22,6 @@ def own_order(
     ----------
     values
         Expression, (cells, genes).
-    genes
-        Numbers of the genes, where they are known already, uint64, (genes,).
 
     Returns
     -------
@@ -33,12 +31,11 @@ def own_order(
         Number of each gene in the old order, uint64, (genes,).
     """
     n_cells, n_genes = values.shape
-    numbers = np.zeros(n_genes, dtype=np.uint64) if genes is None else genes
+    numbers = np.zeros(n_genes, dtype=np.uint64)
     of_cells = np.zeros(n_cells, dtype=np.uint64)
     for start in range(0, n_genes, _BLOCK):
         at = slice(start, start + _BLOCK)
         of_values = mixed(np.ascontiguousarray(values[:, at] + 0.0).view(np.uint64))  # -0 is 0
-        if genes is None:
-            numbers[at] = of_values.sum(axis=0, dtype=np.uint64)
+        numbers[at] = of_values.sum(axis=0, dtype=np.uint64)
         of_cells += mixed(of_values ^ numbers[at]).sum(axis=1, dtype=np.uint64)
     return np.argsort(of_cells, kind="stable"), np.argsort(numbers, kind="stable"), numbers

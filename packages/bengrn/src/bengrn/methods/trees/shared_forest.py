@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +9,7 @@ from bengrn.methods.method import Method
 from bengrn.methods.trees import need_numba
 from bengrn.methods.trees.bins import binned
 from bengrn.methods.trees.order import own_order
-from bengrn.methods.trees.targets import number_of_threads
+from bengrn.methods.trees.targets import number_of_threads, on_threads, tell_inexact
 
 _BLOCK = 256
 
@@ -64,7 +62,8 @@ def shared_forest(
     place[genes] = np.arange(len(genes))
     rows = np.arange(len(genes)) if regulators is None else regulators
     by_place = rows[np.argsort(place[rows], kind="stable")]  # regulators in an order that their values give
-    bins = binned(values[np.ix_(cells, by_place)])
+    bins = binned(values, cells, by_place)
+    tell_inexact(bins)
     seed = rng.integers(2**63, dtype=np.uint64)
     order, nodes, n_nodes = grow_at_random(bins.values, n_trees, least_cells, seed)
     spread = values.std(axis=0)
@@ -77,9 +76,7 @@ def shared_forest(
         add_gains(np.ascontiguousarray(standard[:, at]), order, nodes, n_nodes, gains)
         found[:, at] = gains
 
-    with ThreadPoolExecutor(n_threads) as pool:
-        for _ in pool.map(some, range(0, len(genes), _BLOCK)):
-            pass
+    on_threads(some, range(0, len(genes), _BLOCK), n_threads)
     weights = np.empty((len(rows), len(genes)), dtype=np.float32)
     weights[np.searchsorted(rows, by_place)] = found / (n_trees * len(values))
     weights[np.arange(len(rows)), rows] = 0.0  # a gene parts itself best of all

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,8 +13,10 @@ from numpy.typing import NDArray
 
 from bengrn._wording import counted
 from bengrn.cell_draws import mixed
-from bengrn.methods.trees.bins import Bins, binned
+from bengrn.methods.trees.bins import MOST, Bins, binned
 from bengrn.methods.trees.order import own_order
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +79,8 @@ def each_target(
     cells, genes, numbers = own_order(values)
     place = np.empty_like(genes)
     place[genes] = np.arange(len(genes))
-    bins = binned(values[np.ix_(cells, genes)])
+    bins = binned(values, cells, genes)
+    tell_inexact(bins)
     rows = np.arange(len(genes)) if regulators is None else regulators
     sources = np.sort(place[rows])
     if len(sources) < 2:
@@ -95,10 +99,22 @@ def each_target(
         importance = model(task)
         found[row_of[sources], target] = importance[sources]
 
-    with ThreadPoolExecutor(n_threads) as pool:
-        for _ in pool.map(predict, range(len(genes))):
-            pass
+    on_threads(predict, range(len(genes)), n_threads)
     return found
+
+
+def on_threads(work: Callable[[int], None], numbers: Iterable[int], threads: int) -> None:
+    """Call a function with each number, on so many threads; what one raises is raised."""
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, numbers):
+            pass
+
+
+def tell_inexact(bins: Bins) -> None:
+    """Log how many genes have more values than bins, so that the nearest of them are taken together."""
+    if len(bins.inexact):
+        told = counted(len(bins.inexact), "gene has", "genes have")
+        logger.warning("%s more than %d distinct values: those nearest in rank are taken together", told, MOST)
 
 
 def number_of_threads(threads: int | None) -> int:

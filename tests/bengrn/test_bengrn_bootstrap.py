@@ -12,7 +12,7 @@ from scipy.stats import norm, t
 
 from bengrn.metrics import average_precision, rank_matrix, rank_positives
 from bengrn.metrics.pairs import as_pairs
-from bengrn.uncertainty import METRICS, bootstrap, replicates
+from bengrn.uncertainty import METRICS, bootstrap, replicates, weighted_sums
 from bengrn.uncertainty.bootstrap import draw_regulators
 from bengrn.uncertainty.replicates import rank_replicates
 
@@ -56,13 +56,15 @@ def assert_same_ranking(replicate, expected):
 
 @pytest.mark.parametrize("kind", ["ties", "continuous", "integers", "constant", "infinite"])
 @pytest.mark.parametrize("form", ["dense", "columns first", "sparse"])
-@pytest.mark.parametrize("limits", ["one batch", "one row and replicate at a time", "double precision"])
+@pytest.mark.parametrize("limits", ["one batch", "one row and replicate at a time", "double precision", "few ties"])
 def test_replicates_rank_like_replicates_written_out(kind, form, limits, monkeypatch):
     if limits == "one row and replicate at a time":
         monkeypatch.setattr(replicates, "_COUNT_BYTES", 1)
         monkeypatch.setattr(replicates, "_SUM_BYTES", 1)
     elif limits == "double precision":
-        monkeypatch.setattr(replicates, "_EXACT_IN_FLOAT32", 0)
+        monkeypatch.setattr(weighted_sums, "_EXACT_IN_FLOAT32", 0)
+    elif limits == "few ties":
+        monkeypatch.setattr(replicates, "_FEW", 0.1)
     for seed in range(3):
         scores, truth, self_columns = network(seed, kind=kind)
         weights = draw_regulators(len(scores), 20, seed)

@@ -76,15 +76,16 @@ class Pairs:
             return copied_pieces(self.matrix.data, size)
         if self.matrix.flags.forc:
             return copied_pieces(self.matrix.ravel(order="K"), size)
-        return self._strided_pieces(size)
+        return (np.array(view, order="C").ravel() for view in self.views(size))
 
-    def _strided_pieces(self, size: int) -> Iterator[NDArray[Any]]:
+    def views(self, size: int = PIECE) -> list[NDArray[Any]]:
+        """Return the same scores in the same pieces, uncopied: views of the matrix, of one or two dimensions."""
+        if self.is_sparse or self.matrix.flags.forc:
+            return views(self.matrix.data if self.is_sparse else self.matrix.ravel(order="K"), size)
         # Rows are taken along the direction in which memory is read with fewer jumps.
         strides = np.abs(self.matrix.strides)
         matrix = self.matrix if strides[0] >= strides[1] else self.matrix.T
-        step = max(1, size // max(matrix.shape[1], 1))
-        for start in range(0, matrix.shape[0], step):
-            yield np.array(matrix[start : start + step], order="C").ravel()
+        return views(matrix, max(1, size // max(matrix.shape[1], 1)))
 
     def transposed(self) -> Pairs:
         """Return the same pairs with targets as rows: a view where dense, a copy where sparse."""
@@ -117,11 +118,15 @@ class Pairs:
         return self.matrix.indices[part].astype(np.int64), self.matrix.data[part]
 
 
+def views(values: NDArray[Any], size: int = PIECE) -> list[NDArray[Any]]:
+    """Cut an array into views of `size` entries of its first axis, the last one shorter."""
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
 def copied_pieces(values: NDArray[Any], size: int = PIECE) -> Iterator[NDArray[Any]]:
     """Copy a 1-D array piece by piece into one buffer, which may be overwritten."""
     buffer = np.empty(min(size, values.size), dtype=values.dtype)
-    for start in range(0, values.size, size):
-        part = values[start : start + size]
+    for part in views(values, size):
         piece = buffer[: part.size]
         piece[:] = part
         yield piece

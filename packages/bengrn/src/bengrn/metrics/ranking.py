@@ -8,19 +8,22 @@ one block that is taken whole, so no metric depends on the order of its input.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma
 
-from bengrn.metrics.pairs import PIECE, Pairs, as_pairs, as_positions, as_scores, copied_pieces
+from bengrn._threads import in_order
+from bengrn.metrics.pairs import PIECE, Pairs, as_pairs, as_positions, as_scores, copied_pieces, views
 
 # From here on the asymptotic series of the digamma function is exact to double precision, and does not
 # cancel.
 _SERIES_FROM = 1_000
+_THREADS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +112,7 @@ def rank_positives(scores: ArrayLike, positive: ArrayLike) -> Ranking:
         )
     _refuse_one_class(int(np.count_nonzero(truth)), values.size)
     block, p_tied = np.unique(values[truth], return_counts=True)
-    counts = _count_around(block, copied_pieces(values, _piece_size(block)))
+    counts = _count_around(block, views(values, _piece_size(block)))
     if counts.n_nan:
         first = next(i for i, part in enumerate(copied_pieces(values)) if np.isnan(part).any()) * PIECE
         first += int(np.isnan(values[first : first + PIECE]).argmax())
@@ -169,8 +172,8 @@ def rank_pairs(pairs: Pairs, rows: NDArray[np.int64], columns: NDArray[np.int64]
     """Rank pairs that are already checked; see :func:`rank_matrix`."""
     _refuse_one_class(rows.size, pairs.n_pairs)
     block, p_tied = np.unique(pairs.at(rows, columns), return_counts=True)
-    counts = _count_around(block, pairs.pieces(_piece_size(block)))
-    own = _count_around(block, copied_pieces(pairs.self_scores()))
+    counts = _count_around(block, pairs.views(_piece_size(block)))
+    own = _count_around(block, views(pairs.self_scores()))
     if counts.n_nan > own.n_nan:
         pairs.refuse_nan()
     n_unstored = pairs.n_unstored
@@ -212,26 +215,32 @@ class _Counts(NamedTuple):
     n_nan: int
 
 
-def _count_around(block: NDArray[Any], pieces: Iterator[NDArray[Any]]) -> _Counts:
+def _count_around(block: NDArray[Any], pieces: Sequence[NDArray[Any]]) -> _Counts:
     # `block` holds distinct values in rising order.
-    up_to, below = np.zeros(block.size, dtype=np.int64), np.zeros(block.size, dtype=np.int64)
-    n_total = n_predicted = n_nan = 0
+    above, at_least = np.zeros(block.size, dtype=np.int64), np.zeros(block.size, dtype=np.int64)
+    n_predicted = n_nan = 0
+    # Sorting and searching leave the interpreter to the other threads.
+    for piece in in_order(partial(_count_piece, block), pieces, _THREADS):
+        above += piece.n_above
+        at_least += piece.n_from
+        n_predicted += piece.n_predicted
+        n_nan += piece.n_nan
+    return _Counts(above, at_least, n_predicted, n_nan)
+
+
+def _count_piece(block: NDArray[Any], scores: NDArray[Any]) -> _Counts:
+    piece = np.array(scores, order="C").ravel()
+    piece.sort()
     # A zero of the scores' own type: a Python 0 would turn each piece into float64.
-    zero = block.dtype.type(0)
-    for piece in pieces:
-        piece.sort()
-        n_total += piece.size
-        n_predicted += piece.size - int(np.searchsorted(piece, zero, side="right"))
-        # NaN sorts last.
-        if piece.dtype.kind == "f" and np.isnan(piece[-1]):
-            n_nan += int(np.isnan(piece).sum())
-        position = np.searchsorted(piece, block, side="left")
-        below += position
-        # Most blocks are absent from most pieces: only where one is there is its other end looked up.
-        present = np.flatnonzero(piece[np.minimum(position, piece.size - 1)] == block)
-        position[present] = np.searchsorted(piece, block[present], side="right")
-        up_to += position
-    return _Counts(n_total - up_to, n_total - below, n_predicted, n_nan)
+    n_predicted = piece.size - int(np.searchsorted(piece, block.dtype.type(0), side="right"))
+    # NaN sorts last.
+    n_nan = int(np.isnan(piece).sum()) if piece.dtype.kind == "f" and np.isnan(piece[-1]) else 0
+    below = np.searchsorted(piece, block, side="left")
+    up_to = below.copy()
+    # Most blocks are absent from most pieces: only where one is there is its other end looked up.
+    present = np.flatnonzero(piece[np.minimum(below, piece.size - 1)] == block)
+    up_to[present] = np.searchsorted(piece, block[present], side="right")
+    return _Counts(piece.size - up_to, piece.size - below, n_predicted, n_nan)
 
 
 def _piece_size(block: NDArray[Any]) -> int:

@@ -15,18 +15,24 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.linalg.blas import dgemm, sgemm
 
+from bengrn._threads import in_order, n_processors
 from bengrn.metrics import Ranking
 from bengrn.metrics.pairs import Pairs
+from bengrn.uncertainty.gaps import Gaps
+from bengrn.uncertainty.weighted_sums import DenseSums, SparseSums
 
 # Bytes that counts and sums may take beside a small input. A large input sets them: 1/4 and 1/2 of its size.
 _COUNT_BYTES = 1 << 23
 _SUM_BYTES = 1 << 26
-# Scores looked up at once beside a small input; 1/32 of a large one.
-_PIECE = 1 << 18
-# Whole numbers up to here, and so sums of them, are exact in float32.
-_EXACT_IN_FLOAT32 = 1 << 24
+# Scores, and counts, worked on at once: those of the processor's second cache.
+_PIECE = 1 << 16
+_THREADS = 4
+# Ties are few where they are less than one in so many pairs.
+_FEW = 64
+
+# Counts of scores told one by one: regulator, number of the block, how many.
+type _Tied = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
 def replicate_metrics(
@@ -70,7 +76,7 @@ def rank_replicates(
 ) -> Iterator[Ranking | None]:
     """Rank each replicate; None where it has no positive or no negative pair. See :func:`replicate_metrics`."""
     blocks = _Blocks.of(pairs, positives, ranking)
-    n_sums = ranking.value.size + blocks.shared.size
+    n_sums = blocks.gaps.value.size + blocks.shared.size
     batch = max(1, _budget(pairs, _SUM_BYTES, 2) // (4 * n_sums))
     for start in range(0, len(weights), batch):
         yield from _rank_batch(pairs, blocks, ranking, weights[start : start + batch])
@@ -78,15 +84,16 @@ def rank_replicates(
 
 @dataclass(frozen=True, eq=False)
 class _Blocks:
-    # The distinct scores of positives, in rising order.
-    value: NDArray[Any]
+    # The distinct scores of positives, and where other scores lie among them.
+    gaps: Gaps
     # Positives of each block (rows) and regulator (columns).
     positives: Any
-    # Blocks which hold negatives too. In all others every tied pair is a positive.
+    # Blocks which hold negatives too, and the number of each block among them, -1 for the others: there every tied
+    # pair is a positive, and need not be counted.
     shared: NDArray[np.int64]
-    # Where a score is counted that equals a block: 0 is not at all, 1 .. B the gap above each block, from B + 1
-    # on the shared blocks.
-    tie_column: NDArray[np.int64]
+    shared_number: NDArray[np.int64]
+    # Pairs in shared blocks.
+    n_shared: int
 
     @classmethod
     def of(cls, pairs: Pairs, positives: tuple[NDArray[np.int64], NDArray[np.int64]], ranking: Ranking) -> _Blocks:
@@ -94,33 +101,46 @@ class _Blocks:
         block = np.searchsorted(value, pairs.at(*positives))
         shape = (value.size, pairs.shape[0])
         counts = sp.csr_array((np.ones(block.size, dtype=np.int32), (block, positives[0])), shape=shape)
-        shared = np.flatnonzero((ranking.n_tied > ranking.p_tied)[::-1])
-        tie_column = np.zeros(value.size, dtype=np.int64)
-        tie_column[shared] = value.size + 1 + np.arange(shared.size)
-        return cls(value, counts, shared, tie_column)
+        is_shared = (ranking.n_tied > ranking.p_tied)[::-1]
+        number = np.where(is_shared, np.cumsum(is_shared) - 1, -1)
+        n_shared = int(ranking.n_tied[::-1][is_shared].sum())
+        return cls(Gaps.of(value, _sample(pairs)), counts, np.flatnonzero(is_shared), number, n_shared)
 
-    def columns(self, scores: NDArray[Any]) -> NDArray[np.int64]:
-        """Find in which column of the counts each score goes; NaN goes with the highest."""
-        below = np.searchsorted(self.value, scores)
-        tied = np.flatnonzero(self.value.take(below, mode="clip") == scores)
-        below[tied] = self.tie_column[below[tied]]
-        return below
+
+@dataclass(frozen=True, eq=False)
+class _Counts:
+    # Scores of some regulators in the gaps: columns 1 .. B are the gaps above each block, 0 is all else.
+    between: NDArray[np.float32]
+    # Scores in shared blocks.
+    tied: _Tied
+    # Scores above 0 of each regulator.
+    predicted: NDArray[np.int64]
 
 
 def _rank_batch(
     pairs: Pairs, blocks: _Blocks, ranking: Ranking, weights: NDArray[np.integer]
 ) -> Iterator[Ranking | None]:
-    n_blocks, n_replicates = blocks.value.size, len(weights)
+    n_blocks, n_replicates = blocks.gaps.value.size, len(weights)
     most = int(weights.max(initial=0))
     largest = int(weights.sum(axis=1).max(initial=0)) * pairs.shape[1]
     gap = ranking.n_above - np.concatenate([[0], (ranking.n_above + ranking.n_tied)[:-1]])
-    between = _Sums(n_blocks, n_replicates, min(int(gap.max()) * most, largest))
-    tied = _Sums(blocks.shared.size, n_replicates, min(int(ranking.n_tied.max()) * most, largest))
+    between = DenseSums(n_blocks + 1, n_replicates, min(int(gap.max()) * most, largest))
+    # Where few pairs are tied, they are told one by one.
+    few = (blocks.n_shared + pairs.shape[0]) * _FEW < pairs.n_pairs
+    largest_tie = min(int(ranking.n_tied.max()) * most, largest)
+    one_by_one = SparseSums(blocks.shared.size, pairs.shape[0], weights)
+    tied = DenseSums(0 if few else blocks.shared.size, n_replicates, largest_tie)
     n_pairs = weights @ _row_sizes(pairs)
     n_predicted = np.zeros(n_replicates, dtype=np.int64)
-    for rows in _row_slices(pairs, n_blocks + 1 + blocks.shared.size):
+    slices = _row_slices(pairs, n_blocks + 1 if few else n_blocks + 1 + blocks.shared.size)
+    for rows, counts in in_order(lambda rows: (rows, _count_rows(pairs, blocks, rows)), slices, _THREADS):
         part = weights[:, rows]
-        n_predicted += part @ _add_rows(pairs, blocks, rows, part, between, tied)
+        n_predicted += part @ counts.predicted
+        between.add(counts.between, part)
+        if few:
+            one_by_one.add(*counts.tied)
+        elif blocks.shared.size:
+            tied.add(_table(counts.tied, rows, blocks.shared.size), part)
     for start in range(0, n_replicates, 16):
         p_tied = blocks.positives @ weights[start : start + 16].T.astype(np.int32)
         for number, own in enumerate(np.ascontiguousarray(p_tied.T, dtype=np.int64), start):
@@ -129,16 +149,17 @@ def _rank_batch(
                 continue
             # Of a shared block every tied pair was counted, of the others the positives are all there are.
             all_tied = own.copy()
-            all_tied[blocks.shared] = tied.of(number)
-            falling, gaps = all_tied[::-1], between.of(number)[::-1]
+            if blocks.shared.size:
+                all_tied[blocks.shared] = one_by_one.of(number) if few else tied.of(number)
+            falling, gaps = all_tied[::-1], between.of(number)[:0:-1]
             n_above = np.cumsum(gaps + falling) - falling
             p_above = np.cumsum(own[::-1]) - own[::-1]
-            present = own[::-1] > 0
+            present = np.flatnonzero(own[::-1])
             yield Ranking(
                 n_pairs=int(n_pairs[number]),
                 n_positives=int(own.sum()),
                 n_predicted=int(n_predicted[number]),
-                value=blocks.value[::-1][present],
+                value=blocks.gaps.value[::-1][present],
                 n_above=n_above[present],
                 n_tied=falling[present],
                 p_above=p_above[present],
@@ -146,71 +167,98 @@ def _rank_batch(
             )
 
 
-class _Sums:
-    """Weighted sums of counts over regulators, (columns, replicates), exact."""
-
-    def __init__(self, n_columns: int, n_replicates: int, largest: int) -> None:
-        self._type: type = np.float32 if largest < _EXACT_IN_FLOAT32 else np.float64
-        # Columns first and Fortran order: a replicate's sums are contiguous, and BLAS adds to them in place.
-        self._sums = np.zeros((n_columns, n_replicates), dtype=self._type, order="F")
-
-    def add(self, counts: NDArray[np.int64], weights: NDArray[np.integer]) -> None:
-        """Add the counts of some regulators (rows), weighted by replicate."""
-        if not self._sums.size:
-            return
-        product = sgemm if self._type is np.float32 else dgemm
-        left: NDArray[Any] = np.ascontiguousarray(counts, dtype=self._type).T
-        right: NDArray[Any] = np.ascontiguousarray(weights, dtype=self._type).T
-        self._sums = product(1.0, left, right, beta=1.0, c=self._sums, overwrite_c=1)
-
-    def of(self, replicate: int) -> NDArray[np.int64]:
-        """Return the sums of one replicate, (columns,)."""
-        return self._sums[:, replicate].astype(np.int64)
+def _table(tied: _Tied, rows: slice, n_columns: int) -> NDArray[np.float64]:
+    # Counts told one by one as a table, (regulators of the slice, shared blocks).
+    regulators, columns, counts = tied
+    n_rows = rows.stop - rows.start
+    flat = (regulators - rows.start) * n_columns + columns
+    return np.bincount(flat, weights=counts, minlength=n_rows * n_columns).reshape(n_rows, n_columns)
 
 
-def _row_slices(pairs: Pairs, n_columns: int) -> Iterator[slice]:
-    # As many regulators at a time as memory allows for that many columns of counts.
-    n_rows, n_targets = pairs.shape
-    in_piece = max(_PIECE, n_rows * n_targets // 32) // max(n_targets, 1)
-    step = max(1, min(_budget(pairs, _COUNT_BYTES, 4) // (12 * n_columns), in_piece))
-    for start in range(0, n_rows, step):
-        yield slice(start, min(start + step, n_rows))
+def _row_slices(pairs: Pairs, n_columns: int) -> list[slice]:
+    # As many regulators at a time as memory allows for that many columns of counts: those that each thread has in
+    # hand, those that wait, those that are added.
+    n_rows = pairs.shape[0]
+    n_slices = min(n_processors(), _THREADS) + 2
+    step = max(1, _budget(pairs, _COUNT_BYTES, 4) // (4 * n_columns * n_slices))
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 
 
-def _add_rows(
-    pairs: Pairs, blocks: _Blocks, rows: slice, weights: NDArray[np.integer], between: _Sums, tied: _Sums
-) -> NDArray[np.int64]:
-    # Adds the counts of some regulators to both sums, and returns how many scores of each are above 0.
-    n_rows, n_blocks = rows.stop - rows.start, blocks.value.size
-    n_columns = n_blocks + 1 + blocks.shared.size
-    row, scores, n_unstored = _stored(pairs, rows)
-    zero = scores.dtype.type(0)
-    column = blocks.columns(scores)
-    column += row * n_columns
-    counts = np.bincount(column, minlength=n_rows * n_columns).reshape(n_rows, n_columns)
-    predicted = np.bincount(row[scores > zero], minlength=n_rows)
-    del row, scores, column
-    counts[:, blocks.columns(np.array([zero]))[0]] += n_unstored
+def _count_rows(pairs: Pairs, blocks: _Blocks, rows: slice) -> _Counts:
+    n_rows, n_targets, n_columns = rows.stop - rows.start, pairs.shape[1], blocks.gaps.value.size + 1
+    # A count is at most the number of targets, which float32 holds exactly.
+    between = np.empty((n_rows, n_columns), dtype=np.float32)
+    predicted = np.empty(n_rows, dtype=np.int64)
+    tied: list[_Tied] = []
+    # A few regulators at a time, so that their scores and counts stay in the processor's cache.
+    step = max(1, _PIECE // max(n_targets, n_columns))
+    for start in range(rows.start, rows.stop, step):
+        part = slice(start - rows.start, min(start + step, rows.stop) - rows.start)
+        scores, ends = _stored(pairs, start, rows.start + part.stop)
+        column, is_tied = blocks.gaps.below(scores)
+        regulator = np.searchsorted(ends[1:], is_tied, side="right") + start
+        tied.append(_take_tied(blocks, column, is_tied, regulator))
+        column += np.repeat(np.arange(ends.size - 1) * n_columns, np.diff(ends))
+        between[part] = np.bincount(column, minlength=between[part].size).reshape(-1, n_columns)
+        predicted[part] = np.diff(np.append(0, np.cumsum(scores > 0))[ends])
+    tied += _correct(pairs, blocks, rows, between, predicted)
+    return _Counts(between, _joined(tied), predicted)
+
+
+def _correct(
+    pairs: Pairs, blocks: _Blocks, rows: slice, between: NDArray[np.float32], predicted: NDArray[np.int64]
+) -> Iterator[_Tied]:
+    # Adds zeros that a sparse matrix does not store, and takes off the self pairs.
+    if pairs.is_sparse:
+        n_unstored = pairs.shape[1] - np.diff(pairs.matrix.indptr[rows.start : rows.stop + 1]).astype(np.int64)
+        column, is_tied = blocks.gaps.below(np.zeros(1, dtype=pairs.matrix.dtype))
+        regulators = np.arange(rows.start, rows.stop)
+        _, block, _ = _take_tied(blocks, column, is_tied, is_tied)
+        between[:, column[0]] += n_unstored
+        if block.size:
+            yield regulators, np.full(regulators.size, block[0]), n_unstored
     own = np.flatnonzero((pairs.self_rows >= rows.start) & (pairs.self_rows < rows.stop))
-    own_rows, own_scores = pairs.self_rows[own] - rows.start, pairs.at(pairs.self_rows[own], pairs.self_columns[own])
-    counts[own_rows, blocks.columns(own_scores)] -= 1
-    predicted[own_rows] -= own_scores > zero
-    between.add(counts[:, 1 : n_blocks + 1], weights)
-    tied.add(counts[:, n_blocks + 1 :], weights)
-    return predicted
+    own_rows = pairs.self_rows[own]
+    scores = pairs.at(own_rows, pairs.self_columns[own])
+    column, is_tied = blocks.gaps.below(scores)
+    regulators, block, counts = _take_tied(blocks, column, is_tied, own_rows[is_tied])
+    between[own_rows - rows.start, column] -= 1
+    predicted[own_rows - rows.start] -= scores > 0
+    yield regulators, block, -counts
 
 
-def _stored(pairs: Pairs, rows: slice) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
-    # Scores of some rows with the row of each, and how many zeros of each row are not among them. Sorting is
-    # not needed but makes looking scores up three times faster, most of all within a row.
-    n_rows, n_targets = rows.stop - rows.start, pairs.shape[1]
+def _take_tied(
+    blocks: _Blocks, column: NDArray[np.int64], is_tied: NDArray[np.int64], regulator: NDArray[np.int64]
+) -> _Tied:
+    # Takes tied scores out of the gaps, into column 0, and tells those of shared blocks.
+    number = blocks.shared_number[column[is_tied]]
+    column[is_tied] = 0
+    kept = number >= 0
+    return regulator[kept], number[kept], np.ones(int(kept.sum()), dtype=np.int64)
+
+
+def _joined(
+    parts: list[_Tied],
+) -> _Tied:
+    first, second, third = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return first, second, third
+
+
+def _stored(pairs: Pairs, start: int, stop: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    # Scores of some rows one after the other, and where each row begins and the last one ends.
     if not pairs.is_sparse:
-        scores = np.array(pairs.matrix[rows], order="C")
-        scores.sort(axis=1)
-        return np.repeat(np.arange(n_rows), n_targets), scores.ravel(), np.zeros(n_rows, dtype=np.int64)
-    ends = pairs.matrix.indptr[rows.start : rows.stop + 1].astype(np.int64)
-    n_stored = np.diff(ends)
-    return np.repeat(np.arange(n_rows), n_stored), pairs.matrix.data[ends[0] : ends[-1]], n_targets - n_stored
+        return np.ascontiguousarray(pairs.matrix[start:stop]).ravel(), np.arange(stop - start + 1) * pairs.shape[1]
+    ends = pairs.matrix.indptr[start : stop + 1].astype(np.int64)
+    return pairs.matrix.data[ends[0] : ends[-1]], ends - ends[0]
+
+
+def _sample(pairs: Pairs) -> NDArray[Any]:
+    # Some thousand scores from all over the matrix.
+    if pairs.is_sparse:
+        data: NDArray[Any] = pairs.matrix.data
+        return data[:: max(1, data.size >> 12)]
+    n_rows, n_targets = pairs.shape
+    return np.asarray(pairs.matrix[:: max(1, n_rows >> 6), :: max(1, n_targets >> 6)]).ravel()
 
 
 def _row_sizes(pairs: Pairs) -> NDArray[np.int64]:

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from bengrn._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from bengrn import pl
+    from bengrn.benchmarking.report.leaderboard import report
+    from bengrn.benchmarking.report.reading import Results, read_results
     from bengrn.comparison import Comparison, compare
     from bengrn.enrichment import enrich
     from bengrn.inference import infer
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "GroundTruth",
+    "Results",
     "Scores",
     "__version__",
     "compare",
@@ -42,6 +46,9 @@ __all__ = [
     "load_truth",
     "method_table",
     "parse_settings",
+    "pl",
+    "read_results",
+    "report",
     "score",
     "score_against_omnipath",
     "score_table",
@@ -55,6 +62,10 @@ _HOME = {
     "fetch_truths": "truths",
     "score_table": "table",
     "GroundTruth": "truths.ground_truth",
+    "Results": "benchmarking.report.reading",
+    "pl": "pl",
+    "read_results": "benchmarking.report.reading",
+    "report": "benchmarking.report.leaderboard",
     "Scores": "scoring",
     "get_method": "registry",
     "infer": "inference",

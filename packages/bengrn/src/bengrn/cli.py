@@ -14,6 +14,7 @@ from bengrn import infer_command
 from bengrn._command_line import Command, Program, check_output, with_folder
 from bengrn._command_options import Parser
 from bengrn._wording import counted, percent
+from bengrn.benchmarking.report import report_command
 
 if TYPE_CHECKING:
     from bengrn.scoring import Scores
@@ -337,6 +338,12 @@ main = Program(
             ),
             infer_command.options,
             infer_command.command,
+        ),
+        "report": Command(
+            "Write the leaderboard of a benchmark as one page.",
+            ("report results -o leaderboard.html", "report results --add theirs.csv -o leaderboard.html"),
+            report_command.options,
+            report_command.command,
         ),
         "compare": Command(
             "Score several networks on the same pairs, with paired intervals.",

@@ -32,7 +32,7 @@ ONE_KIND: dict[str, list[set[str]]] = {"grnndata": [{"tools", "plotting"}]}
 REPEATED_FILES: set[tuple[str, str]] = set()
 #: Rooms of a package that are public with all that their own ``__all__`` names, and where each is.
 ROOMS: dict[str, dict[str, str]] = {
-    "bengrn": {"pl": "pl"},
+    "bengrn": {"pl": "pl", "simulate": "simulate"},
     "grnndata": {"tl": "tools", "pl": "plotting"},
     "scdataloader": {
         room: room

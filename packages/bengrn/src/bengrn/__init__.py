@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bengrn._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from bengrn import pl
+    from bengrn import pl, simulate
     from bengrn.benchmarking.report.leaderboard import report
     from bengrn.benchmarking.report.reading import Results, read_results
     from bengrn.comparison import Comparison, compare
@@ -52,6 +52,7 @@ __all__ = [
     "score",
     "score_against_omnipath",
     "score_table",
+    "simulate",
 ]
 
 _HOME = {
@@ -77,6 +78,7 @@ _HOME = {
     "load_truth": "truths",
     "score": "scoring",
     "score_against_omnipath": "scorer",
+    "simulate": "simulate",
 }
 
 # loaded on first use, so that `import bengrn` costs nothing to those who only want an entry point

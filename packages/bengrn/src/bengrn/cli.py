@@ -15,6 +15,7 @@ from bengrn._command_line import Command, Program, check_output, with_folder
 from bengrn._command_options import Parser
 from bengrn._wording import counted, percent
 from bengrn.benchmarking.report import report_command
+from bengrn.simulate import simulate_command
 
 if TYPE_CHECKING:
     from bengrn.scoring import Scores
@@ -344,6 +345,15 @@ main = Program(
             ("report results -o leaderboard.html", "report results --add theirs.csv -o leaderboard.html"),
             report_command.options,
             report_command.command,
+        ),
+        "simulate": Command(
+            "Simulate cells of a known network, and write its true edges beside them.",
+            (
+                "simulate sergio edges.csv -o cells.h5ad",
+                "simulate boolode rules.txt -o cells.h5ad --initial UGR --n-cells 2000",
+            ),
+            simulate_command.options,
+            simulate_command.command,
         ),
         "compare": Command(
             "Score several networks on the same pairs, with paired intervals.",

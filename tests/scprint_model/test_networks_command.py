@@ -70,3 +70,11 @@ def test_bad_arguments(file, tmp_path):
         command.network(file, tmp_path / "out.h5ad", genes="nowhere.txt")
     with pytest.raises(ValueError, match="truth= selects the heads, and heads='max' names them"):
         command.network(file, tmp_path / "out.h5ad", heads="max", truth=tmp_path / "x.csv")
+
+
+def test_other_sources_by_the_program(file, tmp_path):
+    out = tmp_path / "alike.h5ad"
+    assert main(["network", str(file), str(out), "--source", "gene_embedding", "--n-genes", "30"]) == 0
+    assert grnndata.read_h5ad(out).uns["grn"]["parameters"]["source"] == "gene_embedding"
+    with pytest.raises(ValueError, match="--source jacobian has none"):
+        command.network(file, tmp_path / "x.h5ad", truth=file, source="jacobian")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
     from grnndata import GRNAnnData
     from scprint_model.model import ScPrint
+
+Source = Literal["attention", "gene_embedding", "jacobian"]
+#: Name of the method that reads each source.
+_NAMES: dict[str, str] = {
+    "attention": "scPRINT",
+    "jacobian": "scPRINT, derivatives of predictions",
+    "gene_embedding": "scPRINT, embeddings of genes",
+}
 
 
 class ScPrintMethod:
@@ -24,6 +32,10 @@ class ScPrintMethod:
         Name, folder, file or address of the model, as for `ScPrint.from_pretrained`.
     n_genes
         At most so many genes; the paper's benchmarks use 5,000. Time and memory grow with the square.
+    source
+        What its weights are: ``"attention"``; ``"jacobian"``, how predictions answer to a regulator's count; or
+        ``"gene_embedding"``, how alike the model takes two genes to be, without a look at the cells. Each is a method
+        with a name of its own.
     options
         Others of `scprint_model.networks.infer`, such as ``genes="all"`` for the whole genome, or ``heads`` with the
         file of a saved `scprint_model.networks.HeadSelection`.
@@ -35,9 +47,14 @@ class ScPrintMethod:
     reference = "Kalfon et al., Nat. Commun. 16:3607 (2025), doi 10.1038/s41467-025-58699-1"
     licence, needs = "BSD-3-Clause", ""
 
-    def __init__(self, model: str = "bundled", *, n_genes: int = 5000, **options: Any) -> None:
+    def __init__(
+        self, model: str = "bundled", *, n_genes: int = 5000, source: Source = "attention", **options: Any
+    ) -> None:
+        if source not in _NAMES:
+            raise ValueError(f"source={source!r} is not one of {tuple(_NAMES)}")
+        self.name = _NAMES[source]
         self._what = model
-        self._options = {"n_genes": n_genes} | options
+        self._options = {"n_genes": n_genes, "source": source} | options
 
     @cached_property
     def _model(self) -> ScPrint:

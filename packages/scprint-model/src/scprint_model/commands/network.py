@@ -43,7 +43,7 @@ def network(
     choice: CountsChoice = CountsChoice(),  # noqa: B008 (frozen)
     **options: Any,
 ) -> str:
-    """Infer gene networks from the attention of a model over cells.
+    """Infer gene networks from what a model has learned.
 
     The input is not changed.
 
@@ -95,6 +95,9 @@ def network(
         raise ValueError("--plot draws the hubs of one network a group: --heads all keeps one a head")
     if edges is not None:
         beside(edges_file)
+    source = options.get("source", "attention")
+    if truth is not None and source != "attention":
+        raise ValueError(f"--truth selects heads of attention, and --source {source} has none: leave one of them out")
     if truth is not None and heads != "mean":
         raise ValueError(f"truth= selects the heads, and heads={heads!r} names them: give one of the two")
     listed = genes if genes in ("variable", "expressed", "all") else lines(Path(genes), "genes")

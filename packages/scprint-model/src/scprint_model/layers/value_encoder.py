@@ -66,7 +66,10 @@ class ValueEncoder(nn.Module):
         # exact.
         exact = torch.promote_types(first.weight.dtype, torch.float32)
         weight, bias = first.weight[:, 0].to(exact), first.bias.to(exact)
-        hidden = torch.addcmul(bias, values.to(exact).clamp(0, MAX_VALUE)[..., None], weight).to(first.weight.dtype)
+        values = values.to(exact).clamp(max=MAX_VALUE)
+        # not clamp(min=0), whose derivative in forward mode is 0 at 0, where most counts are
+        values = torch.where(values < 0, 0, values)
+        hidden = torch.addcmul(bias, values[..., None], weight).to(first.weight.dtype)
         for module in rest:
             hidden = module(hidden)
         return hidden

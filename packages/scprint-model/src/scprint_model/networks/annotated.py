@@ -15,6 +15,7 @@ from scprint_model.networks.choose import NetworkCells
 from scprint_model.networks.group import GroupNetwork
 from scprint_model.networks.heads import head_names
 from scprint_model.networks.plan import NetworkPlan
+from scprint_model.networks.source import METHODS
 from scprint_model.networks.to_network import TURNED
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,11 @@ def as_grnndata(
     """Put a network beside its cells and genes."""
     seen = found.n_seen > 0
     base = shared.select(adata[cells], at[seen])
-    told |= {"n_genes": base.n_vars, "context": inputs.context, "attention_axes": TURNED}
+    told |= {"n_genes": base.n_vars}
+    if plan.source != "gene_embedding":
+        told |= {"context": inputs.context}
+    if plan.source == "attention":
+        told |= {"attention_axes": TURNED}
     if not inputs.whole:
         base.var["n_cells_seen"] = found.n_seen[seen]
         unseen = adata.var_names[shared.columns[at[~seen]]].tolist()
@@ -58,7 +63,7 @@ def as_grnndata(
         base,
         grn=found.network,
         planes=head_names(plan.heads) if plan.n_planes else None,
-        method="scPRINT",
+        method=METHODS[plan.source],
         parameters=told,
         normalisation=plan.normalisation,
     )

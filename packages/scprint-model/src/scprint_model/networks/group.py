@@ -1,4 +1,4 @@
-"""The network of one group of cells, from the model's attention."""
+"""The network of one group of cells."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from scprint_model.networks.capture import capturing, self_attentions
 from scprint_model.networks.choose import NetworkCells
 from scprint_model.networks.permutation import permutation_p_values
 from scprint_model.networks.plan import NetworkPlan
+from scprint_model.networks.source import GeneCosines, MeanJacobian
 from scprint_model.networks.strata import Strata
 from scprint_model.networks.to_network import assemble, attention_rows, map_rows
 
-type Sums = MeanTokens | MeanAttention
+type Sums = MeanTokens | MeanAttention | MeanJacobian | GeneCosines
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def infer_group(
     total: Any = None
     moments = Moments(n_genes)
     for part, drawn in parts:
-        sums = _accumulate(model, drawn, part, plan, advance)
+        sums = read_cells(model, drawn, part, plan, regulators=regulators, advance=advance)
         if plan.stability or plan.has_spread:
             seen = _seen(sums, model, n_genes)
             moments.add(plan.finish_weights(_build(sums, model, plan, seen > 0, regulators))[0], seen > 0)
@@ -112,7 +113,7 @@ def infer_group(
     if plan.permutations:
 
         def infer_dealt(dealt: NetworkCells) -> np.ndarray:
-            sums = _accumulate(model, dealt, order, plan, advance)
+            sums = read_cells(model, dealt, order, plan, regulators=regulators, advance=advance)
             return plan.finish_weights(_build(sums, model, plan, seen > 0, regulators))[0]
 
         p_value, smallest = permutation_p_values(
@@ -136,15 +137,29 @@ def _tested(regulators: np.ndarray | None, n_genes: int, *, directed: bool) -> n
     return tested if directed else tested | tested.T
 
 
-def _accumulate(
-    model: ScPrint, cells: NetworkCells, part: np.ndarray, plan: NetworkPlan, advance: Callable[[int], object]
+def read_cells(
+    model: ScPrint,
+    cells: NetworkCells,
+    part: np.ndarray,
+    plan: NetworkPlan,
+    *,
+    regulators: np.ndarray | None = None,
+    advance: Callable[[int], object] = lambda _: None,
 ) -> Sums:
-    """Run some of the cells, and keep what a network needs."""
+    """Run some of the cells, at these positions, through the model, and return the sums that a network is made of."""
+    if plan.source == "gene_embedding":
+        return GeneCosines(model, cells.genes)
     n_cell_tokens = len(model.captured_tokens)
     n_tokens = n_cell_tokens + len(cells.genes)
     device = next(model.parameters()).device
     batch_size = plan.cells_a_batch(n_cell_tokens + cells.context, device.type)
     batches = cells.batches(part, batch_size)
+    if plan.source == "jacobian":
+        jacobian = MeanJacobian(len(cells.genes), regulators)
+        for _, genes, counts, totals in batches:
+            jacobian.add(model, genes.to(device), counts.to(device), totals.to(device))
+            advance(len(counts))
+        return jacobian
     if plan.attention == "mean_attention":
         maps = MeanAttention(n_tokens, plan.heads, plan.combine)
         with capturing(model, plan.layers, maps.add) as run:
@@ -171,18 +186,17 @@ def _accumulate(
 
 
 def _seen(sums: Sums, model: ScPrint, n_genes: int) -> np.ndarray:
-    if isinstance(sums, MeanAttention):
+    if isinstance(sums, GeneCosines):
+        return np.ones(n_genes, dtype=np.int64)
+    if not isinstance(sums, MeanTokens):
         return np.full(n_genes, sums.n_cells)
     return sums.n_seen[len(model.captured_tokens) :].numpy()
 
 
-def read_cells(model: ScPrint, cells: NetworkCells, part: np.ndarray, plan: NetworkPlan) -> Sums:
-    """Run some of the cells, at these positions, through the model, and return the sums that a network is made of."""
-    return _accumulate(model, cells, part, plan, lambda _: None)
-
-
 def edge_blocks(sums: Sums, model: ScPrint, plan: NetworkPlan) -> Iterator[tuple[slice, Tensor]]:
-    """Yield attention between the genes that were seen, in blocks of rows; see `attention_rows` and `map_rows`."""
+    """Yield weights between the genes that were seen, in blocks of rows; see `attention_rows` and `map_rows`."""
+    if isinstance(sums, MeanJacobian | GeneCosines):
+        return sums.rows()
     n_cell_tokens = len(model.captured_tokens)
     if isinstance(sums, MeanAttention):
         return map_rows(sums, n_cell_tokens=n_cell_tokens, sinkhorn=plan.normalize == "sinkhorn")

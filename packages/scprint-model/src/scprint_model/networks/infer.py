@@ -36,6 +36,7 @@ from scprint_model.networks.group import infer_group
 from scprint_model.networks.heads import Heads, choose_heads
 from scprint_model.networks.plan import Attention, NetworkPlan, Step
 from scprint_model.networks.regulators import Regulators, find_regulators
+from scprint_model.networks.source import Source, check_source
 from scprint_model.networks.strata import Null, null_strata, strata_record
 from scprint_model.networks.to_network import Normalize
 from scprint_model.networks.work import WorkEstimate, estimate_work
@@ -60,6 +61,7 @@ def infer(
     across: bool | None = None,
     context: int | None = None,
     n_cells: int | None = None,
+    source: Source = "attention",
     attention: Attention = "mean_qk",
     heads: Heads = "mean",
     layers: Sequence[int] | None = None,
@@ -80,10 +82,10 @@ def infer(
     batch_size: int | None = None,
     seed: int = 0,
 ) -> GRNAnnData:
-    """Infer gene networks from the model's attention over groups of cells.
+    """Infer gene networks of groups of cells from what a model has learned.
 
-    A gene that attends is the target, the gene it attends to its regulator; cell tokens are left out, and self edges.
-    Every cell passes through the model once, and no more is kept than sums over the cells.
+    Of attention, a gene that attends is the target, the gene it attends to its regulator; cell tokens are left out, and
+    self edges. No more is kept than sums over the cells.
 
     Parameters
     ----------
@@ -121,6 +123,12 @@ def infer(
         genes at once, and for ``genes="all"`` as many as the model saw in training. Time goes with its square.
     n_cells
         Number of cells of a group at most, drawn at random; None: all.
+    source
+        What the weights are. ``"attention"``: shares of attention, see `attention`. ``"jacobian"``: the change of a
+        target's predicted log mean for one more count of the regulator, mean over the cells, with its sign; each
+        regulator takes some ten times as long as a pass of the cells, so name `regulators`, and all genes must fit one
+        context. ``"gene_embedding"``: the cosine of the two genes' embeddings in the model, which never looks at the
+        cells: these choose the genes at most, and the network is of no cell type.
     attention
         Attention that makes the network. ``"mean_qk"``: that of the mean query and the mean key of each gene, as in the
         paper. ``"mean_attention"``: the mean of the attention maps of the cells; slower, and all genes must fit one
@@ -203,9 +211,11 @@ def infer(
     adata = with_counts(adata, layer=layer, counts=counts, round=round)
     made = step(infer, locals(), model=identity(model), inputs=[adata], skip=_NOT_RECORDED)
     record = in_uns([*steps_of(adata.uns), made])
+    check_source(source, locals())
     vocabulary, _ = tables(model)
     chosen_heads, combine = choose_heads(model, heads, layers)
     plan = NetworkPlan(
+        source=source,
         attention=attention,
         heads=chosen_heads,
         combine=combine,
@@ -234,7 +244,7 @@ def infer(
     adata, numbers, groups = used_cells(adata, groups)
     known_counts = shared.counts(adata)
     known = _plain(adata, shared, known_counts)
-    if isinstance(genes, str) and genes == "all" and context is None:
+    if isinstance(genes, str) and (genes, context, source) == ("all", None, "attention"):
         context = model.context or DEFAULT_CONTEXT
     every = np.argsort(contents.rank[numbers]) if (several if across is None else across) else None
     index = shared.index[shared.columns]
@@ -245,7 +255,7 @@ def infer(
     shown = min(context or n_most, n_most)
     memory = plan.memory(model, n_most, shown, n_networks=len(groups))
     memory.check(max_memory)
-    tell_context(model, shown)
+    tell_context(model, shown if plan.passes_a_cell else 0)
     strata = null_strata(adata, groups, null, batch_key, permutations=permutations)
 
     options = plan.describe(model) | {"genes": genes if isinstance(genes, str) else "given", "seed": seed}
@@ -259,14 +269,24 @@ def infer(
         )
     del known_counts
     networks = {}
-    n_times = 1 + permutations if draws == 1 else draws
+    n_times = plan.passes_a_cell
     n_passes = sum(map(len, groups.values())) * n_times
     if before is not None:
         largest = max(at, key=lambda name: len(at[name]))
         cells = groups[largest]
         inputs = NetworkCells.build(adata, shared, at[largest], cells, contents.keys[numbers[cells]], context, seed)
-        before(estimate_work(model, plan, inputs, n_networks=len(groups), n_passes=n_passes, memory=memory))
-    with tqdm(total=n_passes, desc="reading attention", unit="cell", disable=None) as bar:
+        before(
+            estimate_work(
+                model,
+                plan,
+                inputs,
+                n_networks=len(groups),
+                n_passes=n_passes,
+                memory=memory,
+                regulators=_among(allowed, at[largest]),
+            )
+        )
+    with tqdm(total=n_passes, desc="reading networks", unit="cell", disable=None) as bar:
         for name, cells in groups.items():
             network = finished.read(name) if finished else None
             if network is None:
@@ -277,7 +297,7 @@ def infer(
                     model,
                     inputs,
                     plan,
-                    regulators=None if allowed is None else allowed.among(at[name]),
+                    regulators=_among(allowed, at[name]),
                     strata=strata.get(name),
                     seed=seed,
                     advance=bar.update,
@@ -295,6 +315,11 @@ def infer(
     result = together(adata, shared, networks) if several else next(iter(networks.values()))
     result.uns.update(record)
     return result
+
+
+def _among(allowed: Regulators | None, at: np.ndarray) -> np.ndarray | None:
+    """Return which genes, at these positions, may be regulators, bool; None: all."""
+    return None if allowed is None else allowed.among(at)
 
 
 def _genes(

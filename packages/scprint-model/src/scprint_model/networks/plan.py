@@ -17,6 +17,7 @@ from scprint_model.model import ScPrint
 from scprint_model.networks.capture import self_attentions
 from scprint_model.networks.heads import Combine, Head, head_names
 from scprint_model.networks.pooled import LEAST_PERMUTATIONS
+from scprint_model.networks.source import CHUNK_ENTRIES, MEANINGS, Source
 from scprint_model.networks.strata import NULLS, Null
 from scprint_model.networks.to_network import BLOCK_VALUES, Normalize
 
@@ -47,6 +48,7 @@ class NetworkPlan:
         When an option is unknown, or two do not go together.
     """
 
+    source: Source
     attention: Attention
     heads: tuple[Head, ...]
     combine: Combine
@@ -139,6 +141,13 @@ class NetworkPlan:
         return "networks without sparse steps, whose weights are mostly 0" if set(self.steps) & _SPARSE_STEPS else ""
 
     @property
+    def passes_a_cell(self) -> int:
+        """How often each cell passes through the model."""
+        if self.source == "gene_embedding":
+            return 0
+        return 1 + self.permutations if self.draws == 1 else self.draws
+
+    @property
     def layers(self) -> list[int]:
         """Layers that any of the heads is in."""
         return sorted({layer for layer, _ in self.heads})
@@ -156,6 +165,8 @@ class NetworkPlan:
     @property
     def normalisation(self) -> str:
         """Normalisation of the weights, in words."""
+        if self.source != "attention":
+            return MEANINGS[self.source]
         return {
             "softmax": "softmax over all tokens that a target may attend to, cell tokens then cut off",
             "sinkhorn": "rows and columns scaled in turn to sums of 1, without the cell tokens",
@@ -164,21 +175,11 @@ class NetworkPlan:
 
     def describe(self, model: ScPrint) -> dict[str, Any]:
         """Return the options for ``uns["grn"]["parameters"]``."""
-        n_layers, n_heads = len(self_attentions(model)), model.config.n_heads
-        every = len(self.heads) == n_layers * n_heads
-        told: dict[str, Any] = {
-            "attention": {
-                "mean_qk": "of the mean query and the mean key of each gene",
-                "mean_attention": "mean of each cell's attention",
-            }[self.attention],
-            "heads": f"{self.combine} of all layers and heads" if every else f"{self.combine} of {len(self.heads)}",
-            "head_list": [] if every else head_names(self.heads),
+        told = {"source": self.source} | (self._of_attention(model) if self.source == "attention" else {})
+        told |= {
             "top_k": 0 if self.top_k is None else self.top_k,
             "stability": self.stability,
             "permutations": self.permutations,
-            "draws": self.draws,
-            "model_layers": n_layers,
-            "model_heads": n_heads,
         }
         if self.stability or self.permutations:
             told["edge_numbers"] = EDGE_NUMBERS
@@ -186,8 +187,25 @@ class NetworkPlan:
             told |= {"null": self.null, "null_meaning": NULLS[self.null]}
         return told
 
+    def _of_attention(self, model: ScPrint) -> dict[str, Any]:
+        n_layers, n_heads = len(self_attentions(model)), model.config.n_heads
+        every = len(self.heads) == n_layers * n_heads
+        return {
+            "attention": {
+                "mean_qk": "of the mean query and the mean key of each gene",
+                "mean_attention": "mean of each cell's attention",
+            }[self.attention],
+            "heads": f"{self.combine} of all layers and heads" if every else f"{self.combine} of {len(self.heads)}",
+            "head_list": [] if every else head_names(self.heads),
+            "draws": self.draws,
+            "model_layers": n_layers,
+            "model_heads": n_heads,
+        }
+
     def cells_a_batch(self, n_tokens: int, device: str) -> int:
         """Return how many cells of so many tokens pass through the model at a time."""
+        if self.batch_size is None and self.source == "jacobian":
+            return 1  # several directions of each pass together instead
         return self.batch_size or max(1, BATCH_TOKENS.get(device, BATCH_TOKENS["cuda"]) // n_tokens)
 
     def memory(self, model: ScPrint, n_genes: int, context: int, *, n_networks: int = 1) -> MemoryNeed:
@@ -209,6 +227,7 @@ class NetworkPlan:
             * (context + n_cell_tokens),
             d_model=config.d_model,
             n_networks=n_networks,
+            source=self.source,
         )
 
     def finish(self, network: GRNAnnData) -> GRNAnnData:
@@ -288,6 +307,7 @@ def memory_need(
     batch_tokens: int,
     d_model: int,
     n_networks: int = 1,
+    source: Source = "attention",
 ) -> MemoryNeed:
     """Estimate what a network takes.
 
@@ -313,16 +333,22 @@ def memory_need(
         Tokens of a batch, and their width.
     n_networks
         Networks that are returned together.
+    source
+        What the networks are read from.
     """
     square = n_genes * n_genes * 4
     # tokens: sums in float64; then queries and keys of their means in float32, and these by head
     sums = n_tokens * n_tokens * 4 * n_kept if mean_attention else n_tokens * n_layers * width * 8
+    work = 8 * 4 * BLOCK_VALUES + batch_tokens * d_model * 4 * 12
+    if source != "attention":
+        sums = n_genes * n_genes * 8
+        work = 8 * 4 * max(CHUNK_ENTRIES, n_tokens * n_tokens * n_kept) if source == "jacobian" else 8 * square
     return MemoryNeed(
         n_genes=n_genes,
         n_heads=n_kept,
         sums=sums * (1 + sums_twice),
         result=(n_genes * top_k * 24 if top_k is not None else square * (n_kept + 3 * dense_numbers)) * n_networks,
-        work=8 * 4 * BLOCK_VALUES + batch_tokens * d_model * 4 * 12 + 50 * square * pooled,
+        work=work + 50 * square * pooled,
     )
 
 

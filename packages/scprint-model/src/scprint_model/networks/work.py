@@ -14,6 +14,9 @@ from scprint_model.networks.choose import NetworkCells
 from scprint_model.networks.group import edge_blocks, read_cells
 from scprint_model.networks.plan import MemoryNeed, NetworkPlan
 
+#: Regulators whose passes are timed, where each has its own.
+TIMED_REGULATORS = 8
+
 
 @dataclass(frozen=True)
 class WorkEstimate:
@@ -49,29 +52,42 @@ class WorkEstimate:
 
 
 def estimate_work(
-    model: ScPrint, plan: NetworkPlan, inputs: NetworkCells, *, n_networks: int, n_passes: int, memory: MemoryNeed
+    model: ScPrint,
+    plan: NetworkPlan,
+    inputs: NetworkCells,
+    *,
+    n_networks: int,
+    n_passes: int,
+    memory: MemoryNeed,
+    regulators: np.ndarray | None = None,
 ) -> WorkEstimate:
-    """Time a batch of `inputs`, and a block of the edges of their network, and multiply."""
+    """Time a batch of `inputs`, and a block of the edges of their network, and multiply.
+
+    The genes that may be regulators, bool, count where each takes passes of its own; None: all.
+    """
     n_genes, n_tokens = len(inputs.genes), inputs.context + len(model.captured_tokens)
     device = next(model.parameters()).device.type
     n_batch = min(plan.cells_a_batch(n_tokens, device), inputs.counts.shape[0])
     builds = n_networks * (1 + plan.stability + plan.permutations + (plan.draws if plan.has_spread else 0))
-    seconds = n_passes * time_cells(model, plan, inputs, n_batch) + builds * time_edges(model, plan, inputs, n_genes)
+    cell = time_cells(model, plan, inputs, n_batch) if n_passes else 0.0
+    if plan.source == "jacobian":
+        cell *= (n_genes if regulators is None else int(regulators.sum())) / min(n_genes, TIMED_REGULATORS)
+    seconds = n_passes * cell + builds * time_edges(model, plan, inputs, n_genes)
     return WorkEstimate(n_networks, n_passes, n_genes, inputs.context, memory, seconds)
 
 
 def time_cells(model: ScPrint, plan: NetworkPlan, inputs: NetworkCells, n_cells: int) -> float:
-    """Return the seconds that a cell takes: of a batch, run a second time."""
+    """Return the seconds that a cell takes, or `TIMED_REGULATORS` of it: of a batch, run a second time."""
     for _ in range(2):  # the first time compiles and fills caches
         start = _now(model)
-        read_cells(model, inputs, np.arange(n_cells), plan)
+        read_cells(model, inputs, np.arange(n_cells), plan, regulators=_first(n=TIMED_REGULATORS, inputs=inputs))
         seconds = _now(model) - start
     return seconds / n_cells
 
 
 def time_edges(model: ScPrint, plan: NetworkPlan, inputs: NetworkCells, n_genes: int) -> float:
     """Return the seconds that all edges of a network take: of their first two blocks."""
-    sums = read_cells(model, inputs, np.arange(1), plan)
+    sums = read_cells(model, inputs, np.arange(1), plan, regulators=_first(n=1, inputs=inputs))
     times, n_rows, n_columns = [_now(model)], [], n_genes
     for rows, values in islice(edge_blocks(sums, model, plan), 2):
         times.append(_now(model))
@@ -80,6 +96,11 @@ def time_edges(model: ScPrint, plan: NetworkPlan, inputs: NetworkCells, n_genes:
     row = (times[-1] - times[-2]) / n_rows[-1]
     begin = max(0.0, times[1] - times[0] - row * n_rows[0])
     return begin + row * n_genes * (n_genes / n_columns)
+
+
+def _first(*, n: int, inputs: NetworkCells) -> np.ndarray:
+    """Return regulators to time: the first `n` genes."""
+    return np.arange(len(inputs.genes)) < n
 
 
 def _now(model: ScPrint) -> float:

@@ -34,6 +34,7 @@ PAGES = [
     "docs/explain/what_a_result_depends_on.md",
     "docs/how_to/add_a_method.md",
     "docs/how_to/add_a_truth.md",
+    "docs/how_to/benchmark_your_method.md",
     "docs/how_to/choose_the_counts.md",
     "docs/how_to/denoise_and_generate.md",
     "docs/how_to/embed_and_annotate.md",
@@ -58,6 +59,7 @@ PAGES = [
     "docs/tutorials/network_from_cells.md",
 ]
 SLOW = {
+    "docs/how_to/benchmark_your_method.md",
     "docs/how_to/score_my_network.md",
     "docs/how_to/train_on_my_data.md",
     "docs/tutorials/case_study.md",

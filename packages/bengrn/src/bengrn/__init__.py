@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bengrn import pl, simulate
     from bengrn.benchmarking.report.leaderboard import report
     from bengrn.benchmarking.report.reading import Results, read_results
+    from bengrn.benchmarking.runs import benchmark
     from bengrn.comparison import Comparison, compare
     from bengrn.enrichment import enrich
     from bengrn.inference import infer
@@ -34,6 +35,7 @@ __all__ = [
     "Results",
     "Scores",
     "__version__",
+    "benchmark",
     "compare",
     "describe_method",
     "describe_truth",
@@ -57,6 +59,7 @@ __all__ = [
 
 _HOME = {
     "Comparison": "comparison",
+    "benchmark": "benchmarking.runs",
     "compare": "comparison",
     "describe_truth": "truths",
     "enrich": "enrichment",

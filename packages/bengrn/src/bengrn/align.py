@@ -19,7 +19,11 @@ from grnndata import NamedGenes
 
 logger = logging.getLogger(__name__)
 
-type Regulators = Literal["truth", "tf", "all"] | Iterable[str]
+type Regulators = Literal["truth", "assayed", "tf", "all"] | Iterable[str]
+
+
+class NoOverlapError(ValueError):
+    """A network and a truth have no gene, or no true edge, in common."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +92,8 @@ def align(
     transpose
         Score the network's transpose: its columns as regulators.
     regulators
-        Rows of the universe. "truth": genes with at least one true edge whose two genes are in the network.
+        Rows of the universe. "truth": genes with at least one true edge whose two genes are in the network. "assayed":
+        genes that are the source of any edge of the truth, also where none of its targets is in the network.
         "tf": the transcription factors among them (`grnndata.transcription_factors` of the truth's organism).
         "all": every gene that is a column. A list of names, of any kind that `grnndata.find_genes` understands: those
         of them that are columns, with or without true edges. Columns are always the network's genes that the truth
@@ -96,8 +101,10 @@ def align(
 
     Raises
     ------
+    NoOverlapError
+        If network and truth share no gene, or no true edge is left; it is a ValueError.
     ValueError
-        If network and truth share no gene, none of the regulators is among these, or no true edge is left.
+        If none of the regulators is among the genes.
     """
     matched_by, naming = _best_naming(network, truth)
     names = network.namings[matched_by]
@@ -109,17 +116,21 @@ def align(
     genes = names[columns]
 
     edges = _true_edges(truth, naming)
+    sources = pd.unique(edges["source"])
     n_true_edges = len(edges)
     lost: dict[str, int] = {}
     edges = _keep(edges, edges["source"] != edges["target"], "self", lost)
     edges = _keep(edges, edges["source"].isin(genes), "source_absent", lost)
     edges = _keep(edges, edges["target"].isin(genes), "target_absent", lost)
-    chosen, asked = _choose_rows(network, truth, regulators, columns, genes, edges)
+    if regulators == "assayed":
+        chosen, asked = genes.isin(sources), None
+    else:
+        chosen, asked = _choose_rows(network, truth, regulators, columns, genes, edges)
     rows, row_names = columns[chosen], genes[chosen]
     edges = _keep(edges, edges["source"].isin(row_names), "regulator_not_chosen", lost)
     if edges.empty:
         losses = ", ".join(f"{count:,} {reason}" for reason, count in lost.items() if count)
-        raise ValueError(
+        raise NoOverlapError(
             f"no edge of the truth {truth.name!r} can be found with this network: of {n_true_edges:,}, "
             f"{losses}; {len(row_names):,} regulators × {len(genes):,} targets were to be scored. Use more "
             "genes, or regulators='truth'"
@@ -165,7 +176,7 @@ def _best_naming(network: Network, truth: GroundTruth) -> tuple[str, tuple[str, 
     if not shared[best]:
         network_names = "; ".join(f"{key}: {_some(names)}" for key, names in network.namings.items())
         truth_names = "; ".join(_some(sorted(_mentioned(truth, naming))) for naming in truth.namings)
-        raise ValueError(
+        raise NoOverlapError(
             f"the network and the truth {truth.name!r} share no gene. The network's genes are called "
             f"{network_names}; the truth's {truth_names}. Put names of the truth's kind into var['symbol'] "
             "or var_names, and check the organism"
@@ -226,7 +237,9 @@ def _choose_rows(
         if regulators == "truth":
             return genes.isin(edges["source"]), None
         if regulators != "tf":
-            raise ValueError(f"regulators must be 'truth', 'tf', 'all' or a list of gene names, not {regulators!r}")
+            raise ValueError(
+                f"regulators must be 'assayed', 'truth', 'tf', 'all' or a list of gene names, not {regulators!r}"
+            )
         return genes.isin(edges["source"]) & genes.isin(_factors(network, truth)), None
     namings = [names[columns].tolist() for names in network.namings.values()]
     asked = grnndata.find_genes(regulators, *namings, what="regulators")

@@ -14,6 +14,7 @@ from bengrn import infer_command
 from bengrn._command_line import Command, Program, check_output, with_folder
 from bengrn._command_options import Parser
 from bengrn._wording import counted, percent
+from bengrn.benchmarking import run_command
 from bengrn.benchmarking.report import report_command
 from bengrn.simulate import simulate_command
 
@@ -98,7 +99,8 @@ def _add_scoring_options(parser: Parser) -> None:
         "--regulators",
         type=str,
         default="truth",
-        help="rows: 'truth' (with a true edge), 'tf' (factors among them), 'all', or a file with one gene a line",
+        help="rows: 'truth' (with a true edge), 'assayed' (all sources of the truth), 'tf' (factors with a true edge), "
+        "'all', or a file with one gene a line",
     )
     parser.add_argument(
         "--truth-columns",
@@ -254,8 +256,8 @@ def _truth(args: Namespace) -> GroundTruth:
 
 def _options(args: Namespace) -> dict[str, Any]:
     regulators: Any = args.regulators
-    if regulators not in ("truth", "tf", "all"):
-        regulators = infer_command.names_in(regulators, "--regulators is 'truth', 'tf', 'all' or")
+    if regulators not in ("truth", "assayed", "tf", "all"):
+        regulators = infer_command.names_in(regulators, "--regulators is 'truth', 'assayed', 'tf', 'all' or")
     return {"transpose": args.transpose, "absolute": args.absolute, "regulators": regulators}
 
 
@@ -354,6 +356,12 @@ main = Program(
             ),
             simulate_command.options,
             simulate_command.command,
+        ),
+        "run": Command(
+            "Run a benchmark: methods × data sets × truths, into one table.",
+            ("run --preset quick --out results", "run benchmark.yaml --workers 4 --memory-limit 8GB"),
+            run_command.options,
+            run_command.command,
         ),
         "compare": Command(
             "Score several networks on the same pairs, with paired intervals.",

@@ -45,7 +45,7 @@ class Effort:
             f"{counted(self.n_networks, 'network')} of {self.n_regulators:,} regulators × {self.n_genes:,} genes from "
             f"at most {self.n_cells:,} cells: {self.memory / 1e6:,.3g} MB"
         )
-        return size if self.seconds is None else f"{size}, about {_duration(self.seconds)}"
+        return size if self.seconds is None else f"{size}, about {duration(self.seconds)}"
 
 
 def estimate(work: Work, *, seed: int = 0) -> Effort:
@@ -98,7 +98,8 @@ def is_long(work: Work) -> bool:
     return work.cells.n_obs * work.cells.n_vars * work.n_regulators > _SHORT
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Write a time as people say it."""
     if seconds < 1:
         return "a second"
     if seconds < 120:

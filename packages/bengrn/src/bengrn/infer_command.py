@@ -90,7 +90,7 @@ def command(args: Namespace) -> str:
         (grnndata.write_zarr if out.suffix == ".zarr" else grnndata.write_h5ad)(result, out)
         return _told(result, [out])
     networks = _networks(result)
-    paths = {name: with_folder(_place(args.out, name)) for name in networks}
+    paths = {name: with_folder(place_of(args.out, name)) for name in networks}
     if len(set(paths.values())) < len(paths):
         raise ValueError(f"groups {listed(paths)} would be written to the same file: write an h5ad")
     for name, path in paths.items():
@@ -141,9 +141,9 @@ def _check(args: Namespace, *, is_table: bool) -> None:
         raise ValueError(f"--layer {args.layer} and --counts {args.counts} are two places of the expression: give one")
     if args.dry_run:
         return
-    check_output(_place(args.out, "group"), *_files(args))
+    check_output(place_of(args.out, "group"), *_files(args))
     if is_table:
-        beside(_place(args.out, "group"))
+        beside(place_of(args.out, "group"))
         one = args.group is not None and len(args.group) == 1
         if args.groupby is not None and not one and _GROUP not in args.out:
             raise ValueError(
@@ -210,7 +210,8 @@ def _networks(result: GRNAnnData) -> dict[str, Any]:
     return {"": result} if "GRN" in result.varp else {name: result.networks[name] for name in result.networks}
 
 
-def _place(out: str, group: str) -> str:
+def place_of(out: str, group: str) -> str:
+    """Return the name of a group's file, where ``{group}`` stands in the name of all."""
     return out.replace(_GROUP, "".join(one if one.isalnum() or one in "-_.+" else "_" for one in group))
 
 

@@ -93,7 +93,7 @@ def plan(
         if value is not None and value < 1:
             raise ValueError(f"{name} is at least 1, got {value}")
     cells = _with_expression(adata, layer)
-    groups = _groups(cells, groupby, group)
+    groups = groups_of(cells, groupby, group)
     if n_cells is not None:
         names = cells.var_names.astype(str).tolist()
         values: Any = cells.X
@@ -250,7 +250,21 @@ def _with_expression(adata: AnnData, layer: str | None) -> AnnData:
     return AnnData(values, obs=obs, var=var)
 
 
-def _groups(cells: AnnData, groupby: str | None, group: Sequence[str] | None) -> dict[str, NDArray[np.int64]]:
+def groups_of(cells: AnnData, groupby: str | None, group: Sequence[str] | None) -> dict[str, NDArray[np.int64]]:
+    """Return the places of each group's cells, by its name; ``""`` for all cells together.
+
+    Parameters
+    ----------
+    cells
+        Cells with the column in obs.
+    groupby, group
+        See :func:`infer`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column or group.
+    """
     if groupby is None:
         if group is not None:
             raise ValueError(f"group={group!r} needs groupby: the column of obs which names the cells' groups")

@@ -93,6 +93,17 @@ def get_method(name: str, **settings: Any) -> GRNMethod:
     return method
 
 
+def installed_name(name: str) -> str:
+    """Return the one spelling of a method's name, under which it is installed: capitals and "_" for "-" do not matter.
+
+    Raises
+    ------
+    ValueError
+        If no method has that name, or two packages offer it.
+    """
+    return _only(name).name
+
+
 def parse_settings(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     """Read settings of a method that are written as text, such as those of ``--set n_trees=100``.
 

@@ -239,9 +239,9 @@ def score(
         network interpretation"): in its networks many genes regulate a few, OmniPath's sources have few
         targets each.
     regulators
-        Rows of the universe: "truth" (genes with at least one true edge in the network), "tf" (the transcription
-        factors among them), "all", or a list of names; see :func:`bengrn.align.align`. The notes say which of the
-        list are not there.
+        Rows of the universe: "truth" (genes with at least one true edge in the network), "assayed" (all sources of the
+        truth in the network), "tf" (the transcription factors with a true edge), "all", or a list of names; see
+        :func:`bengrn.align.align`. The notes say which of the list are not there.
     absolute
         Rank pairs by absolute weight. Otherwise a negative weight ranks below no edge at all.
     compat

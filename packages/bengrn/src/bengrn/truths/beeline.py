@@ -155,7 +155,8 @@ def _cut(path: Path, folder: str) -> tuple[pd.DataFrame, set[str]]:
     held: dict[str, bytes] = {}
     with open_content(path) as content, tarfile.open(fileobj=content) as archive:
         for member in iter(partial(_next_file, archive), None):
-            if folder in member.name and PurePosixPath(member.name).name in wanted:
+            # The folder of hHep is called hHEP.
+            if folder.lower() in member.name.lower() and PurePosixPath(member.name).name in wanted:
                 file: Any = archive.extractfile(member)
                 held[PurePosixPath(member.name).name] = file.read()
             if len(held) == len(wanted):

@@ -194,6 +194,19 @@ def test_tables_of_edges(path, cells, capsys):
     assert len(grnndata.read_edges("net_cone.csv")) == 30
 
 
+def test_work_is_kept_and_no_part_of_the_network(path):
+    words = ["infer", path, "--method", "grnboost2", "--set", "n_trees=5", "--regulators", "tf"]
+    assert main([*words, "--dry-run", "--work", "kept", "-o", "net.h5ad"]) == 0
+    assert not Path("kept").exists()
+    assert main([*words, "--work", "kept", "-o", "one.h5ad"]) == 0
+    assert len(list(Path("kept").glob("*/*.npy"))) == 1
+    assert main([*words, "-o", "two.h5ad"]) == 0
+    one, two = (grnndata.read_h5ad(name) for name in ("one.h5ad", "two.h5ad"))
+    np.testing.assert_array_equal(one.grn.toarray(), two.grn.toarray())
+    assert one.uns["grn"]["parameters"] == two.uns["grn"]["parameters"]
+    assert "kept" not in json.dumps(one.uns["provenance_steps"], default=str)
+
+
 def test_a_dry_run_writes_nothing(path, capsys, tmp_path):
     before = sorted(tmp_path.iterdir())
     assert main(["infer", path, "--dry-run", "-o", "net.h5ad"]) == 0
@@ -209,6 +222,7 @@ def test_a_dry_run_writes_nothing(path, capsys, tmp_path):
         (["cells.h5ad", "-o", "net.png"], "networks are written as h5ad or zarr"),
         (["cells.h5ad", "--set", "bins", "-o", "net.h5ad"], "--set takes NAME=VALUE, and not 'bins'"),
         (["cells.h5ad", "--set", "bins=5", "-o", "net.h5ad"], "pearson has no setting 'bins'"),
+        (["cells.h5ad", "--work", "kept", "-o", "net.h5ad"], "pearson has no setting 'work'"),
         (["cells.h5ad", "--method", "clr", "--set", "bins=x", "-o", "net.h5ad"], "settings of clr"),
         (["cells.h5ad", "--regulators", "CRX", "-o", "net.h5ad"], "a file with one gene a line, and not 'CRX'"),
         (["cells.h5ad", "--format", "scenic", "-o", "net.h5ad"], "--format scenic is one of tables"),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bengrn._wording import counted
 from bengrn.inference import Work
-from bengrn.methods.method import Method
+from bengrn.methods.method import ELSEWHERE, Method
 
 #: Products of cells and pairs of genes up to which nobody wants to be told.
 _SHORT = 10**10
@@ -80,9 +80,11 @@ def estimate(work: Work, *, seed: int = 0) -> Effort:
         some = np.union1d(some, work.cells.var_names.get_indexer(pd.Index(chosen)))
         names = chosen.tolist()
     part = largest[:, np.sort(some)].copy()
+    here = {name: None for name in ELSEWHERE[1:] if name in work.method.defaults}  # a pilot is kept nowhere
+    method = work.method.with_settings(**here)
     start = time.perf_counter()
     try:
-        work.method.infer(part, regulators=names, rng=seed)
+        method.infer(part, regulators=names, rng=seed)
     except (
         ValueError
     ):  # a part may lack counts that the whole has, and what the whole lacks is told when it is inferred

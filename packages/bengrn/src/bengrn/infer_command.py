@@ -38,6 +38,12 @@ def options(parser: Parser) -> None:
     parser.add_argument(
         "--set", type=list[str], default=[], metavar="NAME=VALUE", help="settings of the method, such as bins=5"
     )
+    parser.add_argument(
+        "--work", type=str, metavar="FOLDER", help="folder that keeps what is done, so that an ended run goes on there"
+    )
+    parser.add_argument(
+        "--scheduler", type=str, metavar="ADDRESS", help="Dask scheduler, or its file, whose workers do the targets"
+    )
     parser.add_argument("--groupby", type=str, help="column of obs: one network for each of its values")
     parser.add_argument("--group", type=list[str], help="values of that column whose cells are taken; all by default")
     parser.add_argument("--genes", type=str, help="file with one gene a line: the genes of the network; all by default")
@@ -82,8 +88,9 @@ def command(args: Namespace) -> str:
     if is_watched and is_long(work):
         sys.stderr.write(f"{estimate(work)}\n")
     result = carried_out(work, seed=args.seed, progress=_tell if is_watched else None)
-    told = args.as_dict() | {"settings": choice["settings"]}
-    steps = from_files("bengrn infer", told, _files(args), skip=("input", "out", "dry_run", "set"))
+    settings = {name: value for name, value in choice["settings"].items() if name not in ("work", "scheduler")}
+    told = args.as_dict() | {"settings": settings}
+    steps = from_files("bengrn infer", told, _files(args), skip=("input", "out", "dry_run", "set", "work", "scheduler"))
     if not is_table:
         out = with_folder(args.out)
         result.uns.update(in_uns(steps))
@@ -165,6 +172,7 @@ def _choice(args: Namespace) -> dict[str, Any]:
         if not equals:
             raise ValueError(f"--set takes NAME=VALUE, and not {text!r}")
         given[name.strip().replace("-", "_")] = value.strip()
+    given |= {name: args[name] for name in ("work", "scheduler") if args[name] is not None}
     regulators: Any = args.regulators
     if regulators != "tf":
         regulators = None if regulators == "all" else names_in(regulators, "--regulators is 'all', 'tf' or")

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Settings that tell where and how fast a network is made, and change nothing of it.
+ELSEWHERE = ("threads", "work", "scheduler")
+
 
 class Infer(Protocol):
     """A function that infers the weights of a network from expression."""
@@ -164,7 +167,8 @@ class Method:
             adata,
             grn=grn,
             method=self.name,
-            parameters={"transform": transform} | {key: value for key, value in settings.items() if value is not None},
+            parameters={"transform": transform}
+            | {key: value for key, value in settings.items() if value is not None and key not in ELSEWHERE},
             directed=self.directed or places is not None,
         )
 

@@ -26,12 +26,20 @@ class Bins:
         Genes of which at most a quarter of the cells are above the lowest bin, bool, (genes,).
     inexact
         Places of the genes whose values were put together because there are more than 256 of them.
+    levels
+        Value of each bin of a gene, float64; of an inexact gene the value of each cell.
     """
 
     values: NDArray[np.uint8]
     above: NDArray[np.uint64]
     is_sparse: NDArray[np.bool_]
     inexact: NDArray[np.int64]
+    levels: list[NDArray[np.float64]]
+
+    def expression(self, gene: int) -> NDArray[np.float64]:
+        """Return the values of a gene as they were given, (cells,)."""
+        levels = self.levels[gene]
+        return levels if gene in self.inexact else levels[self.values[gene]]
 
 
 def binned(
@@ -60,8 +68,11 @@ def binned(
     n_cells = len(cells)
     found = np.empty((len(genes), n_cells), dtype=np.uint8)
     inexact = []
+    levels = []
     for gene, column in enumerate(genes):
-        there, place = np.unique(values[cells, column], return_inverse=True)
+        given = values[cells, column]
+        there, place = np.unique(given, return_inverse=True)
+        levels.append(there if len(there) <= most else given)
         if len(there) > most:
             inexact.append(gene)
             counts = np.bincount(place)
@@ -70,7 +81,7 @@ def binned(
             place = np.unique(of_value, return_inverse=True)[1][place]
         found[gene] = place
     above = found > 0
-    return Bins(found, _bits(above), above.mean(axis=1) <= _SPARSE, np.array(inexact, dtype=np.int64))
+    return Bins(found, _bits(above), above.mean(axis=1) <= _SPARSE, np.array(inexact, dtype=np.int64), levels)
 
 
 def _bits(flags: NDArray[np.bool_]) -> NDArray[np.uint64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from bengrn.methods.method import Method
 from bengrn.methods.trees import need_numba
+from bengrn.methods.trees.targets import Task, each_target
 
 #: "published": variance of the standardised target that splits take away. "share": these, scaled to sum to 1 a target.
 type Sums = Literal["published", "share"]
@@ -23,6 +25,8 @@ def genie3(
     n_tried: int | Literal["sqrt", "all"] = "sqrt",
     sums: Sums = "published",
     threads: int | None = None,
+    work: str | None = None,
+    scheduler: str | None = None,
 ) -> NDArray[np.float32]:
     """Predict each gene from the regulators by a random forest; a weight is the variance that splits by one take away.
 
@@ -43,36 +47,41 @@ def genie3(
         that splits take away, which sums to about 1 for each; or "share", which sums to 1 exactly.
     threads
         Number of threads; all processors by default. The network is the same with any number.
+    work
+        Folder that keeps what is done, so that a run which was ended goes on where it was.
+    scheduler
+        Address of a Dask scheduler, or its file: its workers predict the targets. The network is the same.
 
     Raises
     ------
     ImportError
-        If numba is not installed.
+        If numba is not installed, or distributed where there is a scheduler.
     ValueError
         If a number is below 1, or a word is not known.
     """
     need_numba()
-    from bengrn.methods.trees.kernels import grow_forest
-    from bengrn.methods.trees.targets import Task, each_target
-
     if n_trees < 1:
         raise ValueError(f"n_trees is the number of trees, at least 1, got {n_trees}")
     if sums not in ("published", "share"):
         raise ValueError(f"sums is 'published' or 'share', not {sums!r}")
-    given = np.zeros((0, 0), dtype=np.int64)
+    model = partial(_genie3, n_trees=n_trees, n_tried=n_tried, sums=sums)
+    number_tried(n_tried, 1)
+    return each_target(values, regulators, rng, model, threads=threads, work=work, scheduler=scheduler)
 
-    def forest(task: Task) -> NDArray[np.float64]:
-        importance = np.zeros(len(task.bins.values))
-        tried = number_tried(n_tried, len(task.allowed))
-        y = task.y / task.y.std()
-        bins = task.bins
-        grow_forest(
-            *(bins.values, bins.above, bins.is_sparse, y, task.allowed, n_trees, tried, task.seed, given, importance)
-        )
-        total = importance.sum()
-        return importance / total if sums == "share" and total > 0 else importance
 
-    return each_target(values, regulators, rng, forest, threads)
+def _genie3(task: Task, *, n_trees: int, n_tried: int | str, sums: Sums) -> NDArray[np.float64]:
+    from bengrn.methods.trees.kernels import grow_forest
+
+    importance = np.zeros(len(task.bins.values))
+    tried = number_tried(n_tried, len(task.allowed))
+    y = task.y / task.y.std()
+    bins = task.bins
+    drawn = np.zeros((0, 0), dtype=np.int64)
+    grow_forest(
+        *(bins.values, bins.above, bins.is_sparse, y, task.allowed, n_trees, tried, task.seed, drawn, importance)
+    )
+    total = importance.sum()
+    return importance / total if sums == "share" and total > 0 else importance
 
 
 def number_tried(n_tried: int | str, n: int) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bengrn.methods.method import Method
 from bengrn.methods.trees import need_numba
+from bengrn.methods.trees.targets import Task, each_target
 
 _WINDOW = 25
 
@@ -24,6 +26,8 @@ def grnboost2(
     cells: float = 0.9,
     improvement: Literal["across", "paired"] = "across",
     threads: int | None = None,
+    work: str | None = None,
+    scheduler: str | None = None,
 ) -> NDArray[np.float32]:
     """Predict each gene from the regulators by boosted trees; a weight is what splits by a regulator explain.
 
@@ -53,18 +57,19 @@ def grnboost2(
         happens by chance after about 30 trees, as each error is of other cells.
     threads
         Number of threads; all processors by default. The network is the same with any number.
+    work
+        Folder that keeps what is done, so that a run which was ended goes on where it was.
+    scheduler
+        Address of a Dask scheduler, or its file: its workers predict the targets. The network is the same.
 
     Raises
     ------
     ImportError
-        If numba is not installed.
+        If numba is not installed, or distributed where there is a scheduler.
     ValueError
         If a share is not above 0 and at most 1, the number of trees is below 1, or a word is not known.
     """
     need_numba()
-    from bengrn.methods.trees.kernels import boost
-    from bengrn.methods.trees.targets import Task, each_target
-
     for name, share in {"learning_rate": learning_rate, "features": features, "cells": cells}.items():
         if not 0 < share <= 1:
             raise ValueError(f"{name} is a share, above 0 and at most 1, got {share:g}")
@@ -72,20 +77,26 @@ def grnboost2(
         raise ValueError(f"n_trees is the number of trees, at least 1, got {n_trees}")
     if improvement not in ("across", "paired"):
         raise ValueError(f"improvement is 'across' or 'paired', not {improvement!r}")
-    n_in = max(1, int(cells * len(values)))
+    settings: dict[str, Any] = {"rate": learning_rate, "n_trees": n_trees, "features": features, "cells": cells}
+    model = partial(_grnboost2, **settings, across=improvement == "across")
+    return each_target(values, regulators, rng, model, threads=threads, work=work, scheduler=scheduler)
 
-    def boosted(task: Task) -> NDArray[np.float64]:
-        importance = np.zeros(len(task.bins.values))
-        tried = max(1, int(features * len(task.allowed)))
-        bins, across = task.bins, improvement == "across"
-        grown = boost(
-            *(bins.values, bins.above, bins.is_sparse, task.y, task.allowed),
-            *(learning_rate, n_trees, tried, n_in, _WINDOW, across, task.seed, importance),
-        )
-        total = importance.sum()
-        return importance / total * grown if total > 0 else importance
 
-    return each_target(values, regulators, rng, boosted, threads)
+def _grnboost2(
+    task: Task, *, rate: float, n_trees: int, features: float, cells: float, across: bool
+) -> NDArray[np.float64]:
+    from bengrn.methods.trees.kernels import boost
+
+    importance = np.zeros(len(task.bins.values))
+    tried = max(1, int(features * len(task.allowed)))
+    n_in = max(1, int(cells * len(task.y)))
+    bins = task.bins
+    grown = boost(
+        *(bins.values, bins.above, bins.is_sparse, task.y, task.allowed),
+        *(rate, n_trees, tried, n_in, _WINDOW, across, task.seed, importance),
+    )
+    total = importance.sum()
+    return importance / total * grown if total > 0 else importance
 
 
 GRNBOOST2 = Method(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from bengrn.methods.trees.splits import FEW, OPTIONS, best_split, draw, layout, part, workspace
+from bengrn.methods.trees.splits import FEW, OPTIONS, RAW, best_split, draw, layout, part, workspace
 
 _DEPTH = 3
 
@@ -61,31 +61,77 @@ def grow_forest(values, above, is_sparse, y, allowed, n_trees, n_tried, seed, gi
             m = _sample(single, packed, cells, given[tree])
         else:
             m = _sample(single, packed, cells, _draws(state, n))
-        bounds[0, 0] = 0
-        bounds[0, 1] = m
-        depth = 1
-        while depth > 0:
-            depth -= 1
-            start = bounds[depth, 0]
-            end = bounds[depth, 1]
-            sum_all, differ = _node_sum(packed, single, cells, start, end)
-            if not differ:
-                continue
-            enough = np.inf
-            if end - start <= FEW:
-                enough = _most(cells, start, end, rank, by_y, packed, shift, mask, sum_all, few)
-            chosen, cut, decrease = best_split(
-                *(values, above, is_sparse, cells, start, end, packed, shift, sum_all, enough, allowed, n_tried),
-                *(state, space),
-            )
-            if chosen < 0:
-                continue
-            importance[chosen] += decrease * scale
-            middle = part(cells, start, end, values[chosen], cut)
-            bounds[depth, 0], bounds[depth, 1] = start, middle
-            depth += middle - start > 1
-            bounds[depth, 0], bounds[depth, 1] = middle, end
-            depth += end - middle > 1
+        _tree(
+            values,
+            above,
+            is_sparse,
+            single,
+            packed,
+            cells,
+            m,
+            rank,
+            by_y,
+            shift,
+            mask,
+            allowed,
+            n_tried,
+            state,
+            space,
+            few,
+            bounds,
+            scale,
+            importance,
+        )
+
+
+@numba.njit(**RAW)
+def _tree(
+    values,
+    above,
+    is_sparse,
+    single,
+    packed,
+    cells,
+    m,
+    rank,
+    by_y,
+    shift,
+    mask,
+    allowed,
+    n_tried,
+    state,
+    space,
+    few,
+    bounds,
+    scale,
+    importance,
+):
+    """Grow one tree to the end on the first m cells, and add what its splits take away."""
+    bounds[0, 0] = 0
+    bounds[0, 1] = m
+    depth = 1
+    while depth > 0:
+        depth -= 1
+        start = bounds[depth, 0]
+        end = bounds[depth, 1]
+        sum_all, differ = _node_sum(packed, single, cells, start, end)
+        if not differ:
+            continue
+        enough = np.inf
+        if end - start <= FEW:
+            enough = _most(cells, start, end, rank, by_y, packed, shift, mask, sum_all, few)
+        chosen, cut, decrease = best_split(
+            *(values, above, is_sparse, cells, start, end, packed, shift, sum_all, enough, allowed, n_tried),
+            *(state, space),
+        )
+        if chosen < 0:
+            continue
+        importance[chosen] += decrease * scale
+        middle = part(cells, start, end, values[chosen], cut)
+        bounds[depth, 0], bounds[depth, 1] = start, middle
+        depth += middle - start > 1
+        bounds[depth, 0], bounds[depth, 1] = middle, end
+        depth += end - middle > 1
 
 
 @numba.njit(**OPTIONS)
@@ -97,7 +143,7 @@ def _draws(state, n):
     return drawn
 
 
-@numba.njit(**OPTIONS)
+@numba.njit(**RAW)
 def _sample(single, packed, cells, drawn):
     """Add up each cell as often as it was drawn, list the cells, and return their number."""
     packed[:] = np.uint64(0)
@@ -111,7 +157,7 @@ def _sample(single, packed, cells, drawn):
     return m
 
 
-@numba.njit(inline="always", **OPTIONS)
+@numba.njit(forceinline=True, **RAW)
 def _node_sum(packed, single, cells, start, end):
     """Return the sum over a node, and whether its values differ."""
     sum_all = np.uint64(0)
@@ -124,7 +170,7 @@ def _node_sum(packed, single, cells, start, end):
     return sum_all, differ
 
 
-@numba.njit(inline="always", **OPTIONS)
+@numba.njit(forceinline=True, **RAW)
 def _most(cells, start, end, rank, by_y, packed, shift, mask, sum_all, few):
     """Return what the best of all splits of few cells does, that by `y` itself: numerator over denominator."""
     n = end - start
@@ -187,6 +233,7 @@ def boost(values, above, is_sparse, y, allowed, rate, n_trees, n_tried, n_in, wi
     order = np.arange(n).astype(np.uint32)
     inside = np.empty(n_in, dtype=np.uint32)
     steps = np.empty(n)
+    bounds = np.empty((_DEPTH + 2, 5), dtype=np.int64)
     improvement = np.zeros(window)
     grown = 0
     n_split = 0
@@ -206,7 +253,7 @@ def boost(values, above, is_sparse, y, allowed, rate, n_trees, n_tried, n_in, wi
             packed[i] = (np.uint64(1) << shift) | np.uint64((left[i] - lowest) / unit + 0.5)
         n_split += _grow_small(
             *(values, above, is_sparse, left, packed, shift, inside, order, n_out, rate, unit * unit / n_in, allowed),
-            *(n_tried, state, space, steps, importance),
+            *(n_tried, state, space, steps, bounds, importance),
         )
         grown += 1
         for i in range(n):
@@ -223,7 +270,7 @@ def boost(values, above, is_sparse, y, allowed, rate, n_trees, n_tried, n_in, wi
     return grown
 
 
-@numba.njit(inline="always", **OPTIONS)
+@numba.njit(forceinline=True, **RAW)
 def _error(left, order, n_out):
     """Return the squared error of the cells that come first."""
     error = 0.0
@@ -232,7 +279,7 @@ def _error(left, order, n_out):
     return error
 
 
-@numba.njit(**OPTIONS)
+@numba.njit(**RAW)
 def _grow_small(
     values,
     above,
@@ -250,16 +297,20 @@ def _grow_small(
     state,
     space,
     steps,
+    bounds,
     importance,
 ):
     """Grow one tree, and put what it adds to each cell's prediction into `steps`; return whether it has a split."""
-    bounds = np.empty((_DEPTH + 2, 5), dtype=np.int64)
-    bounds[0] = np.array([0, len(inside), 0, n_out, 0])
+    _put(bounds, 0, 0, len(inside), 0, n_out, 0)
     depth = 1
     is_split = False
     while depth > 0:
         depth -= 1
-        start, end, out_start, out_end, level = bounds[depth]
+        start = bounds[depth, 0]
+        end = bounds[depth, 1]
+        out_start = bounds[depth, 2]
+        out_end = bounds[depth, 3]
+        level = bounds[depth, 4]
         sum_all, differ = _node_sum(packed, packed, inside, start, end)
         chosen = -1
         cut = -1
@@ -283,7 +334,17 @@ def _grow_small(
         importance[chosen] += decrease * scale
         middle = part(inside, start, end, values[chosen], cut)
         out_middle = part(order, out_start, out_end, values[chosen], cut)
-        bounds[depth] = np.array([start, middle, out_start, out_middle, level + 1])
-        bounds[depth + 1] = np.array([middle, end, out_middle, out_end, level + 1])
+        _put(bounds, depth, start, middle, out_start, out_middle, level + 1)
+        _put(bounds, depth + 1, middle, end, out_middle, out_end, level + 1)
         depth += 2
     return is_split
+
+
+@numba.njit(forceinline=True, **RAW)
+def _put(bounds, at, start, end, out_start, out_end, level):
+    """Remember a node: its cells, its cells that were left out, and its level."""
+    bounds[at, 0] = start
+    bounds[at, 1] = end
+    bounds[at, 2] = out_start
+    bounds[at, 3] = out_end
+    bounds[at, 4] = level

@@ -64,12 +64,18 @@ def make_results(folder, groups=("rod cell", "Müller glia"), truths=("omnipath"
     table.to_parquet(folder / "table.parquet")
     table.to_csv(folder / "table.csv", index=False)
     config = {
-        "methods": [{"name": method, "label": label} for method, label, *_ in METHODS[:6]],
-        "datasets": [{"name": "retina_1k", "path": "cells.h5ad", "groupby": "cell_type", "groups": list(groups)}],
+        "methods": [{"name": method, "label": label, "place": "", "method": None} for method, label, *_ in METHODS[:6]],
+        "datasets": [{"name": "retina_1k", "path": "/data/cells.h5ad", "groupby": "cell_type", "groups": list(groups)}],
         "truths": [{"name": name} for name in truths],
-        "seeds": [0],
+        "seeds": [0, 1],
+        "bootstrap": 200,
+        "out": "/data/results",
     }
-    run = {"command": "bengrn run --preset quick", "config": config, "versions": {"bengrn": "3.0.0"}}
+    run = {
+        "command": ["/usr/bin/bengrn", "run", "--preset", "quick"],
+        "config": config,
+        "versions": {"bengrn": "3.0.0"},
+    }
     (folder / "run.json").write_text(json.dumps(run), encoding="utf-8")
     return folder
 

@@ -10,6 +10,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from tests.bengrn.benchmark_results import make_results
 
 from bengrn.benchmarking.columns import HELD_OUT, as_table
@@ -338,9 +339,15 @@ def test_how_to_reproduce_a_row_is_shown_on_demand(watched, leaderboard):
     button.press("Enter")
     detail = opened.locator(f"#{button.get_attribute('aria-controls')}")
     assert button.get_attribute("aria-expanded") == "true"
-    config = json.loads(detail.locator("pre").inner_text())
-    assert config["methods"] == [{"name": "clr", "label": "clr"}]
-    assert (config["datasets"][0]["groups"], config["truths"]) == (["rod cell"], [{"name": "omnipath"}])
+    shown = detail.locator("pre").inner_text()
+    assert yaml.safe_load(shown) == {
+        "methods": [{"name": "clr", "label": "clr"}],
+        "datasets": [{"name": "retina_1k", "path": "cells.h5ad", "groupby": "cell_type", "groups": ["rod cell"]}],
+        "truths": [{"name": "omnipath"}],
+        "seeds": [0],
+        "bootstrap": 200,
+    }
+    assert "bengrn run row.yaml" in detail.inner_text()
     assert f"sha256 {'ab' * 32}" in detail.inner_text()
     # it moves with its row
     opened.locator("#p0-0 thead th", has_text="Time").get_by_role("button").click()

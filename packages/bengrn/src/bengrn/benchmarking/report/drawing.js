@@ -66,11 +66,16 @@ const DIAMOND = (r) => `M0 ${-1.3 * r}L${1.3 * r} 0L0 ${1.3 * r}L${-1.3 * r} 0Z`
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
 const COLOURS = 7;
 
+// The width of a text, measured beside the page: within it, each measurement would lay out all that is above it anew.
+const ruler = document.createElement("canvas").getContext("2d");
+ruler.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+const widthOf = (text) => ruler.measureText(text).width;
+
 // A text that fits, the whole of it on demand.
 function fitting(svg, attributes, text, width) {
-  const element = add(svg, "text", attributes, text);
   let cut = text;
-  while (cut.length > 3 && element.getComputedTextLength() > width) { cut = cut.slice(0, -1); element.textContent = `${cut.trimEnd()}…`; }
+  while (cut.length > 3 && widthOf(cut === text ? text : `${cut.trimEnd()}…`) > width) cut = cut.slice(0, -1);
+  const element = add(svg, "text", attributes, cut === text ? text : `${cut.trimEnd()}…`);
   if (cut !== text) add(element, "title", {}, text);
   return element;
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from bengrn.benchmarking.report.open_problems_scores import write_scores
 from bengrn.benchmarking.report.page import Facet, Facts, Page, Part, Section, Text, Tiles
 from bengrn.benchmarking.report.questions import is_baseline, questions
 from bengrn.benchmarking.report.reading import Results, read_results, table_of
+from bengrn.benchmarking.report.reproduce import command_line
 from bengrn.benchmarking.report.score_rows import duration, held_out, leaderboard
 
 type Format = Literal["html", "openproblems"]
@@ -183,12 +184,15 @@ def _facets(table: pd.DataFrame) -> tuple[Facet, ...]:
 
 def _facts(results: Results) -> Facts:
     table = results.table
-    facts = {}
+    facts: dict[str, str] = {}
     for name, column in (("Machine", "machine"), ("Commit", "commit")):
         values = [str(value) for value in table[column].unique() if value]
         if values:
             facts[name] = values[0] if len(values) == 1 else f"{values[0]} and {len(values) - 1} more, see the rows"
-    for name, value in results.run.items():
-        if isinstance(value, str):
-            facts[name.replace("_", " ")] = value
+    versions = results.run.get("versions")
+    if isinstance(versions, Mapping):
+        facts["Versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    command = command_line(results.run.get("command", ""))
+    if command:
+        facts = {"Command": command} | facts
     return Facts(facts)

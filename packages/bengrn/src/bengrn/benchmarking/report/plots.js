@@ -37,7 +37,7 @@ function drawStrip(svg, width, panel, marks, measure) {
       const y = middle + (j - (group.length - 1) / 2) * 8;
       const [value, low, high] = mark.values?.[measure.key] ?? [];
       if (value === null || value === undefined) {
-        add(svg, "text", { class: "tick missing", x: box.left + 6, y: y + 4 }, mark.note || "not measured");
+        if (j === 0) add(svg, "text", { class: "tick missing", x: box.left + 6, y: middle + 4 }, mark.note || "not measured");
         return;
       }
       const point = add(svg, "g", { class: mark.baseline ? "mark baseline" : "mark", "data-tip": labelOf(mark, measure) });
@@ -87,7 +87,7 @@ function drawScatter(svg, width, panel, marks, measure, plot) {
     paint(add(point, "path", { class: "shape", d: SHAPES[series.place % SHAPES.length](5), transform: `translate(${x(mark.x)} ${y(value)})` }), plot, mark);
     // A label stands beside its point, where no other one does.
     const text = fitting(svg, { class: "label" }, mark.label, 150);
-    const length = text.getComputedTextLength(), isRight = x(mark.x) + 9 + length < box.right;
+    const length = widthOf(text.firstChild.data), isRight = x(mark.x) + 9 + length < box.right;
     const at = isRight ? x(mark.x) + 9 : x(mark.x) - 9 - length;
     let height = y(value) + 4;
     for (let i = 0; i < 12 && taken.some(([a, b, h]) => a < at + length && b > at && Math.abs(h - height) < 13); i += 1) height = y(value) + 4 + (i % 2 ? -1 : 1) * 7 * (i + 1);
@@ -203,11 +203,13 @@ function start(figure, plot) {
     const found = plot.panels.map((panel) => [panel, panel.marks.filter((mark) => fits(mark.facets ?? {}))])
       .filter(([panel, marks]) => fits(panel.facets) && (marks.length || (panel.values[measure.key] ?? []).length));
     panels.replaceChildren();
-    for (const [panel, marks] of found.slice(0, shown)) {
-      const card = html(panels, "div", { className: "card" });
+    before = panels.clientWidth;
+    const cards = found.slice(0, shown).map(() => html(panels, "div", { className: "card" }));
+    const width = cards.length ? Math.max(240, Math.floor(cards[0].clientWidth - 26)) : 0;
+    for (const [i, [panel, marks]] of found.slice(0, shown).entries()) {
+      const card = cards[i];
       const heading = html(card, "h3", { textContent: `${panel.title} ` });
       if (panel.note) html(heading, "small", { textContent: panel.note });
-      const width = Math.max(240, Math.floor(card.clientWidth - 26));
       const svg = add(card, "svg", { width, role: "img", "aria-label": `${measure.label}: ${panel.title}. The numbers are in the table.` });
       const height = Math.ceil(DRAW[plot.kind](svg, width, panel, marks, measure, plot));
       svg.setAttribute("height", height);
@@ -217,10 +219,10 @@ function start(figure, plot) {
     more.hidden = found.length <= shown;
     button.textContent = `Show ${number(found.length - shown)} more`;
   }
-  follow(draw);
   let before = 0;
+  follow(draw);
   new ResizeObserver(() => {
-    if (panels.clientWidth !== before) { before = panels.clientWidth; draw(); }
+    if (panels.clientWidth !== before) draw();
   }).observe(panels);
 }
 

@@ -18,8 +18,10 @@ from bengrn.benchmarking.report.questions import Question, is_baseline
 from bengrn.benchmarking.report.reading import Results
 from bengrn.benchmarking.report.score_rows import LABELS, row_facets, variant
 
-#: Regulators of a heat map, those with most true edges; points of a curve on the page.
-_MOST_REGULATORS, _MOST_POINTS = 25, 100
+#: Regulators of a heat map, those with most true edges.
+_MOST_REGULATORS = 25
+#: Points of a curve on the page: at most and at least, and of all curves together.
+_MOST_POINTS, _FEWEST_POINTS, _ALL_POINTS = 100, 30, 20_000
 
 
 def _panel_facets(rows: pd.DataFrame) -> Facets:
@@ -85,12 +87,13 @@ def gain_strips(results: Results) -> Plot:
 def curves(results: Results, asked: Sequence[Question]) -> Plot | None:
     """Return precision-recall curves, a panel for each question; None where there are none."""
     panels = []
+    most = min(_MOST_POINTS, max(_FEWEST_POINTS, _ALL_POINTS // max(1, len(results.curves))))
     for question in asked:
         marks = []
         for place, row in question.rows.iterrows():
             curve = results.curves.get(int(str(place)))
             if curve is not None and len(curve):
-                marks.append(_mark(row, results.table, points=_thinned(curve), values={}))
+                marks.append(_mark(row, results.table, points=_thinned(curve, most), values={}))
         if marks:
             prevalence = float(question.rows["prevalence"].median())
             facets = _panel_facets(question.rows)
@@ -104,11 +107,11 @@ def curves(results: Results, asked: Sequence[Question]) -> Plot | None:
     return Plot("lines", caption, panels, [Measure("precision", "precision")], x_label="recall")
 
 
-def _thinned(curve: pd.DataFrame) -> list[tuple[float, float]]:
+def _thinned(curve: pd.DataFrame, most: int) -> list[tuple[float, float]]:
     """Return so many points of a curve, closer to each other at its beginning, where curves differ."""
     curve = curve[curve["precision"] > 0]
-    if len(curve) > _MOST_POINTS:
-        places = np.unique((np.linspace(0, 1, _MOST_POINTS) ** 1.5 * (len(curve) - 1)).round().astype(int))
+    if len(curve) > most:
+        places = np.unique((np.linspace(0, 1, most) ** 1.5 * (len(curve) - 1)).round().astype(int))
         curve = curve.iloc[places]
     return list(zip(curve["recall"].astype(float), curve["precision"].astype(float), strict=True))
 

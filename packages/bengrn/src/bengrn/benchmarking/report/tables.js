@@ -46,7 +46,10 @@ function filterTables() {
     }
   }
   const said = document.getElementById("shown");
-  if (said) said.textContent = `${number(shown)} of ${plural(all, "row")} shown${failed ? `, ${number(failed)} of them without a result` : ""}`;
+  if (!said) return;
+  said.textContent = `${number(shown)} of ${plural(all, "row")} shown${failed ? `, ${number(failed)} of them without a result` : ""}`;
+  const choices = selects.map((select) => `${select.labels[0].textContent.toLowerCase()}: ${select.selectedOptions[0].textContent}`);
+  html(said, "span", { className: "printed", textContent: `; ${choices.join(", ")}` });  // on paper there are no lists to see it in
 }
 
 // The details of a row are made when they are first asked for.

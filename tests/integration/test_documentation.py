@@ -44,6 +44,7 @@ PAGES = [
     "docs/how_to/impute_and_perturb.md",
     "docs/how_to/infer_networks.md",
     "docs/how_to/infer_with_any_method.md",
+    "docs/how_to/make_a_leaderboard.md",
     "docs/how_to/network_files.md",
     "docs/how_to/open_a_checkpoint.md",
     "docs/how_to/score_my_network.md",

@@ -13,10 +13,11 @@ from typing import Any
 import pandas as pd
 
 from bengrn._wording import counted, listed
-from bengrn.benchmarking.columns import COLUMNS, DETAILS, KEY, ORIENTATIONS, SCORES, STATUSES, as_table
+from bengrn.benchmarking.columns import DETAILS, KEY, SCORES
+from bengrn.benchmarking.table_files import read_table
 
-#: What a table of others must say; all else may be missing.
-NEEDED = ("method", "dataset", "truth", "regulators")
+#: What every row of others must say; all else may be missing.
+_NEEDED = ("method", "dataset", "truth", "regulators")
 #: Rows that answer the same question, and may be compared when their pairs are as many.
 QUESTION = ("dataset", "group", "truth", "organism", "regulators")
 
@@ -136,7 +137,7 @@ def read_results(folder: PathLike[str] | str | None, add: Sequence[PathLike[str]
     run: dict[str, Any] = {}
     if folder is not None:
         place = Path(folder)
-        tables.append(_read(table_of(place)).assign(added=""))
+        tables.append(read_table(table_of(place)).assign(added=""))
         if (place / "run.json").is_file():
             run = json.loads((place / "run.json").read_text("utf-8"))
     tables += [_of_others(Path(path)) for path in add]
@@ -170,34 +171,13 @@ def table_of(folder: Path) -> Path:
     raise FileNotFoundError(f"{folder} has no table.parquet: `bengrn run` writes it")
 
 
-def _read(path: Path) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        return as_table(pd.read_parquet(path))
-    # Text stays text: a group may be called 1, a data set NA.
-    texts = {name: str for name, column in COLUMNS.items() if column.kind == "text"}
-    return as_table(pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={n: [""] for n in COLUMNS}))
-
-
 def _of_others(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no table {path}")
-    try:
-        table = _read(path)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    lacking = [name for name in NEEDED if (table[name] == "").any()]
+    table = read_table(path)
+    lacking = [name for name in _NEEDED if (table[name] == "").any()]
     if lacking:
-        raise ValueError(f"{path}: every row needs {listed(NEEDED)}, and {listed(lacking)} is missing in some or all")
-    table["label"] = table["label"].where(table["label"] != "", table["method"])
-    table["settings"] = table["settings"].where(table["settings"] != "", "{}")
-    table["orientation"] = table["orientation"].where(table["orientation"] != "", "as stored")
-    table["status"] = table["status"].where(table["status"] != "", "ok")
-    table["seed"] = table["seed"].fillna(0)
-    for column, known in (("status", STATUSES), ("orientation", ORIENTATIONS)):
-        unknown = sorted(set(table[column]) - set(known))
-        if unknown:
-            raise ValueError(f"{path}: {column} = {listed(unknown)}; there are {listed(known)}")
+        raise ValueError(f"{path}: every row needs {listed(_NEEDED)}, and some lack {listed(lacking)}")
     empty = (table["status"] == "ok") & table[[*SCORES, "gain"]].isna().all(axis="columns")
     if empty.any():
         raise ValueError(f"{path}: {counted(int(empty.sum()), 'row')} without any of {listed(SCORES)}")
+    table["label"] = table["label"].where(table["label"] != "", table["method"])
     return table.assign(added=path.name)

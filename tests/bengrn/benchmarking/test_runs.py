@@ -221,6 +221,20 @@ def test_replicates_are_donors_or_draws(folder, monkeypatch):
     assert draws["ap"][1] == bengrn.score(second.networks["rod"], make_truth(), regulators="assayed").ap
 
 
+def test_the_same_cells_in_two_data_sets_are_one_network_and_all_truths(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    few = GIVEN | {"methods": ["pearson"], "baselines": False, "bootstrap": 0, "permutations": 0, "truths": []}
+    data = [
+        {"name": name, "path": "cells.h5ad", "truths": [truth]}
+        for name, truth in (("a", "four.csv"), ("b", make_truth("eight", 8)))
+    ]
+    lines: list[str] = []
+    table = bengrn.benchmark(**few | {"datasets": data}, out="same", progress=lines.append)
+    assert table[["dataset", "truth", "status"]].to_numpy().tolist() == [["a", "four", "ok"], ["b", "eight", "ok"]]
+    assert table["network_sha256"].nunique() == 1
+    assert lines == ["1 of 1 networks done (pearson, b)"]
+
+
 def test_networks_of_others_are_scored_on_the_genes_of_the_cells(table, folder, monkeypatch):
     monkeypatch.chdir(folder)
     assert main(["infer", "cells.h5ad", "--groupby", "kind", "--format", "scenic", "-o", "net_{group}.tsv"]) == 0

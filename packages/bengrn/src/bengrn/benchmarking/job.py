@@ -44,8 +44,6 @@ class Job:
         Seed for the method, intervals and permutations.
     scorings
         How it is scored, by the checksum of each scoring.
-    keep
-        Whether to keep the weights, so that other truths can be scored without inferring again.
     limits
         Limits in force, told beside what failed.
     """
@@ -55,7 +53,6 @@ class Job:
     cells: str
     seed: int
     scorings: Mapping[str, Scoring]
-    keep: bool = True
     limits: Mapping[str, float | None]
 
     def missing(self, files: WorkFiles) -> list[str]:
@@ -108,9 +105,6 @@ def carry_out(job: Job, files: WorkFiles, begin: Callable[[str], None] = lambda 
             traceback.print_exc()
             rows = rows_for(_status(error), _message(error), job.scorings[score].orientations[:1])
         write_json(files.scores(job.key, score), {"rows": rows, "limits": job.limits})
-    if not job.keep:
-        for name in ("weights.npy", "weights.npz"):
-            (files.network(job.key) / name).unlink(missing_ok=True)
 
 
 def _made(job: Job, files: WorkFiles) -> tuple[dict[str, Any], Any]:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from bengrn._provenance import KEY as STEPS
 from bengrn._provenance import step
 from bengrn._wording import counted
 from bengrn.benchmarking.as_config import as_config
+from bengrn.benchmarking.columns import as_table
 from bengrn.benchmarking.config import Config
 from bengrn.benchmarking.config_values import values_of
 from bengrn.benchmarking.executors import in_this_process, on_dask, on_this_machine
@@ -154,24 +156,27 @@ def run(
     progress: Callable[[str], None] | None = None,
 ) -> pd.DataFrame:
     """Run a benchmark as it is configured, and write its table; see :func:`benchmark`."""
+    joined(as_table([]), add)  # what is wrong with tables of others is told before the work
     files = WorkFiles(Path(config.out or "results"))
     files.work.mkdir(parents=True, exist_ok=True)
     remove_leftovers(files.work)
     planned = lay_out(config, files)
     for one in planned:
         forget_failures(one, files, retry=retry)
-    todo = [one for one in planned if not is_done(one, files)]
+    todo = _merged([one for one in planned if not is_done(one, files)])
     paths = {write_job(one.job, files): one for one in todo}
-    watch = Progress(todo, n_before=len(planned) - len(todo))
+    watch = Progress(todo, n_before=len({one.job.key for one in planned}) - len(todo))
     trouble = ""
     try:
-        for path, message in _executed(list(paths), config, scheduler):
-            if message:
-                trouble = message
-                break
-            watch.finished(paths[path])
-            if progress is not None:
-                progress(str(watch))
+        # However this ends, the processes are ended before the table is written.
+        with closing(_executed(list(paths), config, scheduler)) as results:
+            for path, message in results:
+                if message:
+                    trouble = message
+                    break
+                watch.finished(paths[path])
+                if progress is not None:
+                    progress(str(watch))
     finally:
         table = joined(table_of(planned, files), add)
         write_table(table, files.results)
@@ -184,6 +189,18 @@ def run(
             f"{files.results}, {n_left:,} are missing: make room, and run it again",
         )
     return table
+
+
+def _merged(planned: Sequence[Planned]) -> list[Planned]:
+    """Return one job for each network: two data sets may have the same cells, and other truths."""
+    merged: dict[str, Planned] = {}
+    for one in planned:
+        key = one.job.key
+        if key in merged:
+            scorings = {**merged[key].job.scorings, **one.job.scorings}
+            one = replace(one, job=replace(one.job, scorings=scorings))
+        merged[key] = one
+    return list(merged.values())
 
 
 def _executed(paths: list[Path], config: Config, scheduler: str | None) -> Any:

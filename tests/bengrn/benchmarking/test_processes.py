@@ -162,7 +162,8 @@ def test_a_dask_cluster_whose_worker_is_killed(folder):
     with distributed.LocalCluster(**options) as cluster:
         command = [sys.executable, "-m", "bengrn.cli", "run", "b.yaml", "-o", "dask"]
         run = subprocess.Popen([*command, "--scheduler", cluster.scheduler_address], stdout=subprocess.DEVNULL)
-        wait_until(lambda: bool(workers_of(folder / "dask")))
+        wait_until(lambda: run.poll() is not None or bool(workers_of(folder / "dask")))
+        assert run.poll() is None, "it ended before a worker could be killed"
         os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
         assert run.wait(600) == 0
     table = pd.read_parquet("dask/table.parquet")

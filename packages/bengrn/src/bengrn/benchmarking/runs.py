@@ -157,7 +157,8 @@ def run(
 ) -> pd.DataFrame:
     """Run a benchmark as it is configured, and write its table; see :func:`benchmark`."""
     joined(as_table([]), add)  # what is wrong with tables of others is told before the work
-    files = WorkFiles(Path(config.out or "results"))
+    out = Path(config.out or "results")
+    files = WorkFiles(out.absolute())
     files.work.mkdir(parents=True, exist_ok=True)
     remove_leftovers(files.work)
     planned = lay_out(config, files)
@@ -186,7 +187,7 @@ def run(
         raise OSError(
             errno.ENOSPC,
             f"{trouble}. {counted(len(planned) - n_left, 'network is', 'networks are')} done and kept in "
-            f"{files.results}, {n_left:,} are missing: make room, and run it again",
+            f"{out}, {n_left:,} are missing: make room, and run it again",
         )
     return table
 

@@ -23,19 +23,24 @@ def versions(method: Any) -> dict[str, str]:
     if hasattr(method, "function"):
         module = method.function.__module__
     for name in dict.fromkeys([*_PACKAGES, *([] if method is None else _offered_by(module.partition(".")[0]))]):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
+        installed = _version(name)
+        if installed:
+            found[name] = installed
     return found
 
 
-def _offered_by(package: str) -> list[str]:
+@cache
+def _version(name: str) -> str:
     try:
-        version(package)
+        return version(name)
     except PackageNotFoundError:
-        return packages_distributions().get(package, [])  # reads every installed package: slow
-    return [package.replace("_", "-")]
+        return ""
+
+
+def _offered_by(package: str) -> list[str]:
+    if _version(package):
+        return [package.replace("_", "-")]
+    return packages_distributions().get(package, [])  # reads every installed package: slow
 
 
 @cache

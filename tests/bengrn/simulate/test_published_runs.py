@@ -7,32 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bengrn.benchmarking.presets.boolode import FIRST, RULES
 from bengrn.simulate import boolode, sergio
 from bengrn.simulate.signed_edges import signed_edges
-
-#: The Boolean rules of gonadal sex determination (Ríos et al. 2015, Frontiers in Genetics 6:9).
-GSD = {
-    "UGR": "UGR and not (NR5A1 or WNT4)",
-    "CBX2": "UGR and not (NR0B1 and WNT4 and CTNNB1)",
-    "GATA4": "UGR or WNT4 or NR5A1 or SRY",
-    "WT1mKTS": "UGR or GATA4",
-    "WT1pKTS": "(UGR or GATA4) and not (WNT4 and CTNNB1)",
-    "NR5A1": "(UGR or CBX2 or WT1mKTS or GATA4) and not (NR0B1 and WNT4)",
-    "NR0B1": "(WT1mKTS or (WNT4 and CTNNB1)) and not (NR5A1 and SOX9)",
-    "SRY": "((NR5A1 and WT1mKTS and CBX2) or (GATA4 and WT1pKTS and CBX2 and NR5A1) or (SOX9 or SRY)) and not CTNNB1",
-    "SOX9": "((SOX9 and FGF9) or (SRY or PGD2) or (SRY and CBX2) or (GATA4 and NR5A1 and SRY)) "
-    "and not (WNT4 or CTNNB1 or FOXL2)",
-    "FGF9": "SOX9 and not WNT4",
-    "PGD2": "SOX9",
-    "DMRT1": "(SRY or SOX9) and not FOXL2",
-    "DHH": "SOX9",
-    "DKK1": "SRY or SOX9",
-    "AMH": "((SOX9 and GATA4 and NR5A1) or (SOX9 and NR5A1 and GATA4 and WT1mKTS)) and not (NR0B1 and CTNNB1)",
-    "WNT4": "(GATA4 or (CTNNB1 or RSPO1 or NR0B1)) and not (FGF9 or DKK1)",
-    "RSPO1": "(WNT4 or CTNNB1) and not DKK1",
-    "FOXL2": "(WNT4 and CTNNB1) and not (DMRT1 or SOX9)",
-    "CTNNB1": "(WNT4 or RSPO1) and not (SRY or (SOX9 and AMH))",
-}
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +91,7 @@ def agreement(cells, mark, gsd, branch):
 
 
 def test_genes_follow_time_as_in_beelines_example_in_both_branches(gsd):
-    cells, truth = boolode(GSD, initial=["UGR"], n_cells=300)
+    cells, truth = boolode(RULES, initial=FIRST, n_cells=300)
     assert agreement(cells, "FOXL2", gsd, "PseudoTime1") >= 0.8
     assert agreement(cells, "SOX9", gsd, "PseudoTime2") >= 0.8
     published = {(row.Gene1, row.Gene2, 1 if row.Type == "+" else -1) for row in gsd["network"].itertuples()}
@@ -131,3 +108,22 @@ def test_the_rule_made_of_signed_edges_follows_the_branch_it_has(gsd):
     assert "7 edges there twice with the same sign counted once" in cells.uns["simulation"]["notes"]
     assert len(truth) == 79
     assert agreement(cells, "SOX9", gsd, "PseudoTime2") >= 0.8
+
+
+def test_presets_simulate_cells_and_the_truth_that_belongs_to_them(tmp_path, monkeypatch):
+    from bengrn.benchmarking.as_config import as_config
+    from bengrn.benchmarking.preset import load_preset
+
+    with pytest.raises(FileNotFoundError, match=r"has neither network\.csv"):
+        load_preset("sergio", tmp_path)
+    with pytest.raises(ValueError, match="comes with its rules"):
+        load_preset("boolode", tmp_path)
+    (tmp_path / "network.csv").write_text("source,target,sign\nM,A,1\nA,B,-1\nB,A,1\n")
+    monkeypatch.setattr("bengrn.benchmarking.presets.sergio.N_CELLS", 90)
+    monkeypatch.setattr("bengrn.benchmarking.presets.boolode.N_CELLS", 60)
+    for name, data, shape in (("sergio", tmp_path, (90, 3)), ("boolode", None, (60, 19))):
+        config = as_config(load_preset(name, data))
+        (cells,), (truth,) = config.datasets, config.truths
+        assert cells.cells.shape == shape
+        assert truth.loaded.genes == set(cells.cells.var_names)
+        assert len(config.methods) == 5

@@ -86,7 +86,7 @@ def boolode(
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If a file does not exist.
     FloatingPointError
         If a level grows beyond all bounds; the gene is named.
     ImportError
@@ -96,6 +96,7 @@ def boolode(
 
     Examples
     --------
+    >>> import bengrn
     >>> rules = {"A": "A and not B", "B": "B and not A", "C": "A or B"}
     >>> cells, truth = bengrn.simulate.boolode(rules, initial=["A", "B"], n_cells=50)
     >>> cells.shape, len(truth)

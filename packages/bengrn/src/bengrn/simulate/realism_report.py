@@ -1,4 +1,4 @@
-"""How much simulated cells look like real ones: means and variances, zeros, depth, correlation of genes."""
+"""Likeness of simulated and real cells: means and variances, zeros, depth, correlation of genes."""
 
 from __future__ import annotations
 

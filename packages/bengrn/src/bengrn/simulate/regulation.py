@@ -100,7 +100,7 @@ def regulation(
     Raises
     ------
     FloatingPointError
-        If an expected level is no finite number; the gene is named.
+        If an expected level is infinite; the gene is named.
     ValueError
         If levels with feedback do not settle.
     """

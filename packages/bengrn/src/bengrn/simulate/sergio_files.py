@@ -121,7 +121,7 @@ def rates_table(rates: object, masters: list[str]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If a master regulator has no rate, another gene has one, or a rate is no number of 0 or more.
+        If a master regulator lacks a rate, another gene has one, or a rate is negative, infinite or missing.
     """
     table = rates if isinstance(rates, pd.DataFrame) else read_rates(str(rates))
     table = table.set_axis(table.index.astype(str)).set_axis(table.columns.astype(str), axis=1)

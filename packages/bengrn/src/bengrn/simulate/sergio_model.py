@@ -121,7 +121,7 @@ def sergio(
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If a file does not exist.
     FloatingPointError
         If a level grows beyond all bounds; the gene is named.
     ImportError
@@ -132,6 +132,7 @@ def sergio(
 
     Examples
     --------
+    >>> import bengrn
     >>> import pandas as pd
     >>> edges = pd.DataFrame({"source": ["SOX2", "SOX2"], "target": ["PAX6", "OTX2"], "sign": [1, -1]})
     >>> cells, truth = bengrn.simulate.sergio(edges, n_cells=60, n_types=2)
@@ -200,7 +201,7 @@ def differentiation_graph(graph: Any, types: Sequence[str]) -> NDArray[np.float6
     Raises
     ------
     ValueError
-        If it has another shape, an entry is no share, a type comes from two others, or from itself along a cycle.
+        If it has another shape, an entry lies outside 0 to 1, or a type comes from two others or from itself.
     """
     values = read_graph(graph) if isinstance(graph, str | Path) else np.asarray(graph, dtype=float)
     if values.shape != (len(types), len(types)):

@@ -58,9 +58,9 @@ def signed_edges(network: Any, *, duplicates: Duplicates = "error") -> SignedEdg
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If an edge is there twice, lacks a name, or has a strength or Hill exponent that is no number above 0.
+        If an edge is there twice, lacks a name, or has a strength or Hill exponent that cannot be used.
     """
     notes: list[str] = []
     if isinstance(network, GroundTruth):

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class TechnicalNoise:
-    """What happens to the molecules of a cell until they are counted (Dibaeinia and Sinha 2020, after Splatter).
+    """Technical noise that turns the levels of RNA in cells into counts, as SERGIO does.
 
-    Each of the four steps can be switched off. The defaults are those of SERGIO's own example, with its library size
-    (a median of 100 counts of 100 genes) scaled to the number of genes.
+    The definitions are those of Dibaeinia and Sinha (2020), after Splatter. Each of the four steps can be switched off.
+    The defaults are those of SERGIO's own example, with its library size (a median of 100 counts of 100 genes) scaled
+    to the number of genes.
 
     Attributes
     ----------

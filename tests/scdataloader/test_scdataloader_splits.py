@@ -187,3 +187,24 @@ def test_what_cannot_be_split(options, message):
         make_split(SIZES, **options)
     with pytest.raises(ValueError, match="no data sets to split"):
         make_split({})
+
+
+def test_whole_data_sets_and_groups_validate():
+    sizes = {"a": 10, "b": 20, "c": 30}
+    split = make_split(sizes, val_fraction=0, val_datasets=["b"], test_datasets=["c"])
+    assert split.to_frame().loc["b"].tolist() == [0, 20, 0, 0]
+    assert split.to_frame().loc["a"].tolist() == [10, 0, 0, 0]
+    drawn = make_split(sizes, val_fraction=0, val_datasets=1, test_datasets=1).to_frame()
+    assert (drawn["validation"] > 0).sum() == (drawn["test"] > 0).sum() == 1
+    assert not ((drawn["validation"] > 0) & (drawn["test"] > 0)).any()
+    donors = {name: [f"d{i % 4}" for i in range(size)] for name, size in sizes.items()}
+    split = make_split(sizes, val_fraction=0, groups=donors, val_groups=["d1"])
+    assert split.groups["validation"] == ("d1",)
+    assert (split.codes["a"] == PARTS.index("validation")).tolist() == [i % 4 == 1 for i in range(10)]
+    # a donor of a validation data set is not trained on elsewhere
+    split = make_split(sizes, val_fraction=0, val_datasets=["a"], groups=donors | {"a": ["d0"] * 10})
+    assert (split.codes["b"] == PARTS.index("excluded")).tolist() == [i % 4 == 0 for i in range(20)]
+    with pytest.raises(ValueError, match="there is no \\['c'\\]"):
+        make_split(sizes, val_datasets=["c"], test_datasets=["c"])
+    with pytest.raises(ValueError, match="val_groups needs groups"):
+        make_split(sizes, val_groups=["d1"])

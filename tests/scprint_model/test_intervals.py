@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from scprint_model.intervals import MIN_GROUPS, score_table, share_interval
+from scprint_model.intervals import MIN_GROUPS, mean_interval, score_table, share_interval
 
 
 def two_methods(n, *, seed=0, classes=3):
@@ -110,3 +110,18 @@ def test_what_cannot_be_scored_is_refused():
         score_table(said, np.full(20, -1), right, reference="a")
     with pytest.raises(ValueError, match=r"level=1\.5"):
         score_table(said, truth, right, reference="a", level=1.5)
+
+
+def test_interval_of_a_mean_is_that_of_its_standard_error_and_whole_groups_are_drawn():
+    rng = np.random.default_rng(0)
+    values = rng.normal(3, 2, size=400)
+    mean, low, high = mean_interval(values)
+    assert mean == values.mean()
+    assert [low, high] == pytest.approx(mean + np.array([-1.96, 1.96]) * values.std() / 20, abs=0.03)
+    # cells of a group are alike: 8 groups say as much as 8 cells
+    groups = np.repeat(np.arange(8), 50)
+    alike = groups.astype(float)
+    _, low, high = mean_interval(alike, groups=groups)
+    assert high - low > 2.5
+    assert np.subtract(*mean_interval(alike)[:0:-1]) < 0.5
+    assert mean_interval(np.ones(5)) == (1, 1, 1)

@@ -13,7 +13,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from scprint_model.metrics import (
     LabelCounts,
+    agreeing_cells,
     denoising_scores,
+    depth_share,
     label_scores,
     neighbour_accuracy,
     neighbour_agreement,
@@ -143,3 +145,24 @@ def test_neighbours_by_hand():
     points = torch.tensor([[0.0], [1.0], [1.5], [10.0]])
     # nearest of each: 1, 2, 1, 2
     assert neighbour_agreement(points, torch.tensor([0, 0, 1, 1]), n_neighbours=1) == 0.5
+
+
+def test_depth_share_by_hand():
+    depth = np.expm1(np.array([0.0, 1.0, 2.0, 3.0]))
+    line = np.array([0.0, 2.0, 4.0, 6.0])
+    free = np.array([1.0, -1.0, -1.0, 1.0])  # of no slope
+    assert depth_share(line[:, None], depth) == pytest.approx(1)
+    assert depth_share(free[:, None], depth) == pytest.approx(0)
+    # variances 20 and 4: of 24, depth explains 20
+    assert depth_share(np.stack([line, free], axis=1), depth) == pytest.approx(20 / 24)
+    assert np.isnan(depth_share(np.ones((4, 2)), depth))
+
+
+def test_neighbours_within_their_data_set_only():
+    points = np.array([[0.0], [0.1], [5.0], [5.1], [0.05], [5.05]])
+    labels = np.array([0, 0, 1, 1, 1, 0])
+    assert agreeing_cells(points, labels, n_neighbours=1).tolist() == [False, False, False, False, False, False]
+    # cells 4 and 5, of another data set, are each other's neighbours
+    sets = np.array([0, 0, 0, 0, 1, 1])
+    assert agreeing_cells(points, labels, n_neighbours=1, within=sets).tolist() == [True] * 4 + [False] * 2
+    assert agreeing_cells(points, labels, n_neighbours=1, within=np.array([0, 0, 0, 0, 1, 2])).tolist() == [True] * 4

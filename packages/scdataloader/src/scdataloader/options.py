@@ -224,11 +224,17 @@ class Holdout:
     Parameters
     ----------
     val_fraction
-        Share of the cells held out for validation, drawn at random inside each data set.
+        Share of the cells held out for validation, drawn at random inside each data set. None: 2 %, or none where whole
+        data sets or groups validate.
+    val_datasets
+        Data sets held out for validation as a whole: names, how many, or which share of them. Only they show how a
+        model does on data unlike those that it learned from.
     test_datasets
         Data sets held out for testing: names, how many, or which share of them, rounded up; the paper holds out 2 %.
     split_by
         Column of ``obs``, such as ``"donor_id"``, whose groups are held out as a whole instead of single cells.
+    val_groups
+        Groups of that column held out for validation: names, how many, or which share.
     test_groups
         Groups of that column held out for testing: names, how many, or which share.
     separate_duplicates
@@ -237,16 +243,32 @@ class Holdout:
         File of a split (`Split.save`) to use instead of making one.
     """
 
-    val_fraction: float = 0.02
+    val_fraction: float | None = None
+    val_datasets: list[str] | int | float = 0
     test_datasets: list[str] | int | float = 0
     split_by: str | None = None
+    val_groups: list[str] | int | float = 0
     test_groups: list[str] | int | float = 0
     separate_duplicates: bool = True
     file: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.val_fraction < 1:
-            raise ValueError(f"val_fraction={self.val_fraction} must lie between 0 and 1")
+        if not 0 <= self.val_share < 1 or (self.val_share == 0 and not self.val_whole):
+            raise ValueError(
+                f"val_fraction={self.val_fraction} must lie between 0 and 1; 0 goes with val_datasets or val_groups"
+            )
+
+    @property
+    def val_whole(self) -> bool:
+        """Whether data sets or groups are held out for validation as a whole."""
+        return any(not isinstance(one, (int, float)) or one > 0 for one in (self.val_datasets, self.val_groups))
+
+    @property
+    def val_share(self) -> float:
+        """Share of the other cells that validate."""
+        if self.val_fraction is None:
+            return 0.0 if self.val_whole else 0.02
+        return self.val_fraction
 
     def split(self, cells: CellDataset, *, seed: int) -> Split:
         """Return the split of the given cells, from its file if there is one."""
@@ -258,10 +280,12 @@ class Holdout:
             prints = dict(zip(cells.names, np.split(cells.fingerprints, ends), strict=True))
         return make_split(
             dict(zip(cells.names, cells.sizes, strict=True)),
-            val_fraction=self.val_fraction,
+            val_fraction=self.val_share,
+            val_datasets=self.val_datasets,
             test_datasets=self.test_datasets,
             groups=None if self.split_by is None else cells.obs_column(self.split_by),
             test_groups=self.test_groups,
+            val_groups=self.val_groups,
             fingerprints=prints,
             seed=seed,
         )

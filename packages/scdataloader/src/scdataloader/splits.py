@@ -147,12 +147,14 @@ def make_split(
     *,
     val_fraction: float = 0.02,
     test_datasets: Sequence[str] | float = 0,
+    val_datasets: Sequence[str] | float = 0,
     groups: Mapping[str, Sequence[object]] | None = None,
     test_groups: Sequence[str] | float = 0,
+    val_groups: Sequence[str] | float = 0,
     fingerprints: Mapping[str, np.ndarray] | None = None,
     seed: int = 0,
 ) -> Split:
-    """Split a corpus: whole data sets for testing, and a share of the cells of all others for validation.
+    """Split a corpus: whole data sets for testing and validation, and a share of the cells of all others to validate.
 
     The paper holds out 2 % of the cells for validation and at least 2 % of the data sets for testing:
     ``make_split(sizes, val_fraction=0.02, test_datasets=0.02)``.
@@ -166,12 +168,16 @@ def make_split(
         least.
     test_datasets
         Names of the data sets to test on; or how many, an int; or which share of them, a float, rounded up.
+    val_datasets
+        Data sets to validate on as a whole, named or drawn alike among those that are not tested on.
     groups
         The group of each cell, such as its donor, by data set. Groups then go to one part as a whole: validation takes
         groups until it has its share of the cells. A name is the same group in every data set; cells without one
         (missing, ``"unknown"``) are one group a data set.
     test_groups
         Names, number or share of the groups to test on, beside the data sets.
+    val_groups
+        Groups to validate on as a whole, named or drawn alike, in place of as many as make the share of cells.
     fingerprints
         Hash of each cell's counts, by data set (`scdataloader.fingerprint`). Cells whose copy is held out are then
         excluded from training, and from validation if the copy is tested on.
@@ -194,15 +200,19 @@ def make_split(
     codes = {name: np.zeros(size, dtype=np.uint8) for name, size in sizes.items()}
     for name in _held_out(test_datasets, list(sizes), "test_datasets", seed):
         codes[name][:] = _TEST
+    others = [name for name in sizes if not (codes[name] == _TEST).any()]
+    for name in _held_out(val_datasets, others, "val_datasets", seed):
+        codes[name][:] = _VALIDATION
     held: dict[str, tuple[str, ...]] = {}
     if groups is None:
-        if not isinstance(test_groups, (int, float)) or test_groups:
-            raise ValueError("test_groups needs groups: the group of each cell")
+        for name, chosen in (("test_groups", test_groups), ("val_groups", val_groups)):
+            if not isinstance(chosen, (int, float)) or chosen:
+                raise ValueError(f"{name} needs groups: the group of each cell")
         _draw_cells(codes, val_fraction, seed)
     else:
         _check_lengths(sizes, groups, "groups")
         numbers, names = _group_codes(groups, list(sizes))
-        held = _draw_groups(codes, numbers, names, val_fraction, test_groups, seed)
+        held = _draw_groups(codes, numbers, names, val_fraction, (test_groups, val_groups), seed)
         _exclude_relatives(codes, numbers)
     if fingerprints is not None:
         _check_lengths(sizes, fingerprints, "fingerprints")
@@ -282,10 +292,11 @@ def _draw_groups(
     numbers: Mapping[str, np.ndarray],
     names: Sequence[str],
     fraction: float,
-    test_groups: Sequence[str] | float,
+    chosen: tuple[Sequence[str] | float, Sequence[str] | float],
     seed: int,
 ) -> dict[str, tuple[str, ...]]:
     """Mark the cells of whole groups as test and validation; return the groups' names."""
+    test_groups, val_groups = chosen
     free = np.zeros(len(names), dtype=np.int64)
     tested = np.zeros(len(names), dtype=bool)
     for name, part in codes.items():
@@ -300,6 +311,8 @@ def _draw_groups(
     candidates = sorted(np.flatnonzero((free > 0) & ~tested).tolist(), key=lambda i: _hash(seed, "groups", names[i]))
     before = np.concatenate([[0], np.cumsum(free[candidates])])
     validation = [group for group, n in zip(candidates, before, strict=False) if n < fraction * before[-1]]
+    if not isinstance(val_groups, (int, float)) or val_groups:
+        validation = [place[name] for name in _held_out(val_groups, [names[i] for i in candidates], "val_groups", seed)]
     for held, code in ((test, _TEST), (validation, _VALIDATION)):
         for name, part in codes.items():
             part[(part == _TRAIN) & np.isin(numbers[name], held)] = code

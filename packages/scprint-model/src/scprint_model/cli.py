@@ -92,6 +92,12 @@ _COMMANDS = {
         "Predict the counts of genes that the data did not measure.",
         "impute panel.h5ad more.h5ad --genes genes.txt",
     ),
+    "invariance": _command(
+        "invariance",
+        "measure",
+        "Measure how many labels and neighbours a model keeps of thinned cells and of cells with fewer genes.",
+        "invariance cells.h5ad invariance.csv --n-cells 1000",
+    ),
     "perturb": _command(
         "perturb",
         "file_tasks",

@@ -164,6 +164,40 @@ def share_interval(
     return _interval(drawn[:, 1] / drawn.sum(axis=1), _expanded_tail(level, n_drawn), right, n_groups, level)
 
 
+def mean_interval(
+    values: np.ndarray, *, groups: np.ndarray | None = None, level: float = LEVEL, seed: int = 0
+) -> tuple[float, float, float]:
+    """Return the mean over cells and its bootstrap interval; see `score_table`, which draws alike.
+
+    Parameters
+    ----------
+    values
+        Score of each cell, (B,); at least one cell.
+    groups, level, seed
+        As for `score_table`.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    mean = float(values.mean())
+    if np.ptp(values) == 0:
+        return mean, mean, mean
+    codes, n_groups = _group_codes(groups, np.ones(len(values), dtype=bool))
+    rng = np.random.default_rng(seed)
+    if n_groups >= MIN_GROUPS:
+        drawn = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=REPLICATES)
+        sums, sizes = np.bincount(codes, values), np.bincount(codes)
+        means = (drawn @ sums) / (drawn @ sizes)
+    else:
+        # cells are drawn within each group
+        total = np.zeros(REPLICATES)
+        for code in np.unique(codes):
+            own = values[codes == code]
+            total += np.array([own[rng.integers(len(own), size=len(own))].sum() for _ in range(REPLICATES)])
+        means = total / len(values)
+    tail = _expanded_tail(level, n_groups if n_groups >= MIN_GROUPS else len(values))
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return mean, float(low), float(high)
+
+
 def _group_codes(groups: np.ndarray | None, known: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the group of each labelled cell as a code, in the order of the names, and how many there are."""
     if groups is None:

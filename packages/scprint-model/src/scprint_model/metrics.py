@@ -15,7 +15,9 @@ from torch import Tensor
 
 __all__ = [
     "LabelCounts",
+    "agreeing_cells",
     "denoising_scores",
+    "depth_share",
     "is_right",
     "label_scores",
     "neighbour_accuracy",
@@ -133,11 +135,53 @@ def neighbour_agreement(embedding: Any, labels: Any, *, n_neighbours: int = 10) 
     float
         Between 0 and 1. NaN with fewer than two labelled cells.
     """
-    points, codes = _labelled(embedding, labels)
-    if len(codes) < 2:
+    agree = agreeing_cells(embedding, labels, n_neighbours=n_neighbours)
+    return float(agree.mean()) if len(agree) else float("nan")
+
+
+def agreeing_cells(embedding: Any, labels: Any, *, n_neighbours: int = 10, within: Any = None) -> np.ndarray:
+    """Return for each labelled cell whether its nearest neighbours, by majority, have its label, bool.
+
+    Parameters
+    ----------
+    embedding, labels, n_neighbours
+        As for `neighbour_agreement`.
+    within
+        Data set of each cell, shape (B,): only cells of the same one are neighbours; None: all are. The result goes
+        data set by data set. A data set with fewer than two labelled cells has none in the result.
+    """
+    points, codes = np.asarray(embedding), _codes(labels)
+    sets = np.zeros(len(codes), dtype=np.int64) if within is None else np.asarray(within)
+    found = [np.zeros(0, dtype=bool)]
+    for one in np.unique(sets):
+        at = (sets == one) & (codes >= 0)
+        if at.sum() > 1:
+            found.append(_vote(points[at], codes[at], None, min(n_neighbours, int(at.sum()) - 1)) == codes[at])
+    return np.concatenate(found)
+
+
+def depth_share(embedding: Any, total_counts: Any) -> float:
+    """Return the share of an embedding's variance that a straight line of the cells' log total counts explains.
+
+    Parameters
+    ----------
+    embedding
+        Embedding of the cells, shape (B, d), a NumPy array or a tensor on the CPU.
+    total_counts
+        Total count of each cell, shape (B,).
+
+    Returns
+    -------
+    float
+        Between 0 and 1, all dimensions together; NaN where the embedding or the depth does not vary.
+    """
+    points = np.asarray(embedding, dtype=np.float64)
+    depth = np.log1p(np.asarray(total_counts, dtype=np.float64))
+    points, depth = points - points.mean(axis=0), depth - depth.mean()
+    variance, of_depth = float((points**2).sum()), float(depth @ depth)
+    if not variance or not of_depth:
         return float("nan")
-    voted = _vote(points, codes, None, min(n_neighbours, len(codes) - 1))
-    return float((voted == codes).mean())
+    return float(((depth @ points) ** 2).sum() / of_depth / variance)
 
 
 def neighbour_accuracy(known: Any, codes: Any, asked: Any, truth: Any, *, n_neighbours: int = 10) -> float:
@@ -166,10 +210,13 @@ def neighbour_accuracy(known: Any, codes: Any, asked: Any, truth: Any, *, n_neig
 
 def _labelled(embedding: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return points and codes of the cells that have a label."""
-    points, codes = np.asarray(embedding), np.asarray(labels)
-    if codes.dtype.kind not in "iu":
-        codes = pd.factorize(codes)[0]
+    points, codes = np.asarray(embedding), _codes(labels)
     return points[codes >= 0], codes[codes >= 0]
+
+
+def _codes(labels: Any) -> np.ndarray:
+    codes = np.asarray(labels)
+    return codes if codes.dtype.kind in "iu" else pd.factorize(codes)[0]
 
 
 def _vote(points: np.ndarray, codes: np.ndarray, queries: np.ndarray | None, k: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from scdataloader import GeneVocabulary, LabelSpace
 from scprint_model._provenance import KEY
+from scprint_model.checkpoints.standardisation import EMBEDDING, Standardisation
 from scprint_model.checkpoints.weights import StoredNetwork, build, check_finite
 from scprint_model.config import ModelConfig
 
@@ -37,8 +38,9 @@ def save_folder(
 ) -> None:
     """Write a model with its vocabulary and label space as six files; a failure leaves what was there before.
 
-    The files of a model that is there already are replaced, each as a whole, and the list of the cells that it was
-    trained on goes with them. Whatever else lies in the folder stays.
+    Mean and spread of its embedding, where it has them, are a seventh. The files of a model that is there already are
+    replaced, each as a whole, and the list of the cells that it was trained on goes with them. Whatever else lies in
+    the folder stays.
 
     Parameters
     ----------
@@ -68,8 +70,8 @@ def save_folder(
         model.config, model.vocabulary, model.label_space, sum(value.numel() for value in weights.values()), card
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-        temporary = Path(name) / "model"
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
+        temporary = Path(place) / "model"
         temporary.mkdir()
         save_file(weights, temporary / WEIGHTS)
         (temporary / CONFIG).write_text(json.dumps(model.config.to_dict(), indent=1), encoding="utf-8")
@@ -77,11 +79,14 @@ def save_folder(
         model.vocabulary.save(temporary / GENES)
         model.label_space.save(temporary / LABELS)
         (temporary / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+        if model.standardisation is not None:
+            model.standardisation.save(temporary / EMBEDDING)
         (temporary / README).write_text(readme(folder.name, known), encoding="utf-8")
         if not folder.exists():
             temporary.rename(folder)
             return
-        (folder / TRAINING_CELLS).unlink(missing_ok=True)
+        for name in (TRAINING_CELLS, EMBEDDING):
+            (folder / name).unlink(missing_ok=True)
         for file in temporary.iterdir():
             file.replace(folder / file.name)
 
@@ -114,6 +119,9 @@ def load_folder[N: StoredNetwork](folder: Path | str, network: Callable[..., N])
     model = build(network, config, weights, locations=torch.tensor(vocabulary.locations), what=str(folder))
     model.vocabulary, model.label_space = vocabulary, labels
     model.card, model.context = card, card.get("context")
+    if (file.parent / EMBEDDING).is_file():
+        shape = (len(config.token_names), config.d_model)
+        model.standardisation = Standardisation.load(file.parent / EMBEDDING, shape)
     return model
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from scdataloader import GeneVocabulary, LabelSpace
+from scprint_model.checkpoints.standardisation import Standardisation
 from scprint_model.config import ModelConfig
 
 _RANDOM = frozenset(
@@ -40,6 +41,8 @@ class StoredNetwork(nn.Module):
         Largest number of genes per cell in training, where that is known; tasks use as many unless told otherwise.
     card
         Facts of its origin and training, JSON-able.
+    standardisation
+        Mean and spread of its cell tokens; None in files of older versions.
     origin
         Name and checksum under which it was loaded; see `scprint_model.checkpoints.identity`.
     """
@@ -50,6 +53,7 @@ class StoredNetwork(nn.Module):
     context: int | None
     card: dict[str, Any]
     origin: dict[str, str]
+    standardisation: Standardisation | None = None
 
 
 class _NoRandomStart(TorchFunctionMode):

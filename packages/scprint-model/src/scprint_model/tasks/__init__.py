@@ -8,7 +8,9 @@ from scprint_model.tasks.encode import EncodedCells, encode
 from scprint_model.tasks.gene_vectors import gene_embeddings
 from scprint_model.tasks.generate import generate, mix
 from scprint_model.tasks.impute import impute
+from scprint_model.tasks.invariance import invariance
 from scprint_model.tasks.perturb import Perturbation, perturb
+from scprint_model.tasks.standardise import standardise
 
 __all__ = [
     "Calibration",
@@ -22,6 +24,8 @@ __all__ = [
     "gene_embeddings",
     "generate",
     "impute",
+    "invariance",
     "mix",
     "perturb",
+    "standardise",
 ]

@@ -22,8 +22,11 @@ from scprint_model.named_genes import NOT_IN_DATA, genes_of_data
 from scprint_model.parts import batches, parts
 from scprint_model.tables import tables, tell_context
 from scprint_model.tasks.encode import NOT_RECORDED, walk
-from scprint_model.tasks.predicted import Block, CountDistribution, collect
+from scprint_model.tasks.neighbours import nearest_cells, neighbour_counts, posterior_counts, with_neighbours
+from scprint_model.tasks.predicted import Block, CountDistribution, Values, collect
 
+#: Layer of the estimate that keeps a cell's own counts.
+POSTERIOR = "posterior"
 #: How many times deeper where nothing else is asked for.
 DEEPER = 2.0
 
@@ -40,6 +43,7 @@ def denoise(
     target_depth: float | None = None,
     sample: bool = False,
     uncertainty: bool = False,
+    neighbours: int = 0,
     batch_size: int = 16,
     seed: int = 0,
     out: Path | str | None = None,
@@ -72,6 +76,11 @@ def denoise(
     uncertainty
         Whether to add a layer ``"standard_deviation"``: that of each count around the expected one, by the predicted
         distribution.
+    neighbours
+        Number of nearest cells whose counts join in, such as 15; 0: the model alone. The result is then the geometric
+        mean of the model's profile and that of the cell and these, with the sums of the model's, and the layer
+        ``"posterior"`` is an estimate that keeps the cell's own counts, for uses that look at all genes and not only at
+        expressed ones. The nearest cells are those in 50 principal components of these data.
     batch_size
         Number of cells at a time. It changes nothing but speed and memory.
     seed
@@ -105,6 +114,11 @@ def denoise(
     for name, value in (("depth_multiplier", depth_multiplier), ("target_depth", target_depth)):
         if value is not None and not value > 0:
             raise ValueError(f"{name}={value} must be positive")
+    if neighbours < 0 or (neighbours and (sample or uncertainty)):
+        raise ValueError(
+            f"neighbours={neighbours} must not be negative, and goes without sample and uncertainty, which are of the "
+            "model's own distribution"
+        )
     if (sample or uncertainty) and model.config.likelihood == "mse":
         raise ValueError(
             f"sample={sample} and uncertainty={uncertainty} need a distribution, but the model's likelihood is 'mse'"
@@ -119,9 +133,10 @@ def denoise(
     column = np.full(len(vocabulary), -1)
     column[known.index[columns]] = np.arange(len(at))
     device = next(model.parameters()).device
+    nearest = nearest_cells(adata, known, neighbours) if neighbours else None
 
     def blocks() -> Iterator[Block]:
-        counts = _counts(adata, known, at, batch_size)
+        counts, done = _counts(adata, known, at, batch_size), 0
         shown = walk(model, adata, known, at, context=len(at), batch_size=batch_size, description="denoising")
         for (batch,), keys in shown:
             places = torch.from_numpy(column[batch["genes"].numpy()])
@@ -137,13 +152,26 @@ def denoise(
                 )
             found = CountDistribution.of(output)
             block = found.block(keys, known.index[columns], sample=sample, uncertainty=uncertainty, seed=seed)
-            yield block | {"counts": next(counts)}
+            block["counts"] = next(counts)
+            if nearest is not None:
+                of_others = neighbour_counts(adata, known, at, nearest[done : done + len(keys)])
+                block |= _joined(found.expected, block["counts"], of_others)
+            done += len(keys)
+            yield block
 
     obs, var = obs_table(adata), cast("pd.DataFrame", adata.var).iloc[columns]
     depth = {"depth_multiplier": depth_multiplier or DEEPER} if target_depth is None else {"target_depth": target_depth}
-    told = {"denoised": {**depth, "sampled": sample, "seed": seed}}
+    told = {"denoised": {**depth, "sampled": sample, "neighbours": neighbours, "seed": seed}}
     record = in_uns([*steps_of(adata.uns), made])
     return collect(blocks(), obs, var, uns=told | record, out=out)
+
+
+def _joined(expected: np.ndarray, own: Values, of_others: np.ndarray) -> dict[str, Values]:
+    """Return X and the layer of the posterior from the model's expected counts, the cell's and its neighbours'."""
+    observed = np.asarray(own.toarray() if sparse.issparse(own) else own, dtype=np.float64)
+    # the posterior adds the cell's counts itself
+    kept = posterior_counts(observed, with_neighbours(expected, of_others))
+    return {"X": with_neighbours(expected, of_others + observed).astype(np.float32), POSTERIOR: kept.astype(np.float32)}
 
 
 def _counts(adata: AnnData, known: SharedGenes, at: np.ndarray, batch_size: int) -> Iterator[sparse.csr_matrix]:

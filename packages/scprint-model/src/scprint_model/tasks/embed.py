@@ -11,6 +11,7 @@ from scdataloader.expression import with_counts
 from scdataloader.labels import SUFFIX
 from scprint_model._provenance import in_uns, step, steps_of
 from scprint_model.checkpoints.identity import identity
+from scprint_model.checkpoints.standardisation import Standardisation
 from scprint_model.model import ScPrint
 from scprint_model.tables import tables
 from scprint_model.tasks.encode import NOT_RECORDED, EncodedCells, Settings, class_names, in_context, stream
@@ -22,6 +23,7 @@ def embed(
     *,
     token: Sequence[str] | str = "mean",
     logits: str | None = None,
+    standardise: bool = False,
     key: str = "X_scprint",
     layer: str | None = None,
     counts: str = "X",
@@ -48,6 +50,10 @@ def embed(
     logits
         Class whose logits are the embedding, one dimension a leaf label, which removes more of the batch effects;
         `token` is not used then.
+    standardise
+        Whether to bring each number of a token to mean 0 and standard deviation 1 over the cells that the model's own
+        statistics are of, before tokens are averaged, so that none drowns the others. The mean of ``base`` and
+        ``cell_type`` is ``token=["base", "cell_type"]``.
     key
         Name in ``obsm``; for ``"all"`` its start.
     layer
@@ -78,7 +84,7 @@ def embed(
     Raises
     ------
     ValueError
-        When the model has no such token or class.
+        When the model has no such token or class, or no statistics to standardise by.
 
     Notes
     -----
@@ -102,6 +108,7 @@ def embed(
         classes = ()
         shape = (len(names), model.config.d_model) if each else (model.config.d_model,)
     places = _places(model, token, names)
+    scaled = _scaling(model, wanted=standardise, logits=logits)
     result = np.empty((adata.n_obs, *shape), dtype=np.float32)
     done = 0
     settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed, "draws": draws}
@@ -109,7 +116,8 @@ def embed(
     def entry(found: EncodedCells) -> np.ndarray:
         if classes:
             return found.class_logits[classes[0]]
-        return found.embeddings if each else found.embeddings[:, places].mean(axis=1)
+        tokens = found.embeddings if scaled is None else scaled(found.embeddings)
+        return tokens if each else tokens[:, places].mean(axis=1)
 
     spread = np.empty(result.shape[:-1], dtype=np.float32)
     for batch in stream(model, cells, **settings, classes=classes, description="embedding cells", encoded=encoded):
@@ -128,6 +136,21 @@ def embed(
             adata.obs[f"{name}_spread"] = between
     adata.uns.update(record)
     return result
+
+
+def _scaling(model: ScPrint, *, wanted: bool, logits: str | None) -> Standardisation | None:
+    """Return what standardises the tokens; None where that is not wanted."""
+    if not wanted:
+        return None
+    if logits is not None:
+        raise ValueError(f"standardise=True is of tokens, and logits={logits!r} are none: leave one of them out")
+    if model.standardisation is None:
+        raise ValueError(
+            "standardise=True needs mean and spread of the model's embedding, which it lacks, as models of older "
+            "versions and published checkpoints do: measure them once on cells that stand for all, with "
+            "tasks.standardise(model, cells)"
+        )
+    return model.standardisation
 
 
 def _places(model: ScPrint, token: Sequence[str] | str, names: list[str]) -> list[int]:

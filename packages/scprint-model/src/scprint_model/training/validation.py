@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from scdataloader import CellBatch
-from scprint_model.metrics import LabelCounts, neighbour_agreement, spearman
+from scprint_model.intervals import share_interval
+from scprint_model.metrics import LabelCounts, agreeing_cells, depth_share, spearman
 from scprint_model.model import ScPrint
 from scprint_model.noise import downsample
 from scprint_model.training.passes import Context, context_of
@@ -42,7 +44,7 @@ class Validation:
         self._cells = 0
         self._gains: list[Tensor] = []
         self._points: list[Tensor] = []
-        self._codes: list[Tensor] = []
+        self._facts: list[Tensor] = []
         self._measured = 0
 
     @torch.no_grad()
@@ -63,7 +65,9 @@ class Validation:
         if self.labels:
             token = encoding.token_names.index(next(iter(self.labels)))
             self._points.append(encoding.cell_embeddings[part, token].float().cpu())
-            self._codes.append(batch["labels"][part, 0].cpu())
+            # the label, the data set and the depth of each
+            facts = (batch["labels"][part, 0], batch["dataset"][part], batch["total_counts"][part])
+            self._facts.append(torch.stack([one.double().cpu() for one in facts], dim=1))
         self._gains.append(self._gain(seen, part, generator))
 
     def _gain(self, seen: Context, part: slice, generator: torch.Generator | None) -> Tensor:
@@ -94,26 +98,43 @@ class Validation:
         Returns
         -------
         dict
-            Each loss term by its name, mean over cells; ``accuracy_<class>`` and ``macro_f1_<class>`` over cells with a
-            leaf label; ``neighbours_<class>`` for the first class; ``denoising_gain``.
+            Each loss term by its name, mean over ``cells``; ``accuracy_<class>`` and ``macro_f1_<class>`` over the
+            ``cells_<class>`` with a leaf label; ``denoising_gain`` over ``cells_denoising_gain``. Of the first class's
+            token: ``neighbours_<class>``, the share of cells whose neighbours in their data set agree, and
+            ``depth_share``, that of the variance which depth explains, over ``cells_embedding``. A share of cells has
+            its 95 % interval, ``<score>_low`` and ``<score>_high``.
         """
         names = list(self._sums)
         sums = total(torch.tensor([*self._sums.values(), self._cells], dtype=torch.float64))
         scores = {name: float(value / sums[-1]) for name, value in zip(names, sums[:-1], strict=True)}
+        scores["cells"] = float(sums[-1])
         for name, labels in self.labels.items():
             labels.counts = total(labels.counts.cpu())
             scores |= {f"{key}_{name}": value for key, value in labels.scores().items()}
+            given, _, right = labels.counts.sum(dim=1).tolist()
+            if given:
+                scores[f"cells_{name}"] = float(given)
+                scores |= with_interval(f"accuracy_{name}", np.arange(given) < right)
         gains = torch.cat([*self._gains, torch.zeros(0, dtype=torch.float64)])
         gains = gains[gains.isfinite()]
         gain, n = total(torch.tensor([float(gains.sum()), len(gains)], dtype=torch.float64)).tolist()
         if n:
-            scores["denoising_gain"] = gain / n
+            scores |= {"denoising_gain": gain / n, "cells_denoising_gain": n}
         if self._points:
-            points, codes = _gather(torch.cat(self._points)), _gather(torch.cat(self._codes))
-            agreement = neighbour_agreement(points, codes)
-            if not math.isnan(agreement):
-                scores[f"neighbours_{next(iter(self.labels))}"] = agreement
+            points, facts = _gather(torch.cat(self._points)).numpy(), _gather(torch.cat(self._facts)).numpy()
+            agree = agreeing_cells(points, facts[:, 0].astype(np.int64), within=facts[:, 1])
+            if len(agree):
+                scores |= with_interval(f"neighbours_{next(iter(self.labels))}", agree)
+            share = depth_share(points, facts[:, 2])
+            if not math.isnan(share):
+                scores |= {"depth_share": share, "cells_embedding": float(len(points))}
         return scores
+
+
+def with_interval(name: str, right: np.ndarray) -> dict[str, float]:
+    """Return the share of cells that are right under a name, and its 95 % interval under ``_low`` and ``_high``."""
+    low, high = share_interval(right)
+    return {name: float(right.mean()), f"{name}_low": low, f"{name}_high": high}
 
 
 def _gather(rows: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Denoising beside its rivals."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-
 # a CPU has no compiled kernel for it, and says so
 pytestmark = pytest.mark.filterwarnings("ignore:.*flex_attention called without torch.compile")
 

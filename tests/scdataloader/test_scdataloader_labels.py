@@ -17,7 +17,7 @@ from scipy import sparse
 
 from scdataloader import LabelSpace, datasets
 from scdataloader.labels import CLASSES, LabelClass, check_labels, label_column
-from scdataloader.labels import space as spaces
+from scdataloader.labels import label_class as spaces
 
 NEURON, ROD, AMACRINE, MUELLER = "CL:0000540", "CL:0000604", "CL:0000561", "CL:0000636"
 BIPOLAR, ON_BIPOLAR, OFF_BIPOLAR, ROD_BIPOLAR = "CL:0000748", "CL:0000749", "CL:0000750", "CL:0000751"
@@ -361,3 +361,32 @@ def test_labels_of_the_public_data_sets(shared):
     assert (by_id == by_name).all()
     assert (by_id[named["cell_type"] == "unknown"] == -1).all()
     assert (by_id[named["cell_type"] != "unknown"] >= 0).all()
+
+
+def test_every_label_with_cells_can_be_an_output_of_its_own(tmp_path):
+    """Macrophages are taught as macrophages or any kind of them, not as the one kind that the corpus has."""
+    macrophage, microglia, b_cell, both = "CL:0000235", "CL:0000129", "CL:0000236", "CL:0000235,CL:0000236"
+    labels = LabelClass.from_terms([macrophage, microglia, b_cell, both], ("CL",), own_outputs=True)
+    assert labels.leaves == (microglia, macrophage, b_cell)
+    assert labels.parents == (macrophage, both)
+    np.testing.assert_array_equal(labels.descendants.toarray(), [[True, True, False], [True, True, True]])
+    np.testing.assert_array_equal(labels.own_outputs, [1, -1])
+    np.testing.assert_array_equal(labels.encode([macrophage, microglia, b_cell, both, "x"]), [3, 0, 2, 4, -1])
+    assert labels.decode([1, 3]) == [macrophage, macrophage]
+    space = LabelSpace({"cell_type": labels})
+    assert (space.format, space.sizes) == (2, {"cell_type": 3})
+    space.save(tmp_path / "labels.json")
+    again = LabelSpace.load(tmp_path / "labels.json")
+    assert again.classes["cell_type"].codes == labels.codes
+    np.testing.assert_array_equal(again.classes["cell_type"].own_outputs, [1, -1])
+    (tmp_path / "labels.json").write_text('{"format": 3, "classes": {}}', encoding="utf-8")
+    with pytest.raises(ValueError, match="format 3, this version reads up to 2: upgrade"):
+        LabelSpace.load(tmp_path / "labels.json")
+
+
+def test_outputs_that_are_leaves_alone_are_saved_as_ever(tmp_path):
+    space = LabelSpace({"cell_type": LabelClass.from_terms(["CL:0000235", "CL:0000129", "CL:0000236"], ("CL",))})
+    assert (space.format, space.sizes) == (1, {"cell_type": 2})
+    space.save(tmp_path / "labels.json")
+    assert list(json.loads((tmp_path / "labels.json").read_text(encoding="utf-8"))) == ["cell_type"]
+    np.testing.assert_array_equal(space.classes["cell_type"].own_outputs, [-1])

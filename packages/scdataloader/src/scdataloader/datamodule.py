@@ -119,7 +119,9 @@ class CellDataModule(lightning.LightningDataModule):
         store = self._open()
         chosen = self.corpus.datasets if self.store is not None else None  # of files, only those were read
         rows = select_rows(store, datasets=chosen, where=self.corpus.where)
-        labels = corpus_label_space(store, rows, self.classes, self.corpus.label_space)
+        labels = corpus_label_space(
+            store, rows, self.classes, self.corpus.label_space, own_outputs=self.corpus.own_outputs
+        )
         cells = CellDataset(store, collator.vocabulary, labels, collator=replace(collator, min_context=None), rows=rows)
         self._split = self.holdout.split(cells, seed=self.seed)
         logger.info("cells of each data set by part:\n%s", self._split.to_frame())

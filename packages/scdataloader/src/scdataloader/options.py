@@ -33,6 +33,9 @@ class Corpus:
         File of a gene vocabulary (`GeneVocabulary.save`), instead of organisms.
     label_space
         File of a label space (`LabelSpace.save`), such as a trained model's; None makes one from the data.
+    own_outputs
+        Whether labels that have others below them are outputs of their own, too, in a label space made from the data;
+        see `scdataloader.labels.LabelClass.from_terms`.
     layer
         Layer that holds the raw counts.
     counts
@@ -56,6 +59,7 @@ class Corpus:
     where: str | None = None
     vocabulary: str | None = None
     label_space: str | None = None
+    own_outputs: bool = False
     layer: str | None = None
     counts: str = "auto"
     round: bool = False

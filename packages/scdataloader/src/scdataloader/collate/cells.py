@@ -182,7 +182,7 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
     @property
     def labels(self) -> np.ndarray:
         """Label codes, -1 unknown; shape (n_cells, n_classes), of as few bytes as they need. Read anew each time."""
-        most = max((len(labels.codes) for labels in self.label_space.classes.values()), default=0)
+        most = max((len(one.leaves) + len(one.parents) for one in self.label_space.classes.values()), default=0)
         kind = next(k for k in (np.int8, np.int16, np.int32) if most <= np.iinfo(k).max)
         out = np.empty((len(self), len(self.label_space.classes)), kind)
         for cells, rows in self._chunks():

@@ -1,5 +1,6 @@
 """Labels of cells: the terms of their ontologies, and the label space that a classifier is trained on."""
 
+from scdataloader.labels.label_class import LabelClass
 from scdataloader.labels.ontology import (
     CLASS_SCOPES,
     UNKNOWN,
@@ -17,7 +18,6 @@ from scdataloader.labels.ontology import (
 from scdataloader.labels.space import (
     CLASSES,
     SUFFIX,
-    LabelClass,
     LabelSpace,
     check_labels,
     class_scope,

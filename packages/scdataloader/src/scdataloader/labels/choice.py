@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from scdataloader.labels.space import SUFFIX, LabelClass, LabelSpace
+from scdataloader.labels.label_class import LabelClass
+from scdataloader.labels.space import SUFFIX, LabelSpace
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,12 @@ class _Cells(Protocol):
 
 
 def corpus_label_space(
-    store: _Cells, rows: np.ndarray | None, classes: Sequence[str] | None, file: str | None
+    store: _Cells,
+    rows: np.ndarray | None,
+    classes: Sequence[str] | None,
+    file: str | None,
+    *,
+    own_outputs: bool = False,
 ) -> LabelSpace:
     """Return the label space of a corpus.
 
@@ -43,6 +49,8 @@ def corpus_label_space(
         least; what is left out is told in the log.
     file
         File of a label space, whose classes and codes are taken; None: the labels of the data.
+    own_outputs
+        Whether coarser labels are outputs of their own; see `LabelClass.from_terms`.
 
     Raises
     ------
@@ -53,12 +61,12 @@ def corpus_label_space(
         return _of_file(LabelSpace.load(file), file, classes)
     tables = _label_tables(store, rows, DEFAULT_CLASSES if classes is None else classes)
     if classes is not None:
-        return LabelSpace.from_obs(tables, classes)
+        return LabelSpace.from_obs(tables, classes, own_outputs=own_outputs)
     found: dict[str, LabelClass] = {}
     left_out = []
     for name in DEFAULT_CLASSES:
         try:
-            found |= LabelSpace.from_obs(tables, [name]).classes
+            found |= LabelSpace.from_obs(tables, [name], own_outputs=own_outputs).classes
         except ValueError as error:
             left_out.append(f"{name} ({error})")
     if left_out:

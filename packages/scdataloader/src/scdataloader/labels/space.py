@@ -7,28 +7,23 @@ import json
 import logging
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from scdataloader._atomic import atomic_path
 from scdataloader._wording import counted, listed
+from scdataloader.labels.label_class import LabelClass, distinct, rows_below
 from scdataloader.labels.ontology import (
     CLASS_SCOPES,
-    ancestors,
-    current_term,
     describe,
-    is_joined,
     is_obsolete,
     is_unknown,
     name_scope,
     standard_label,
-    term_name,
 )
 
 logger = logging.getLogger(__name__)
@@ -36,6 +31,8 @@ logger = logging.getLogger(__name__)
 #: The classes that are looked up in ontologies.
 CLASSES = tuple(CLASS_SCOPES)
 SUFFIX = "_ontology_term_id"
+#: Newest layout of a saved label space; see `LabelSpace.format`.
+NEWEST_FORMAT = 2
 _SHOWN = 5  # looking for the nearest terms takes up to half a second a label
 
 
@@ -43,117 +40,6 @@ def label_column(columns: Iterable[object], name: str) -> str | None:
     """Return the column that holds a class's labels: ``<class>_ontology_term_id``, else ``<class>``, else None."""
     present = set(columns)
     return next((column for column in (name + SUFFIX, name) if column in present), None)
-
-
-@dataclass(frozen=True, eq=False)
-class LabelClass:
-    """The labels of one class (such as cell type).
-
-    Codes: ``0 .. n_leaves-1`` are leaves, ``n_leaves ..`` are coarser labels, -1 is unknown.
-
-    Attributes
-    ----------
-    leaves
-        Terms that have no other term of the corpus below them, sorted.
-    parents
-        Coarser labels that occur in the corpus, sorted. Several terms at once, joined by commas (a donor of two
-        ancestries, a patient with two diseases), are such a label: any of the terms is right.
-    descendants
-        bool, CSR, shape (n_parents, n_leaves): which leaves lie under each coarser label.
-    names
-        Readable name of each label.
-    scope
-        Ontologies in which labels are looked up; see `standard_label`.
-    """
-
-    leaves: tuple[str, ...]
-    parents: tuple[str, ...]
-    descendants: sparse.csr_array = field(repr=False)
-    names: Mapping[str, str] = field(repr=False)
-    scope: tuple[str, ...] | None = None
-
-    @cached_property
-    def codes(self) -> dict[str, int]:
-        """Code of each label."""
-        return {term: i for i, term in enumerate((*self.leaves, *self.parents))}
-
-    @classmethod
-    def from_terms(cls, terms: Iterable[object], scope: Sequence[str] | None = None) -> LabelClass:
-        """Split the labels of a corpus into leaves and coarser labels.
-
-        The result depends neither on their order nor on how often they occur. Obsolete terms are replaced.
-
-        Parameters
-        ----------
-        terms
-            Ids, names, several of them joined, or text: see `standard_label`.
-        scope
-            Ontologies; see `standard_label`. Labels that are not understood are left out.
-
-        Notes
-        -----
-        A label of several terms stands for the leaves under any of them, so the hierarchical loss asks for probability
-        on these together: that is what the label says. Their lowest common ancestor ("ancestry category") would say
-        nothing, and a leaf of its own would be a class of a few donors that excludes the classes it is made of. Where
-        one of the terms never occurs by itself, the model cannot express it: the label is left out (unknown).
-        """
-        scope = scope if scope is None else tuple(scope)
-        flat = scope == ()
-        found = {standard_label(str(t), scope, suggest=False)[0] for t in terms} - {"unknown"}
-        joined = sorted(t for t in found if is_joined(t) and not flat)
-        present = sorted(found - set(joined))
-        above = {term: frozenset() if flat else ancestors(term) for term in present}
-        coarse = set(present).intersection(set().union(*above.values()))
-        leaves = tuple(term for term in present if term not in coarse)
-        under: dict[str, list[int]] = {term: [] for term in present if term in coarse}
-        for code, leaf in enumerate(leaves):
-            for term in above[leaf] & coarse:
-                under[term].append(code)
-        for label in joined:
-            below = [{i for i, leaf in enumerate(leaves) if t == leaf or t in above[leaf]} for t in label.split(",")]
-            if all(below):
-                under[label] = sorted(set().union(*below))
-        parents = tuple(sorted(under))
-        names = {term: term if flat else term_name(term) for term in present}
-        names |= {label: " + ".join(map(term_name, label.split(","))) for label in joined if label in under}
-        return cls(leaves, parents, _rows([under[p] for p in parents], len(leaves)), names, scope)
-
-    @cached_property
-    def _successors(self) -> dict[str, int]:
-        # a saved space keeps terms that were replaced since; data name their successors
-        return {} if self.scope == () else {current_term(term): code for term, code in self.codes.items()}
-
-    @cached_property
-    def _known(self) -> dict[tuple[str, tuple[str, ...] | None], int]:
-        return {}
-
-    def _code(self, label: str, names: tuple[str, ...] | None) -> int:
-        # one look-up a distinct label, however many cells have it
-        if label in self.codes:
-            return self.codes[label]
-        if (label, names) not in self._known:
-            term = standard_label(label, self.scope, names, suggest=False)[0]
-            self._known[label, names] = self.codes.get(term, self._successors.get(term, -1))
-        return self._known[label, names]
-
-    def encode(self, terms: Iterable[object], *, names: tuple[str, ...] | None = None) -> np.ndarray:
-        """Return the code of each label; int64. Labels that the class does not hold are unknown (-1).
-
-        Parameters
-        ----------
-        terms
-            Ids or names, one a cell; a categorical `pandas.Series` is encoded by its categories.
-        names
-            The ontologies in which names are looked up; by default those of `scope`.
-        """
-        codes, labels = _distinct(terms)
-        lookup = np.array([*(self._code(label, names) for label in labels), -1], dtype=np.int64)
-        return lookup[codes]
-
-    def decode(self, codes: Iterable[int]) -> list[str]:
-        """Return the label of each code, ``"unknown"`` for -1."""
-        terms = (*self.leaves, *self.parents)
-        return [terms[code] if code >= 0 else "unknown" for code in codes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +57,7 @@ class LabelSpace:
         flat: Collection[str] = (),
         strict: bool = False,
         min_leaves: int = 2,
+        own_outputs: bool = False,
     ) -> LabelSpace:
         """Collect the labels of a corpus.
 
@@ -190,6 +77,8 @@ class LabelSpace:
             lists them.
         min_leaves
             Leaf labels that a class must have; fewer than two leave a classifier nothing to learn.
+        own_outputs
+            Whether coarser labels are outputs of their own beside the leaves below them; see `LabelClass.from_terms`.
 
         Raises
         ------
@@ -207,7 +96,7 @@ class LabelSpace:
             terms = {term for label in labels["standard"].tolist() for term in label.split(",")}
             for term in sorted(term for term in terms if scope != () and is_obsolete(term)):
                 logger.warning("class %r: %s is obsolete, without a known successor", name, describe(term))
-            found[name] = LabelClass.from_terms(labels["standard"].tolist(), scope)
+            found[name] = LabelClass.from_terms(labels["standard"].tolist(), scope, own_outputs=own_outputs)
             if len(found[name].leaves) < min_leaves:
                 columns = sorted({column for t in tables if (column := label_column(t.columns, name))})
                 raise ValueError(
@@ -271,9 +160,14 @@ class LabelSpace:
         """Number of leaf labels of each class."""
         return {name: len(labels.leaves) for name, labels in self.classes.items()}
 
+    @property
+    def format(self) -> int:
+        """Number of the layout: 1 where the outputs are leaves, 2 where coarser labels are outputs, too."""
+        return 2 if any((labels.own_outputs >= 0).any() for labels in self.classes.values()) else 1
+
     def save(self, path: Path | str) -> None:
-        """Write as JSON."""
-        content = {}
+        """Write as JSON; a space of format 1 as it always was, without a number."""
+        content: dict[str, Any] = {}
         for name, labels in self.classes.items():
             rows = np.split(labels.descendants.indices, labels.descendants.indptr[1:-1]) if labels.parents else []
             content[name] = {
@@ -282,16 +176,31 @@ class LabelSpace:
                 "names": dict(labels.names),
                 "ontologies": None if labels.scope is None else list(labels.scope),
             }
+        if self.format != 1:
+            content = {"format": self.format, "classes": content}
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path | str) -> LabelSpace:
-        """Read what `save` wrote: needs no ontology, and its codes never change with one."""
+        """Read what `save` wrote: needs no ontology, and its codes never change with one.
+
+        Raises
+        ------
+        ValueError
+            When the file is of a newer format.
+        """
         classes = {}
-        for name, entry in json.loads(Path(path).read_text(encoding="utf-8")).items():
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        number = content.get("format", 1)
+        if isinstance(number, int) and number > NEWEST_FORMAT:
+            raise ValueError(
+                f"{path} is a label space of format {number}, this version reads up to {NEWEST_FORMAT}: upgrade "
+                "scdataloader"
+            )
+        for name, entry in (content["classes"] if number == NEWEST_FORMAT else content).items():
             scope = entry.get("ontologies", CLASS_SCOPES.get(name))  # files of before names were looked up have none
-            under = _rows(list(entry["parents"].values()), len(entry["leaves"]))
+            under = rows_below(list(entry["parents"].values()), len(entry["leaves"]))
             scope = None if scope is None else tuple(scope)
             classes[name] = LabelClass(tuple(entry["leaves"]), tuple(entry["parents"]), under, entry["names"], scope)
         return cls(classes)
@@ -316,29 +225,13 @@ def check_labels(tables: Sequence[pd.DataFrame], classes: Sequence[str]) -> pd.D
     return pd.concat(parts, ignore_index=True)
 
 
-def _rows(under: Sequence[Sequence[int]], n_leaves: int) -> sparse.csr_array:
-    columns = np.array([i for row in under for i in sorted(row)], dtype=np.int32)
-    starts = np.cumsum([0, *map(len, under)]).astype(np.int32)
-    shape = (len(under), n_leaves)
-    return sparse.csr_array((np.ones(len(columns), dtype=np.bool_), columns, starts), shape=shape)
-
-
-def _distinct(values: Iterable[object]) -> tuple[np.ndarray, list[str]]:
-    """Return codes (-1 missing) and the labels that they stand for."""
-    series: pd.Series[Any] = values if isinstance(values, pd.Series) else pd.Series(list(values), dtype=object)
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        return series.cat.codes.to_numpy(), [str(label) for label in series.cat.categories.tolist()]
-    codes, labels = pd.factorize(series)
-    return codes, [str(label) for label in labels.tolist()]
-
-
 def _names(name: str, scope: tuple[str, ...] | None, obs: pd.DataFrame) -> tuple[str, ...] | None:
     """Return where the names of a table's labels are looked up: stages of man and mouse have the same names."""
     if not scope or name != "development_stage":
         return None
     column = label_column(obs.columns, "organism")
     taxa = CLASS_SCOPES["organism"]
-    labels = _distinct(obs[column])[1] if column is not None else []
+    labels = distinct(obs[column])[1] if column is not None else []
     return name_scope(scope, frozenset(standard_label(label, taxa, suggest=False)[0] for label in labels))
 
 
@@ -365,7 +258,7 @@ def corpus_labels(tables: Sequence[pd.DataFrame], name: str, scope: tuple[str, .
         column = label_column(table.columns, name)
         if column is None:
             continue
-        codes, labels = _distinct(table[column])
+        codes, labels = distinct(table[column])
         counts = np.bincount(codes[codes >= 0], minlength=len(labels))
         names = _names(name, scope, table)
         for label, n in zip(labels, counts.tolist(), strict=True):

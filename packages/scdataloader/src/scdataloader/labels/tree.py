@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from scdataloader._atomic import atomic_path
+from scdataloader.labels.label_class import LabelClass
 from scdataloader.labels.ontology import ancestors, is_joined
-from scdataloader.labels.space import LabelClass, class_scope, corpus_labels
+from scdataloader.labels.space import class_scope, corpus_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,7 +149,7 @@ def tree_text(labels: LabelClass, counts: Mapping[str, int]) -> str:
     known = sum(n for label, n in counts.items() if label in labels.codes)
     unknown = sum(counts.values()) - known
     lines = [
-        f"{len(labels.leaves)} leaf labels, {len(labels.parents)} coarser ones; "
+        f"{_kinds(labels)} ones; "
         f"{known:,} cells labelled, {unknown:,} unknown"
     ]
     if rows:
@@ -209,7 +210,7 @@ def draw_tree(labels: LabelClass, counts: Mapping[str, int], path: Path | str, *
         _draw_names(tree, labels, rows, size)
         _draw_bars(bars, rows, size)
         known = sum(n for label, n in counts.items() if label in labels.codes)
-        default = f"{len(labels.leaves)} leaf labels, {len(labels.parents)} coarser (grey); {known:,} cells"
+        default = f"{_kinds(labels)} (grey); {known:,} cells"
         figure.text(0.15 / width, 1 - 0.2 / height, default if title is None else title, fontsize=10, va="center")
         with atomic_path(path) as temporary:
             metadata = {"Date": None} if path.suffix.lower() == ".svg" else None  # the same figure is the same file
@@ -217,8 +218,13 @@ def draw_tree(labels: LabelClass, counts: Mapping[str, int], path: Path | str, *
     return path
 
 
+def _kinds(labels: LabelClass) -> str:
+    n_own = int((labels.own_outputs >= 0).sum())
+    return f"{len(labels.leaves) - n_own} leaf labels, {len(labels.parents)} coarser"
+
+
 def _draw_names(axes: Axes, labels: LabelClass, rows: Sequence[TreeRow], size: float) -> None:
-    leaves = set(labels.leaves)
+    leaves = set(labels.leaves) - set(labels.parents)
     for y, row in enumerate(rows):
         for level, last in enumerate(row.last):
             here = level == len(row.last) - 1
@@ -257,7 +263,7 @@ def _draw_bars(axes: Axes, rows: Sequence[TreeRow], size: float) -> None:
 
 def _above(labels: LabelClass) -> dict[str, set[str]]:
     """Return the labels of the class above each of its labels."""
-    everything = (*labels.leaves, *labels.parents)
+    everything = tuple(labels.codes)
     if labels.scope == ():
         return {label: set() for label in everything}
     single = {label for label in everything if not is_joined(label)}

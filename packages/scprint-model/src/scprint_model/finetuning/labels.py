@@ -146,7 +146,8 @@ def extend_class(
             return old
     new = [term for term in found if term not in old.codes]
     if coarse_outputs:
-        new += [term for term in old.parents if term in found and not is_joined(term)]
+        kept_apart = set(old.leaves)  # those that are outputs already
+        new += [term for term in old.parents if term in found and not is_joined(term) and term not in kept_apart]
     if not new:
         return old
     above: dict[str, frozenset[str]] = {}
@@ -161,7 +162,7 @@ def extend_class(
     code = {term: i for i, term in enumerate(leaves)}
     under: dict[str, set[int]] = {}
     for row, parent in enumerate(old.parents):
-        if parent in code:
+        if parent in code and old.own_outputs[row] < 0:
             continue
         kept = set(old.descendants[[row]].indices.tolist())
         under[parent] = kept | _below(parent, code, above)

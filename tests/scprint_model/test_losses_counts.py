@@ -19,6 +19,7 @@ from scprint_model.losses.counts import (
     nb_log_likelihood,
     nb_loss,
     renormalised_log_error,
+    share_divergence,
     zinb_log_likelihood,
     zinb_loss,
 )
@@ -128,3 +129,13 @@ def test_half_precision_decoders_train_as_in_float64(
         for got, want in zip(gradients(loss, ours[:used]), gradients(wanted, exact[:used]), strict=True):
             assert got.isfinite().all(), name
             assert (got - want).abs().max() <= 2e-5 * size, name
+
+
+def test_divergence_of_shares_by_hand_and_whatever_the_depth() -> None:
+    counts, mean = torch.tensor([[3.0, 1.0], [0.0, 0.0]]), torch.tensor([[5.0, 5.0], [1.0, 2.0]])
+    by_hand = 0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5)
+    assert share_divergence(counts, mean).item() == pytest.approx(by_hand, rel=1e-5)  # cells without counts: none
+    assert share_divergence(100 * counts, 7 * mean).item() == pytest.approx(by_hand, rel=1e-5)
+    padded = [torch.cat((t, torch.ones(2, 1)), dim=1) for t in (counts, mean)]
+    real = torch.tensor([[True, True, False]] * 2)
+    assert share_divergence(*padded, real=real).item() == pytest.approx(by_hand, rel=1e-5)

@@ -109,3 +109,10 @@ def test_half_precision_embeddings_are_compared_in_float32(dtype: torch.dtype, s
         (g,), (w,) = torch.autograd.grad(got, ours), torch.autograd.grad(want, exact)
         assert g.isfinite().all()
         torch.testing.assert_close(g.double(), w, rtol=1e-3, atol=1e-4 * scale)
+
+
+def test_info_nce_among_cells_of_the_same_data_set() -> None:
+    """Cells 0 and 1 are of one data set, cell 2 is alone: it is always found."""
+    first, second = torch.eye(3), torch.tensor([[1.0, 0, 0], [0, 1.0, 0], [1.0, 1.0, 1.0]])
+    loss = info_nce(first, second, temperature=0.5, groups=torch.tensor([7, 7, 2]))
+    assert loss.item() == pytest.approx(2 * (math.log(math.exp(2) + 1) - 2) / 3, rel=1e-5)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scprint_model.losses.hierarchical import hierarchical_loss
+from scprint_model.losses.hierarchical import hierarchical_cross_entropy, hierarchical_loss
 
 LOGITS = torch.tensor([[0.5, -1.0, 2.0]])
 # Code 3 is the parent of leaves 0 and 1; code 4 of all three.
@@ -139,3 +139,35 @@ def test_extreme_logits_of_half_precision_match_float64(labels: list[int], value
     assert loss.item() == pytest.approx(wanted.item(), rel=1e-5, abs=1e-6)
     (got,), (want,) = torch.autograd.grad(loss, ours), torch.autograd.grad(wanted, exact)
     torch.testing.assert_close(got.double(), want, rtol=2e-3, atol=1e-4)
+
+
+def test_a_parent_with_an_output_of_its_own_by_hand() -> None:
+    """Outputs are a, b and ab: of the label ab (code 3), ab is a positive, a and b have no term of their own."""
+    below, own = torch.tensor([[True, True, True]]), torch.tensor([2])
+    merged = math.log(math.exp(0.5) + math.exp(-1.0) + math.exp(2.0))
+    loss = hierarchical_loss(LOGITS, torch.tensor([3]), below, own=own)
+    assert loss.item() == pytest.approx((softplus(-2.0) + softplus(-merged)) / 4)
+    # of the leaf a, the output ab is a negative as any other
+    leaf = hierarchical_loss(LOGITS, torch.tensor([0]), below, own=own)
+    assert leaf.item() == pytest.approx((softplus(-0.5) + softplus(-1.0) + softplus(2.0)) / 3)
+
+
+def test_sum_over_labels_and_mean_over_labelled_cells() -> None:
+    labels = torch.tensor([0, -1, -1])
+    loss = hierarchical_loss(LOGITS.expand(3, -1), labels, DESCENDANTS, per_labelled_cell=True)
+    assert loss.item() == pytest.approx(softplus(-0.5) + softplus(-1.0) + softplus(2.0))
+
+
+def test_cross_entropy_by_hand() -> None:
+    """As the paper writes it: the leaves below a parent are replaced by their log-sum-exp."""
+    total = math.log(math.exp(0.5) + math.exp(-1.0) + math.exp(2.0))
+    merged = math.log(math.exp(0.5) + math.exp(-1.0))
+    logits = LOGITS.expand(4, -1).clone().requires_grad_()
+    loss = hierarchical_cross_entropy(logits, torch.tensor([0, 3, -1, 4]), DESCENDANTS)
+    assert loss.item() == pytest.approx(((total - 0.5) + (total - merged) + 0.0) / 3)
+    loss.backward()
+    assert not logits.grad[2].any()  # an unknown label teaches nothing
+    assert logits.grad[3].abs().max() < 1e-6  # nor does one that all outputs lie below
+    assert hierarchical_cross_entropy(LOGITS, torch.tensor([-1]), DESCENDANTS) == 0
+    with pytest.raises(ValueError, match="codes between 5 and 5"):
+        hierarchical_cross_entropy(LOGITS, torch.tensor([5]), DESCENDANTS)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from scprint_model.noise import downsample
+from scprint_model.noise import downsample, thin
 
 N = 200_000
 
@@ -68,3 +68,19 @@ def test_counts_that_are_none() -> None:
 def test_bad_rate(rate: float) -> None:
     with pytest.raises(ValueError, match=f"rate = {rate}"):
         downsample(torch.ones(2), rate)
+
+
+def test_rates_of_cells_are_theirs() -> None:
+    counts = torch.full((2, 4000), 50.0)
+    kept = downsample(counts, torch.tensor([[0.0], [0.6]]), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(kept[0], counts[0])
+    assert float(kept[1].mean() / 50) == pytest.approx((1 - 0.55 * 0.6) ** 2, abs=0.02)
+
+
+def test_thinned_counts_are_binomial() -> None:
+    counts = torch.full((20_000,), 6.0)
+    kept = thin(counts, torch.tensor(0.25), generator=torch.Generator().manual_seed(0))
+    assert float(kept.mean()) == pytest.approx(1.5, abs=0.05)
+    assert float(kept.var()) == pytest.approx(6 * 0.25 * 0.75, abs=0.05)
+    assert torch.equal(kept, kept.round())
+    assert torch.equal(thin(counts, torch.tensor(1.0)), counts)

@@ -101,6 +101,7 @@ def test_every_term_adds_its_weight_and_reaches_the_network(likelihood: str) -> 
         adversarial_classes=1.3,
         adversarial_datasets=1.4,
         log_error=1.5,
+        label_sigmoids=1.6,
     )
     recipe = Recipe(weights=weights, full_pass=True, mask_ratios=(0.2, 0.6), generated_embeddings=True)
     objective = Objective(LABELS, recipe, d_model=16, n_datasets=3)
@@ -139,7 +140,7 @@ def test_no_pass_is_made_for_nothing(recipe: Recipe, expected: list[str], monkey
 
 def test_full_pass_gives_the_labels_and_the_bottleneck() -> None:
     model, batch = network(), cells()
-    terms = Objective(LABELS, Recipe(full_pass=True))(model, batch, generator=seeded())
+    terms = Objective(LABELS, Recipe(full_pass=True, label_loss="binary"))(model, batch, generator=seeded())
     clean = model.encode(batch["genes"], batch["counts"], batch["total_counts"])
     below = torch.tensor([[True, True, False]])
     losses = [

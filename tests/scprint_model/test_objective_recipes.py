@@ -62,7 +62,7 @@ def test_yaml_and_options_change_single_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"recipe": "nature"}, r"recipe='nature' must be one of \('paper', 'published', 'published_2'\)"),
+        ({"recipe": "nature"}, r"recipe='nature' must be one of \('paper', 'published', 'published_2', 'bundled'\)"),
         ({"weights": {"mvc": 1.0}}, r"weights has \['mvc'\]"),
         ({"weights": {"bottleneck": -1}}, r"must not be negative: \{'bottleneck': -1\}"),
         ({"weights": {"bottleneck": float("nan")}}, r"must not be negative: \{'bottleneck': nan\}"),
@@ -89,3 +89,16 @@ def test_yaml_and_options_change_single_fields(tmp_path: Path) -> None:
 def test_contradictions_name_their_fields(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ObjectiveConfig(**options)
+
+
+def test_labels_as_the_paper_writes_them_and_as_the_published_code_has_them() -> None:
+    assert {name: recipe.label_loss for name, recipe in RECIPES.items()} == {
+        "paper": "cross_entropy",
+        "published": "binary",
+        "published_2": "binary",
+        "bundled": "cross_entropy",
+    }
+    with pytest.raises(ValueError, match=r"second_view=True .* min_context=0"):
+        Recipe(second_view=True)
+    with pytest.raises(ValueError, match=r"thinning=0\.5 is a factor"):
+        Recipe(thinning=0.5)

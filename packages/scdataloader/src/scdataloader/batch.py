@@ -29,6 +29,11 @@ class CellBatch(TypedDict):
     positions
         Genome location index of each gene (see `scdataloader.genes.location_index`), 0 where there is none, int64,
         shape (B, S). Only where asked for.
+    profile_genes, profile_counts
+        Vocabulary index, int64, and raw count, float32, of all expressed genes of the cells, cell after cell, shape
+        (E,). Only where asked for.
+    profile_starts
+        Where the genes of each cell begin, and the end, int64, shape (B + 1,). Only where asked for.
     """
 
     genes: torch.Tensor
@@ -38,6 +43,9 @@ class CellBatch(TypedDict):
     dataset: torch.Tensor
     mask: NotRequired[torch.Tensor]
     positions: NotRequired[torch.Tensor]
+    profile_genes: NotRequired[torch.Tensor]
+    profile_counts: NotRequired[torch.Tensor]
+    profile_starts: NotRequired[torch.Tensor]
 
 
 class ScGPTBatch(TypedDict):

@@ -17,8 +17,7 @@ from scdataloader.genes.vocabulary import GeneVocabulary
 from scdataloader.labels.choice import corpus_label_space
 from scdataloader.labels.space import LabelSpace
 from scdataloader.options import Corpus, Drawing, GeneChoice, Holdout, check_list
-from scdataloader.sampling import Interleaved, Place, SequentialSampler, Share, WeightedSampler
-from scdataloader.sampling.groups import Groups
+from scdataloader.sampling import Interleaved, Place, Sampler, SequentialSampler, Share
 from scdataloader.sources import find_sources, unique_names
 from scdataloader.splits import PARTS, Split, check_names, select_rows
 from scdataloader.store.opening import open_files, open_store
@@ -193,13 +192,7 @@ class CellDataModule(lightning.LightningDataModule):
             Number of the share, and of all shares; by default what ``torch.distributed`` or the trainer says.
         """
         place = self._place(rank, world_size)
-        drawing = self.drawing
-        sampler = WeightedSampler(
-            Groups.from_labels(drawing.columns(self.cells), subset=self.train_cells),
-            n_draws=drawing.cells_per_epoch or len(self.train_cells),
-            scale=drawing.weight_scale,
-            seed=self.seed,
-        )
+        sampler = self.drawing.sampler(self.cells, self.train_cells, seed=self.seed)
         return self._loader(self._training or self.cells, self._share(sampler, place), place)
 
     def val_dataloader(self, *, rank: int | None = None, world_size: int | None = None) -> StoreLoader:
@@ -226,7 +219,7 @@ class CellDataModule(lightning.LightningDataModule):
     def _in_order(self, subset: np.ndarray, place: Place) -> StoreLoader:
         return self._loader(self.cells, Interleaved(SequentialSampler(subset), *place.ranks), None)
 
-    def _share(self, sampler: WeightedSampler | SequentialSampler, place: Place) -> Share:
+    def _share(self, sampler: Sampler, place: Place) -> Share:
         rank, world_size = place.ranks
         return Share(sampler, self.batch_size, rank=rank, world_size=world_size)
 

@@ -12,6 +12,8 @@ from scdataloader.collate.named import FormatName, named_format
 from scdataloader.expression.counts_choice import CountsChoice, place_of_counts
 from scdataloader.genes.vocabulary import GeneVocabulary
 from scdataloader.preprocess import Preprocessor
+from scdataloader.sampling import DatasetRuns, Sampler, WeightedSampler
+from scdataloader.sampling.groups import Groups
 from scdataloader.splits import Split, make_split
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ class GeneChoice:
         Whether random genes come in random order.
     format
         ``"scprint"``, ``"scgpt"`` or ``"geneformer"``; see `scdataloader.collate.named_format`.
-    positions, n_bins, tokens, medians, special_tokens
+    positions, profile, n_bins, tokens, medians, special_tokens
         Settings of the format; see `scdataloader.collate.named_format`.
     """
 
@@ -138,6 +140,7 @@ class GeneChoice:
     shuffle: bool = True
     format: FormatName = "scprint"
     positions: bool = False
+    profile: bool = False
     n_bins: int = 51
     tokens: str | None = None
     medians: str | None = None
@@ -167,6 +170,7 @@ class GeneChoice:
                 self.format,
                 vocabulary,
                 positions=self.positions,
+                profile=self.profile,
                 n_bins=self.n_bins,
                 tokens=self.tokens,
                 medians=self.medians,
@@ -188,6 +192,11 @@ class Drawing:
         Names of the labels that make these combinations: label classes, and ``"dataset"``. None: all of them.
     cells_per_epoch
         Number of draws in one epoch; by default as many as there are training cells.
+    run
+        Number of consecutive draws that are of one data set, for losses that compare cells of the same data set; None
+        draws each by itself. See `scdataloader.sampling.DatasetRuns`.
+    cap
+        Most cells of a data set that count for its chance, with `run`.
     threads, read_ahead
         Number of threads that make batches, and of batches read ahead; see `scdataloader.StoreLoader`.
     """
@@ -195,6 +204,8 @@ class Drawing:
     weight_scale: float = 50.0
     weight_classes: tuple[str, ...] | None = None
     cells_per_epoch: int | None = None
+    run: int | None = None
+    cap: int | None = None
     threads: int = 1
     read_ahead: int = 0
 
@@ -204,11 +215,32 @@ class Drawing:
             raise ValueError(f"weight_scale={self.weight_scale} must be positive")
         for name, value, least in (
             ("cells_per_epoch", self.cells_per_epoch, 1),
+            ("run", self.run, 1),
+            ("cap", self.cap, 1),
             ("threads", self.threads, 0),
             ("read_ahead", self.read_ahead, 0),
         ):
             if value is not None and value < least:
                 raise ValueError(f"{name}={value} must be at least {least}")
+        if self.cap is not None and self.run is None:
+            raise ValueError(f"cap={self.cap} is of runs of one data set: set run, too")
+
+    def sampler(self, cells: CellDataset, subset: np.ndarray, *, seed: int) -> Sampler:
+        """Return the sampler of some cells."""
+        columns, n_draws = self.columns(cells), self.cells_per_epoch or len(subset)
+        if self.run is None:
+            groups = Groups.from_labels(columns, subset=subset)
+            return WeightedSampler(groups, n_draws=n_draws, scale=self.weight_scale, seed=seed)
+        return DatasetRuns(
+            columns,
+            cells.dataset,
+            run=self.run,
+            cap=self.cap,
+            scale=self.weight_scale,
+            n_draws=n_draws,
+            seed=seed,
+            subset=subset,
+        )
 
     def columns(self, cells: CellDataset) -> np.ndarray:
         """Return the columns whose combinations are weighted; int32, shape (n_cells, n_columns)."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-Normalization = Literal["sum", "log"]
+Normalization = Literal["sum", "log", "cp10k"]
 Depth = Literal["input", "decoder"]
 Likelihood = Literal["zinb", "nb", "mse"]
 TokenOrder = Literal["base_first", "depth_first"]
@@ -25,6 +25,17 @@ SIZES: dict[str, dict[str, int]] = {
     "large": {"d_model": 512, "n_layers": 16, "n_heads": 8},
     "xlarge": {"d_model": 2560, "n_layers": 36, "n_heads": 40, "n_kv_heads": 10},
 }
+
+
+#: Fields that the first models did not have.
+_LATER = (
+    "all_token_classes",
+    "gene_features",
+    "position_scale",
+    "profile_tokens",
+    "profile_features",
+    "profile_dropout",
+)
 
 
 # No slots: jsonargparse cannot read the defaults of a dataclass with slots.
@@ -57,7 +68,8 @@ class ModelConfig:
         Hidden widths of each class head; None: one layer of `d_model`; ``()``: a single linear map.
     normalization
         What becomes of a raw count before its encoder: ``"log"`` is log2(1 + x), ``"sum"`` is x over the sum
-        of the cell's counts in the context.
+        of the cell's counts in the context, ``"cp10k"`` is ln(1 + x per 10,000 counts of the cell), which says
+        nothing of the cell's depth.
     dropout
         Rate inside the small MLPs and before each residual addition.
     drop_path
@@ -82,6 +94,18 @@ class ModelConfig:
     token_order
         ``"base_first"``: base, depth, metacell, classes; ``"depth_first"``: depth, metacell, base, classes.
         It changes no number, only where a cell token stands.
+    gene_features
+        Columns of a fixed table of gene features, which a learned linear map turns to tokens; the learned table of
+        gene embeddings is then added, and starts at 0. 0: there are no features.
+    position_scale
+        Factor of the location encoding; 0 leaves it out.
+    profile_tokens
+        Cell tokens that are told the cell's whole profile, as one linear map of the features of all its expressed
+        genes; ``"base"`` and names of classes.
+    profile_features
+        Number of features, the first ones, that a profile is the sum of; None: all.
+    profile_dropout
+        Share of the cells to which the profile is not told in training.
 
     Raises
     ------
@@ -117,13 +141,19 @@ class ModelConfig:
     bottleneck_sizes: dict[str, int] = field(default_factory=dict)
     likelihood: Likelihood = "zinb"
     token_order: TokenOrder = "base_first"
+    gene_features: int = 0
+    position_scale: float = 1.0
+    profile_tokens: tuple[str, ...] = ()
+    profile_features: int | None = None
+    profile_dropout: float = 0.3
 
     def __post_init__(self) -> None:
         # From JSON, YAML and mappings of other kinds: the same config must compare equal whatever it came
         # from.
         object.__setattr__(self, "class_sizes", dict(self.class_sizes))
         object.__setattr__(self, "bottleneck_sizes", dict(self.bottleneck_sizes))
-        object.__setattr__(self, "all_token_classes", tuple(self.all_token_classes))
+        for name in ("all_token_classes", "profile_tokens"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.class_head_widths is not None:
             object.__setattr__(self, "class_head_widths", tuple(self.class_head_widths))
         problems = [
@@ -182,9 +212,11 @@ class ModelConfig:
         values = asdict(self)
         if self.class_head_widths is not None:
             values["class_head_widths"] = list(self.class_head_widths)
-        # left out where there are none: the checksum of a model from before there were such heads stays
-        names = list(values.pop("all_token_classes"))
-        return values | ({"all_token_classes": names} if names else {})
+        # left out where they are as ever: the checksum of a model from before there were such options stays
+        for item in fields(self):
+            if item.name in _LATER and values[item.name] == item.default:
+                del values[item.name]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
@@ -217,6 +249,10 @@ class ModelConfig:
             problems.append(f"n_heads = {self.n_heads} does not divide d_model = {self.d_model}")
         if self.n_kv_heads is not None and (self.n_kv_heads < 1 or self.n_heads % self.n_kv_heads):
             problems.append(f"n_kv_heads = {self.n_kv_heads} does not divide n_heads = {self.n_heads}")
+        if self.gene_features < 0 or not 0 <= self.position_scale < float("inf"):
+            problems.append(
+                f"gene_features = {self.gene_features} and position_scale = {self.position_scale} must not be negative"
+            )
         if self.cell_transformer < 0:
             problems.append(f"cell_transformer = {self.cell_transformer} must be 0 or the number of its block pairs")
         if self.expression_layers < 2:
@@ -247,7 +283,7 @@ class ModelConfig:
     def _rate_problems(self) -> list[str]:
         problems = [
             f"{name} = {getattr(self, name)} must be in [0, 1)"
-            for name in ("dropout", "drop_path")
+            for name in ("dropout", "drop_path", "profile_dropout")
             if not 0 <= getattr(self, name) < 1
         ]
         if self.drop_path > 0 and self.n_layers == 1 and not self.cell_transformer:
@@ -268,6 +304,21 @@ class ModelConfig:
             for name in self.all_token_classes
             if name not in self.class_sizes
         ]
+        tellable = ("base", *self.class_sizes)
+        problems += [
+            f"profile_tokens has {name!r}, which is none of {list(tellable)}"
+            for name in self.profile_tokens
+            if name not in tellable
+        ]
+        if self.profile_features is not None and not 0 < self.profile_features <= self.gene_features:
+            problems.append(
+                f"profile_features = {self.profile_features} must lie between 1 and gene_features, which is "
+                f"{self.gene_features}"
+            )
+        if self.profile_tokens and not self.gene_features:
+            problems.append(
+                f"profile_tokens = {self.profile_tokens} needs gene_features, of which the profile is the sum"
+            )
         for name, size in self.bottleneck_sizes.items():
             if name not in self.class_sizes:
                 problems.append(f"bottleneck_sizes has {name!r}, which class_sizes {list(self.class_sizes)} has not")

@@ -24,6 +24,7 @@ from scprint_model.layers.expression_decoder import ExpressionDecoder
 from scprint_model.layers.gene_encoder import GeneEncoder
 from scprint_model.layers.initialise import initialise
 from scprint_model.layers.position_encoder import PositionEncoder
+from scprint_model.layers.profile_encoder import Profile, ProfileEncoder
 from scprint_model.layers.value_encoder import ValueEncoder, normalise_counts
 from scprint_model.outputs import CellEncoding, ScPrintOutput
 
@@ -79,12 +80,11 @@ class ScPrint(Pretrained):
         self.gradient_checkpointing = False
         self._attention_backend: Backend = "auto"
         d, dropout, n_layers = config.d_model, config.dropout, config.expression_layers
-        # Encoders: which gene, where it lies, how much of it, how deep the cell; and what is asked about the
-        # cell.
-        self.gene_encoder = GeneEncoder(config.n_genes, d, gene_rows)
-        self.position_encoder = PositionEncoder(gene_positions, config.n_genes, d)
+        # Encoders: which gene, where it lies, how much of it, how deep the cell; what is asked about the cell.
+        self.gene_encoder = GeneEncoder(config.n_genes, d, gene_rows, n_features=config.gene_features)
+        self.position_encoder = PositionEncoder(gene_positions, config.n_genes, d, scale=config.position_scale)
         # A share of the context needs no spread: it is so small that the layer norm's eps keeps it linear.
-        typical_count = 2 if config.normalization == "log" else 0
+        typical_count = 0 if config.normalization == "sum" else 2
         self.expression_encoder = ValueEncoder(d, n_layers=n_layers, dropout=dropout, typical_value=typical_count)
         if config.depth == "input":
             n_layers = config.depth_layers or n_layers
@@ -92,6 +92,8 @@ class ScPrint(Pretrained):
         if config.metacell_token:
             self.metacell_tokens = nn.Embedding(2, d)
         self.class_tokens = nn.Embedding(1 + len(config.class_sizes), d)
+        if config.profile_tokens:
+            self.profile_encoder = ProfileEncoder.of(config, len(self.gene_encoder.table.weight))
         # Transformer: one sequence of cell and gene tokens, or the genes' own and one for the cell tokens.
         apart = config.cell_transformer > 0
         self.blocks = build_blocks(config, config.n_layers * (2 if apart else 1), alternate=apart)
@@ -148,6 +150,8 @@ class ScPrint(Pretrained):
         expected_total: Tensor | None = None,
         lengths: Tensor | None = None,
         gene_bias: Tensor | None = None,
+        profile: Profile | None = None,
+        shown_total: Tensor | None = None,
         capture_qk: bool = False,
         classes: Iterable[str] | None = None,
     ) -> ScPrintOutput:
@@ -177,8 +181,11 @@ class ScPrint(Pretrained):
             (B,) genes of each cell, for cells with fewer than S: what stands behind is padding (any valid
             index, any count) and not read. The mean is 0 there; dispersion and zero logits mean nothing.
         gene_bias
-            (S, S) or (B, S, S) added to the attention logits between genes, in every layer and head; row = the
-            gene that attends.
+            (S, S) or (B, S, S) added to the attention logits between genes, in every layer and head; row = who attends.
+        profile
+            All expressed genes of the cells, for a model that is told of them; None: those of the context.
+        shown_total
+            (B,) total of the cells as they are shown, for ``"cp10k"``: less, where noised; None: `total_counts`.
         capture_qk
             Return each layer's queries and keys.
         classes
@@ -193,10 +200,12 @@ class ScPrint(Pretrained):
         if depth_multiplier is not None and expected_total is not None:
             raise ValueError("depth_multiplier and expected_total both set the sum of the means: give one of them")
         multiplier = 1.0 if depth_multiplier is None else depth_multiplier
+        shown_total = total_counts if shown_total is None else shown_total
         total_counts = total_counts * multiplier
         counts, real = check_context(genes, counts, total_counts, lengths)
-        gene_tokens = self._gene_tokens(genes, counts, mask)
+        gene_tokens = self._gene_tokens(genes, counts, mask, shown_total)
         cell_tokens = self._cell_tokens(total_counts, metacell)
+        cell_tokens = self._tell_profile(cell_tokens, profile, shown_total, genes, counts, mask)
         scope = self._scope(genes, lengths, gene_bias)
         cells, gene_tokens, queries_keys = self._transform(cell_tokens, gene_tokens, scope, capture=capture_qk)
         if expected_total is None:
@@ -215,14 +224,18 @@ class ScPrint(Pretrained):
         depth_multiplier: float | Tensor | None = None,
         lengths: Tensor | None = None,
         gene_bias: Tensor | None = None,
+        profile: Profile | None = None,
+        shown_total: Tensor | None = None,
         capture_qk: bool = False,
         classes: Iterable[str] | None = None,
     ) -> CellEncoding:
         """Do as :meth:`forward` without the counts' distribution, which saves most of the last block."""
+        shown_total = total_counts if shown_total is None else shown_total
         total_counts = total_counts * (1.0 if depth_multiplier is None else depth_multiplier)
         counts, _ = check_context(genes, counts, total_counts, lengths)
-        gene_tokens = self._gene_tokens(genes, counts, mask)
+        gene_tokens = self._gene_tokens(genes, counts, mask, shown_total)
         cell_tokens = self._cell_tokens(total_counts, metacell)
+        cell_tokens = self._tell_profile(cell_tokens, profile, shown_total, genes, counts, mask)
         scope = self._scope(genes, lengths, gene_bias)
         cells, _, queries_keys = self._transform(
             cell_tokens, gene_tokens, scope, cells_only=not capture_qk, capture=capture_qk
@@ -299,9 +312,9 @@ class ScPrint(Pretrained):
             return cell_embeddings
         return cell_embeddings[:, self.token_names.index(name)]
 
-    def _gene_tokens(self, genes: Tensor, counts: Tensor, mask: Tensor | None) -> Tensor:
+    def _gene_tokens(self, genes: Tensor, counts: Tensor, mask: Tensor | None, shown_total: Tensor) -> Tensor:
         """(B, S, d): which gene, where it lies, how much of it."""
-        expression = self.expression_encoder(normalise_counts(counts.float(), self.config.normalization))
+        expression = self.expression_encoder(normalise_counts(counts.float(), self.config.normalization, shown_total))
         if mask is not None:
             expression = expression * (1 - mask.to(expression.dtype))[..., None]
         return self.gene_encoder(genes) + self.position_encoder(genes) + expression
@@ -319,6 +332,14 @@ class ScPrint(Pretrained):
             raise ValueError("metacell is given, but the model has no metacell token (config.metacell_token)")
         ordered = [special[name] for name in self.token_names[: len(special)]]
         return torch.cat((*ordered, placeholders[:, 1:]), dim=1)
+
+    def _tell_profile(self, cells: Tensor, profile: Profile | None, shown_total: Tensor, *context: Any) -> Tensor:
+        """Add what the profile says to the tokens that are told of it; without one, the context stands for it."""
+        if not self.config.profile_tokens:
+            return cells
+        told = self.profile_encoder(profile or Profile.of_context(*context), shown_total, self.gene_encoder)
+        at = [self.token_names.index(name) for name in self.config.profile_tokens]
+        return cells.index_add(1, torch.tensor(at, device=cells.device), told.to(cells.dtype))
 
     def _transform(
         self,

@@ -290,7 +290,9 @@ class Collator:
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all that decides what batches hold of given cells, but the draws."""
-        parts = [getattr(self.format, field.name) for field in fields(self.format)]  # type: ignore[arg-type]
+        # a format without profiles is the one from before there were such: its runs can be continued
+        names = [field.name for field in fields(self.format)]  # type: ignore[arg-type]
+        parts = [getattr(self.format, name) for name in names if name != "profile" or self.format.profile]  # type: ignore[attr-defined]
         shown = [fingerprint_of_array(part) if isinstance(part, np.ndarray) else repr(part) for part in parts]
         settings = [self.context, self.gene_choice, self.missing, self.variable_context, self.min_context]
         return fingerprint(

@@ -20,6 +20,7 @@ def named_format(
     vocabulary: GeneVocabulary,
     *,
     positions: bool = False,
+    profile: bool = False,
     n_bins: int = 51,
     tokens: Path | str | None = None,
     medians: Path | str | None = None,
@@ -35,6 +36,8 @@ def named_format(
         The genes that batches are made of.
     positions
         For scprint: add ``positions`` to the batches.
+    profile
+        For scprint: add all expressed genes of the cells to the batches; see `ScPrintFormat`.
     n_bins
         For scgpt: see `ScGPTFormat`.
     tokens
@@ -57,7 +60,7 @@ def named_format(
     if extra := sorted(given - taken[name]):
         raise ValueError(f"format={name!r} takes no {extra}: leave them out")
     if name == "scprint":
-        return ScPrintFormat(locations=vocabulary.locations if positions else None)
+        return ScPrintFormat(locations=vocabulary.locations if positions else None, profile=profile)
     if name == "scgpt":
         own = None if tokens is None else {key: int(token) for key, token in _read(tokens).items()}
         return ScGPTFormat.from_tokens(vocabulary, own, n_bins=n_bins)

@@ -19,9 +19,13 @@ class ScPrintFormat:
     locations
         Genome location index of each gene of the vocabulary (``vocabulary.locations``), to add ``positions`` to the
         batches; None: they have none.
+    profile
+        Whether batches hold all expressed genes of the cells, too: ``profile_genes``, ``profile_counts`` and
+        ``profile_starts``.
     """
 
     locations: np.ndarray | None = None
+    profile: bool = False
     #: The format knows every gene.
     usable: None = None
     #: No tokens beside the genes.
@@ -41,4 +45,9 @@ class ScPrintFormat:
         if self.locations is not None:
             # the last entry is of no gene
             batch["positions"] = np.append(self.locations, 0).astype(np.int64)[contexts.genes]
+        if self.profile:
+            starts, genes, counts = contexts.expressed()
+            batch["profile_genes"] = genes.astype(np.int64)
+            batch["profile_counts"] = counts.astype(np.float32)
+            batch["profile_starts"] = starts.astype(np.int64)
         return batch

@@ -148,10 +148,7 @@ def tree_text(labels: LabelClass, counts: Mapping[str, int]) -> str:
     digits = max([len("total"), *(len(f"{row.total:,}") for row in rows)])
     known = sum(n for label, n in counts.items() if label in labels.codes)
     unknown = sum(counts.values()) - known
-    lines = [
-        f"{_kinds(labels)} ones; "
-        f"{known:,} cells labelled, {unknown:,} unknown"
-    ]
+    lines = [f"{_kinds(labels)} ones; {known:,} cells labelled, {unknown:,} unknown"]
     if rows:
         lines.append(f"{'':{width}}  {'own':>{digits}}  {'total':>{digits}}")
     for row, text in zip(rows, texts, strict=True):

@@ -8,6 +8,7 @@ from scdataloader.sampling.design_effect import design_effect
 from scdataloader.sampling.groups import Groups
 from scdataloader.sampling.pool import BlockSampler, SequentialSampler, ShuffledSampler, UniformSampler
 from scdataloader.sampling.ranks import Interleaved, Place, Share
+from scdataloader.sampling.runs import DatasetRuns
 from scdataloader.sampling.sampler import Sampler
 from scdataloader.sampling.stratified import StratifiedSampler
 from scdataloader.sampling.weighted import WeightedSampler, group_weights
@@ -15,6 +16,7 @@ from scdataloader.sampling.weighted import WeightedSampler, group_weights
 __all__ = [
     "Batches",
     "BlockSampler",
+    "DatasetRuns",
     "Groups",
     "Interleaved",
     "Place",

@@ -124,6 +124,10 @@ def _to_model(table_gd: Tensor, found: Tensor, old_gd: Tensor) -> Tensor:
     return ((x - x_mean) @ torch.linalg.solve(gram + ridge, a.T @ b) + y_mean).float()
 
 
+#: Weights with a row for each row of the gene table, beside it.
+FEATURE_ROWS = {"gene_encoder.features", "profile_encoder.weight", "profile_encoder.mean"}
+
+
 @torch.no_grad()
 def extend(
     model: ScPrint,
@@ -173,6 +177,8 @@ def extend(
             gene_rows = torch.cat((gene_rows, torch.arange(len(table), len(table) + n_new)))
             weights["gene_encoder.rows"] = gene_rows
         weights["gene_encoder.table.weight"] = torch.cat((table, rows.to(table.dtype)))
+        for key in FEATURE_ROWS & weights.keys():  # of new genes, no features are known
+            weights[key] = torch.cat((weights[key], weights[key].new_zeros(n_new, *weights[key].shape[1:])))
     positions = _positions(model, vocabulary, n_new)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 Fallback = Literal["noise", "mean", "zero"]
 #: Spread of the genes without protein around their mean, of the spread that the others have.
 NOISE = 0.1
-_KNOWN = ("gene_id", "symbol", "organism", "protein", "n_residues")
+_KNOWN = ("gene_id", "symbol", "organism", "protein", "n_residues", "weight")
 
 
 def load_table(

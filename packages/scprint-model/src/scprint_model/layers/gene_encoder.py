@@ -7,7 +7,11 @@ from torch import Tensor, nn
 
 
 class GeneEncoder(nn.Module):
-    """Table of gene embeddings, in which several genes may share a row.
+    """Table of gene embeddings, in which several genes may share a row; or a map of fixed features beside it.
+
+    With features, a gene's token is a learned linear map of its features plus its row of the table, which starts at 0:
+    genes that are hardly seen in training still have what the map says of genes like them, and those without features
+    have no token of their own, instead of noise.
 
     Parameters
     ----------
@@ -18,6 +22,9 @@ class GeneEncoder(nn.Module):
     gene_rows
         (n_genes,) row of the table for each gene id, as orthologous genes of two species can share one;
         None: each gene has its own. Rows must be numbered ``0 .. max`` without gaps.
+    n_features
+        Columns of the table of features, a buffer `features` of shape (n_rows, n_features) that whoever trains the
+        network fills, see `scprint_model.training.features`; 0: there is none.
 
     Raises
     ------
@@ -26,8 +33,9 @@ class GeneEncoder(nn.Module):
     """
 
     rows: Tensor | None
+    features: Tensor
 
-    def __init__(self, n_genes: int, d_model: int, gene_rows: Tensor | None = None) -> None:
+    def __init__(self, n_genes: int, d_model: int, gene_rows: Tensor | None = None, *, n_features: int = 0) -> None:
         super().__init__()
         n_rows = n_genes
         if gene_rows is not None:
@@ -43,7 +51,20 @@ class GeneEncoder(nn.Module):
                 )
         self.register_buffer("rows", gene_rows)
         self.table = nn.Embedding(n_rows, d_model)
+        self.n_features = n_features
+        if n_features:
+            self.register_buffer("features", torch.zeros(n_rows, n_features))
+            self.map = nn.Linear(n_features, d_model, bias=False)
+
+    def rows_of(self, genes: Tensor) -> Tensor:
+        """Gene ids of any shape to rows of the tables."""
+        return genes if self.rows is None else self.rows[genes]
+
+    def deviations(self, genes: Tensor) -> Tensor:
+        """(...) gene ids to (..., d): their rows of the learned table, without what their features say."""
+        return self.table(self.rows_of(genes))
 
     def forward(self, genes: Tensor) -> Tensor:
         """(B, S) gene ids to (B, S, d)."""
-        return self.table(genes if self.rows is None else self.rows[genes])
+        own = self.deviations(genes)
+        return own + self.map(self.features[self.rows_of(genes)]) if self.n_features else own

@@ -28,7 +28,8 @@ def initialise(model: nn.Module, stacks: Sequence[nn.ModuleList]) -> None:
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=WEIGHT_STD)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=WEIGHT_STD)
     # Second pass: these children were set in the first.

@@ -44,6 +44,8 @@ class PositionEncoder(nn.Module):
         the state dict.
     n_genes, d_model
         The shape the table must have.
+    scale
+        Factor of what is told.
 
     Raises
     ------
@@ -53,8 +55,9 @@ class PositionEncoder(nn.Module):
 
     table: Tensor
 
-    def __init__(self, gene_positions: Tensor, n_genes: int, d_model: int) -> None:
+    def __init__(self, gene_positions: Tensor, n_genes: int, d_model: int, *, scale: float = 1.0) -> None:
         super().__init__()
+        self.scale = scale
         given = torch.as_tensor(gene_positions)
         is_table = given.ndim == 2
         expected = (n_genes, d_model) if is_table else (n_genes,)
@@ -67,4 +70,5 @@ class PositionEncoder(nn.Module):
 
     def forward(self, genes: Tensor) -> Tensor:
         """(B, S) gene ids to (B, S, d)."""
-        return nn.functional.embedding(genes, self.table)
+        told = nn.functional.embedding(genes, self.table)
+        return told if self.scale == 1 else told * self.scale

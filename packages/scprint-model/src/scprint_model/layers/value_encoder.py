@@ -11,7 +11,11 @@ from scprint_model.config import MLP_NORM_EPS, Normalization
 MAX_VALUE = 1e5
 
 
-def normalise_counts(counts: Tensor, normalization: Normalization) -> Tensor:
+#: Counts that a cell's profile is scaled to.
+CP10K = 1e4
+
+
+def normalise_counts(counts: Tensor, normalization: Normalization, shown_total: Tensor | None = None) -> Tensor:
     """Raw counts of the context to the encoder's values.
 
     Parameters
@@ -20,11 +24,18 @@ def normalise_counts(counts: Tensor, normalization: Normalization) -> Tensor:
         (B, S) raw counts, float.
     normalization
         ``"log"``: log2(1 + x). ``"sum"``: x over the cell's sum in the context; a cell without any count
-        gives zeros.
+        gives zeros. ``"cp10k"``: ln(1 + 10,000 x / total).
+    shown_total
+        (B,) total count of the whole cell that these counts are of, for ``"cp10k"``; at least the sum of `counts` is
+        taken, and where it is None, that sum.
     """
     if normalization == "log":
         return torch.log2(1 + counts)
     totals = counts.sum(dim=-1, keepdim=True)
+    if normalization == "cp10k":
+        if shown_total is not None:
+            totals = torch.maximum(totals, shown_total.to(totals.dtype)[:, None])
+        return torch.log1p(counts * (CP10K / totals.clamp(min=1e-6)))
     return counts / torch.where(totals > 0, totals, torch.ones_like(totals))
 
 

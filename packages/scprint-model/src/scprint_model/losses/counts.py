@@ -20,6 +20,7 @@ __all__ = [
     "nb_log_likelihood",
     "nb_loss",
     "renormalised_log_error",
+    "share_divergence",
     "zinb_log_likelihood",
     "zinb_loss",
 ]
@@ -251,3 +252,24 @@ def _scaled(counts: Tensor) -> Tensor:
     # The base of the logarithm cancels, and log1p keeps means near 0 apart, which 1 + x does not.
     logs = torch.log1p(counts)
     return logs * (LOG_SUM / logs.sum(dim=-1, keepdim=True).clamp(min=_MIN_SUM))
+
+
+def share_divergence(counts: Tensor, mean: Tensor, *, real: Tensor | None = None) -> Tensor:
+    """Kullback-Leibler divergence of the genes' predicted shares of the context from the observed ones; a scalar.
+
+    Parameters
+    ----------
+    counts, mean, real
+        Observed and predicted counts, and padding, as for :func:`renormalised_log_error`; both are scaled to shares.
+
+    Returns
+    -------
+    Mean over the cells that have a count, in nats; float32 (float64 for float64), also under autocast.
+    """
+    with torch.autocast(device_type=counts.device.type, enabled=False):
+        observed, predicted = (in_float32(t) if real is None else in_float32(t) * real for t in (counts, mean))
+        totals = observed.sum(dim=1)
+        share = observed / totals.clamp(min=1)[:, None]
+        expected = predicted / predicted.sum(dim=1, keepdim=True).clamp(min=_MIN_SUM)
+        nats = share * (share.clamp(min=EPS).log() - expected.clamp(min=EPS).log())
+        return nats.sum() / (totals > 0).sum().clamp(min=1)

@@ -78,7 +78,7 @@ def cell_similarity(cell_embedding: Tensor, *, threshold: float) -> Tensor:
         return (1 - (cosine.relu() - threshold).square()).mean()
 
 
-def info_nce(first: Tensor, second: Tensor, *, temperature: float) -> Tensor:
+def info_nce(first: Tensor, second: Tensor, *, temperature: float, groups: Tensor | None = None) -> Tensor:
     """Cross-entropy of finding each cell of `first` among those of `second`, by cosine.
 
     Parameters
@@ -87,6 +87,9 @@ def info_nce(first: Tensor, second: Tensor, *, temperature: float) -> Tensor:
         (B, d) embeddings of the same cells.
     temperature
         Cosines are divided by it.
+    groups
+        (B,) data set of each cell: it is to be found among cells of the same one alone, whose differences are no
+        matter of batch. None: among all.
 
     Returns
     -------
@@ -99,7 +102,10 @@ def info_nce(first: Tensor, second: Tensor, *, temperature: float) -> Tensor:
     """
     with torch.autocast(device_type=first.device.type, enabled=False):
         rows, columns = (normalize(in_float32(t), dim=-1) for t in (first, second))
-        return cross_entropy(rows @ columns.T / temperature, torch.arange(len(rows), device=rows.device))
+        logits = rows @ columns.T / temperature
+        if groups is not None:
+            logits = logits.masked_fill(groups[:, None] != groups, -torch.inf)
+        return cross_entropy(logits, torch.arange(len(rows), device=rows.device))
 
 
 class _Reverse(torch.autograd.Function):

@@ -13,6 +13,7 @@ from anndata import AnnData
 from tqdm.auto import tqdm
 
 from scdataloader import CellBatch, CellDataset
+from scdataloader.collate import Collator
 from scdataloader.expression import with_counts
 from scdataloader.labels import SUFFIX
 from scprint_model._provenance import Step, step, steps_of
@@ -20,6 +21,7 @@ from scprint_model.checkpoints.identity import identity
 from scprint_model.genes import SharedGenes, match_genes
 from scprint_model.model import ScPrint
 from scprint_model.parts import PART_CELLS, batches, parts
+from scprint_model.profiles import format_of, panel_centre, profile_of
 from scprint_model.tables import DEFAULT_CONTEXT, tables, tell_context
 
 logger = logging.getLogger(__name__)
@@ -97,10 +99,12 @@ def walk(
     with tqdm(total=adata.n_obs, desc=description, unit="cell", disable=None) as bar:
         for _, part in parts(adata):
             source, keys = known.source(vocabulary, part, at), known.keys(part)
-            drawn = [
-                CellDataset(source, vocabulary, labels, context=context, choice=CHOICE, seed=seed + draw)
-                for draw in range(draws)
-            ]
+            drawn = []
+            for draw in range(draws):
+                collator = Collator(
+                    vocabulary=vocabulary, context=context, choice=CHOICE, format=format_of(model), seed=seed + draw
+                )
+                drawn.append(CellDataset(source, vocabulary, labels, collator=collator))
             for places in batches(part.n_obs, batch_size):
                 yield [cells.__getitems__(places) for cells in drawn], keys[places.start : places.stop]
                 bar.update(len(places))
@@ -214,6 +218,7 @@ def stream(
     size = min(context or model.context or DEFAULT_CONTEXT, len(known))
     tell_context(model, size)
     device = next(model.parameters()).device
+    centre = panel_centre(model, known.index[known.columns])
     n_empty = 0
     shown = walk(
         model, adata, known, context=size, batch_size=batch_size, seed=seed, draws=draws, description=description
@@ -222,8 +227,9 @@ def stream(
         drawn = []
         for batch in some:
             genes, counts, total = (batch[key].to(device) for key in ("genes", "counts", "total_counts"))
+            profile = profile_of(batch, centre, device)
             with torch.inference_mode():
-                encoding = model.encode(genes, counts, total, classes=heads)
+                encoding = model.encode(genes, counts, total, profile=profile, classes=heads)
             drawn.append(
                 EncodedCells(
                     encoding.cell_embeddings.float().cpu().numpy(),

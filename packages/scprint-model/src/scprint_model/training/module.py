@@ -15,20 +15,25 @@ from torch import Tensor
 
 from scdataloader import CellBatch, CellDataModule
 from scprint_model.config import SIZES, ModelConfig, Normalization
-from scprint_model.gene_embeddings.table import start_from_table
 from scprint_model.model import ScPrint
+from scprint_model.training.architecture import add_architecture
 from scprint_model.training.failures import check_batch, check_expressed, check_finite, describe_batch, memory_advice
+from scprint_model.training.features import look_at_cells, start_genes, table_width
 from scprint_model.training.objective import ObjectiveConfig, build_objective
-from scprint_model.training.optimizer import ScheduleName, WarmupPlateau, adamw, parameter_groups, warmup_cosine
+from scprint_model.training.optimizer import (
+    ScheduleName,
+    WarmupPlateau,
+    adamw,
+    parameter_groups,
+    rate_factor,
+    set_apart,
+)
 from scprint_model.training.position import ResumableLoader, make_resumable
 from scprint_model.training.resume import check_identity, identity, seed_step
 from scprint_model.training.sharding import shard, whole
 from scprint_model.training.start import check_start, started
 from scprint_model.training.throughput import Throughput
 from scprint_model.training.validation import Validation
-
-#: Standard deviation of learned gene embeddings at the start.
-LEARNED_STD = 0.5
 
 Size = Literal["small", "medium", "large", "xlarge"]
 
@@ -67,6 +72,13 @@ class PretrainingModule(lightning.LightningModule):
         `d_model`; see `scprint_model.gene_embeddings.load_table`, also for genes without a row, which are trained.
     freeze_gene_embeddings
         Do not train the rows from that table, as the paper does not.
+    gene_features
+        File of a table of gene features, which stay as they are; a learned linear map of them takes the place of gene
+        embeddings, with a table of deviations that starts at 0. See `scprint_model.training.features`.
+    deviation_cells
+        Fewest training cells that have to express a gene for its deviation to be trained.
+    deviation_rate
+        Learning rate of the deviations, relative to `learning_rate`; they decay as weight matrices do.
     objective
         What a step computes and how its losses add up: a named recipe and changes to it, see
         `scprint_model.training.recipes.ObjectiveConfig`.
@@ -114,6 +126,9 @@ class PretrainingModule(lightning.LightningModule):
         gene_embedding_std: float | None = None,
         gene_embeddings: str | None = None,
         freeze_gene_embeddings: bool = True,
+        gene_features: str | None = None,
+        deviation_cells: int = 500,
+        deviation_rate: float = 0.25,
         objective: ObjectiveConfig = ObjectiveConfig(),  # noqa: B008 (frozen)
         learning_rate: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.999),
@@ -138,7 +153,14 @@ class PretrainingModule(lightning.LightningModule):
             "drop_path": drop_path,
             "normalization": normalization,
         }
-        _add_architecture(self.architecture, architecture or {})
+        if gene_features is not None:
+            self.architecture["gene_features"] = table_width(gene_features)
+        add_architecture(self.architecture, architecture or {})
+        if gene_features is not None and gene_embeddings is not None:
+            raise ValueError(
+                f"gene_features={gene_features!r} and gene_embeddings={gene_embeddings!r} both say what genes are: "
+                "give one of them"
+            )
         if shared_rows and gene_embeddings is not None:
             raise ValueError(
                 f"shared_rows={shared_rows} and gene_embeddings={gene_embeddings!r} contradict each other: a table has "
@@ -160,6 +182,8 @@ class PretrainingModule(lightning.LightningModule):
         self.gene_embedding_std = gene_embedding_std
         self.gene_embeddings = gene_embeddings
         self.freeze_gene_embeddings = freeze_gene_embeddings
+        self.gene_features = gene_features
+        self.deviation_cells, self.deviation_rate = deviation_cells, deviation_rate
         self.objective_config = objective
         self.learning_rate, self.betas = learning_rate, betas
         self.warmup_steps, self.schedule = warmup_steps, schedule
@@ -213,15 +237,9 @@ class PretrainingModule(lightning.LightningModule):
         if self.compiled:
             for name in ("forward", "encode", "generate"):  # one graph each; names of weights stay as they are
                 setattr(self.model, name, torch.compile(getattr(self.model, name)))
-        if self.gene_embeddings is None and self.start_from is None:
-            std = LEARNED_STD if self.gene_embedding_std is None else self.gene_embedding_std
-            torch.nn.init.normal_(self.model.gene_encoder.table.weight, std=std)
-        elif self.gene_embeddings is not None:
-            from scprint_model.gene_embeddings import load_table
-
-            d, spread = self.model.config.d_model, self.gene_embedding_std
-            table, found = load_table(self.gene_embeddings, vocabulary, d, std=spread)
-            start_from_table(self.model.gene_encoder.table, table, found, freeze=self.freeze_gene_embeddings)
+        if self.start_from is None:
+            tables, freeze = (self.gene_features, self.gene_embeddings), self.freeze_gene_embeddings
+            start_genes(self.model.gene_encoder, vocabulary, *tables, std=self.gene_embedding_std, freeze=freeze)
         self.objective = build_objective(
             self.objective_config,
             labels,
@@ -229,6 +247,9 @@ class PretrainingModule(lightning.LightningModule):
             d_model=self.model.config.d_model,
             n_datasets=len(data.cells.names),
         )
+        if self.gene_features is not None:
+            numbers = {"deviation_cells": self.deviation_cells, "seed": self.seed}
+            self.objective.centres = look_at_cells(self.model, data, self.gene_features, **numbers)
         shortest = self.objective.recipe.min_context
         if data.context is not None and shortest >= data.context:
             raise ValueError(
@@ -298,28 +319,20 @@ class PretrainingModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW and the schedule, as factors of the peak rate by step."""
         groups = parameter_groups(self, weight_decay=self.weight_decay, decay_all=self.decay_all)
+        if self.gene_features is not None:
+            rate = self.learning_rate * self.deviation_rate
+            groups = set_apart(groups, self.network.gene_encoder.table.weight, rate, weight_decay=self.weight_decay)
         plugin = getattr(self.trainer, "precision_plugin", None)
         # the fused kernel unscales fp16 gradients itself, after the clipping
         fused = not (isinstance(plugin, MixedPrecision) and plugin.scaler is not None)
         optimizer = adamw(groups, learning_rate=self.learning_rate, betas=self.betas, fused=fused)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._factor())
+        if self.schedule == "plateau":
+            if self.trainer.limit_val_batches == 0:
+                raise ValueError("schedule='plateau' follows the validation loss, but trainer.limit_val_batches is 0")
+            self._plateau = WarmupPlateau(self.warmup_steps, cut=self.plateau_cut, patience=self.plateau_patience)
+        factor = self._plateau or rate_factor(self.schedule, self.warmup_steps, self.trainer)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _factor(self) -> Any:
-        if self.schedule == "cosine":
-            total = self.trainer.estimated_stepping_batches
-            if not math.isfinite(total):
-                raise ValueError(
-                    "the schedule needs an end: set trainer.max_epochs or trainer.max_steps, or model.schedule to "
-                    "constant or plateau"
-                )
-            return warmup_cosine(self.warmup_steps, int(total))
-        if self.schedule == "constant":
-            return WarmupPlateau(self.warmup_steps, cut=1.0)
-        if self.trainer.limit_val_batches == 0:
-            raise ValueError("schedule='plateau' follows the validation loss, but trainer.limit_val_batches is 0")
-        self._plateau = WarmupPlateau(self.warmup_steps, cut=self.plateau_cut, patience=self.plateau_patience)
-        return self._plateau
 
     # -------------------------------------------------------------------------------------------------- validation
 
@@ -385,16 +398,3 @@ class PretrainingModule(lightning.LightningModule):
         cells = loader.cells(index) if isinstance(loader, ResumableLoader) else []
         names = list(getattr(getattr(self.data, "cells", None), "names", []))
         return f"epoch {self.current_epoch}, {describe_batch(batch, names=names, cells=cells)}"
-
-
-def _add_architecture(known: dict[str, Any], more: dict[str, Any]) -> None:
-    """Merge other fields in, and let `ModelConfig` look at all of them before any data are read."""
-    twice = sorted(known.keys() & more.keys())
-    if twice:
-        raise ValueError(f"model.architecture has {twice}, which are options of their own: set model.{twice[0]}")
-    fixed = sorted({"n_genes", "class_sizes"} & more.keys())
-    if fixed:
-        raise ValueError(f"model.architecture has {fixed}, which the data decide: leave them out")
-    known |= more
-    classes = dict.fromkeys(more.get("bottleneck_sizes", {}), 1)  # theirs are not known yet
-    ModelConfig.from_dict({"n_genes": 1, "class_sizes": classes, **known})

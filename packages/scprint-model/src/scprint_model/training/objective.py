@@ -6,7 +6,6 @@ Shapes: B cells, S genes of the context, C label classes.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from scdataloader import CellBatch, GeneVocabulary, LabelSpace
-from scprint_model.losses.counts import count_loss, log_count_error
+from scprint_model.layers.value_encoder import CP10K
+from scprint_model.losses.counts import count_loss, log_count_error, share_divergence
 from scprint_model.losses.embeddings import (
     DatasetClassifier,
     cell_similarity,
@@ -22,12 +22,21 @@ from scprint_model.losses.embeddings import (
     info_nce,
     others_mean,
 )
-from scprint_model.losses.hierarchical import hierarchical_loss
+from scprint_model.losses.hierarchical import hierarchical_cross_entropy, hierarchical_loss
 from scprint_model.model import CellEncoding, ScPrint, ScPrintOutput
 from scprint_model.noise import downsample
 from scprint_model.training.failures import bad_counts, check_batch
-from scprint_model.training.passes import Context, context_of, draw_length, hidden_genes, thinned_total
+from scprint_model.training.passes import (
+    Context,
+    context_of,
+    draw_length,
+    hidden_genes,
+    noised,
+    thinned,
+    thinned_total,
+)
 from scprint_model.training.recipes import RECIPES, LossWeights, ObjectiveConfig, Recipe
+from scprint_model.training.regulator_file import read_regulators
 
 __all__ = ["LossWeights", "Objective", "ObjectiveConfig", "Recipe", "read_regulators"]
 
@@ -65,6 +74,9 @@ class Objective(nn.Module):
 
     #: (n_genes,) bool, or None.
     regulators: Tensor | None
+    #: (n_datasets, F) mean profile over the genes that each data set measures, where the model is told profiles; set by
+    #: whoever trains, see `scprint_model.training.features`.
+    centres: Tensor | None
 
     def __init__(
         self,
@@ -87,9 +99,11 @@ class Objective(nn.Module):
         self.class_names = list(label_space.classes)
         for name, labels in label_space.classes.items():
             self.register_buffer(f"_{name}", torch.from_numpy(labels.descendants.toarray()), persistent=False)
+            self.register_buffer(f"_own_{name}", torch.from_numpy(labels.own_outputs), persistent=False)
         if self.recipe.mask_genes == "regulators" and regulators is None:
             raise ValueError("mask_genes='regulators' needs regulators, a bool for each gene of the vocabulary")
         self.register_buffer("regulators", regulators, persistent=False)
+        self.register_buffer("centres", None, persistent=False)
         if self.weights.adversarial_classes and len(self.class_names) < 2:
             raise ValueError(
                 f"weights.adversarial_classes={self.weights.adversarial_classes} needs two classes; the label space "
@@ -136,13 +150,22 @@ class Objective(nn.Module):
         """
         if batch["counts"].device.type == "cpu" and not torch.compiler.is_compiling():
             check_batch(batch, self.label_space, n_datasets=self.n_datasets)
-        length = None
+        recipe, length, second = self.recipe, None, None
         if self.training:
-            recipe = self.recipe
             n_genes = batch["genes"].shape[1]
+            if recipe.second_view:
+                n_genes //= 2
             length = draw_length(n_genes, recipe.min_context, recipe.short_share, generator=generator)
-        context = context_of(batch, length)
-        passes = self.passes(model, context, generator=generator)
+            length = n_genes if length is None and recipe.second_view else length
+        context = self._with_centre(context_of(batch, length), batch)
+        if recipe.second_view:
+            behind = 0 if length is None else length
+            second = self._with_centre(context_of(batch, length, after=behind), batch)
+        if self.training and recipe.thinning > 1:
+            sizes = (recipe.thinning, model.config.n_genes)
+            context = thinned(context, *sizes, generator=generator)
+            second = None if second is None else thinned(second, *sizes, generator=generator)
+        passes = self.passes(model, context, second=second, generator=generator)
         terms = self.terms(model, batch, context, passes)
         weighted = [self.weight(name) * value for name, value in terms.items()]
         loss = torch.where(bad_counts(batch).any(), torch.nan, torch.stack(weighted).sum())
@@ -164,15 +187,18 @@ class Objective(nn.Module):
         batch
             As it came, for labels and data sets.
         context
-            What the passes saw of it.
+            What the first passes saw of it.
         passes
             What they gave, see :meth:`passes`.
         """
         terms = self._count_terms(model, context, passes)
-        terms |= self._embedding_terms(model, list(passes.values()))
+        groups = batch["dataset"] if self.recipe.contrast_within else None
+        terms |= self._embedding_terms(model, list(passes.values()), groups)
         first = next(iter(passes.values()))
         if self.weights.classification:
             terms["classification"] = self.classification(first.class_logits, batch["labels"])
+        if self.weights.label_sigmoids:
+            terms["label_sigmoids"] = self.label_sigmoids(first.class_logits, batch["labels"])
         if self.weights.adversarial_classes:
             terms["adversarial_classes"] = self._adversarial_classes(model, first, batch["labels"])
         if self.dataset_classifier is not None:
@@ -181,14 +207,42 @@ class Objective(nn.Module):
 
     def classification(self, class_logits: dict[str, Tensor], labels: Tensor) -> Tensor:
         """Sum of the hierarchical losses of all classes, a scalar; labels (B, C)."""
+        if self.recipe.label_loss == "cross_entropy":
+            losses = [
+                hierarchical_cross_entropy(class_logits[name], labels[:, i], self.get_buffer(f"_{name}"))
+                for i, name in enumerate(self.class_names)
+            ]
+        else:
+            losses = [
+                hierarchical_loss(class_logits[name], labels[:, i], below, own=own)
+                for i, (name, below, own) in enumerate(self._hierarchies())
+            ]
+        return torch.stack(losses).sum() if losses else labels.new_zeros((), dtype=torch.float32)
+
+    def label_sigmoids(self, class_logits: dict[str, Tensor], labels: Tensor) -> Tensor:
+        """Sum of the binary losses of all classes, each a mean over the labelled cells; labels (B, C)."""
         losses = [
-            hierarchical_loss(class_logits[name], labels[:, i], self.get_buffer(f"_{name}"))
-            for i, name in enumerate(self.class_names)
+            hierarchical_loss(class_logits[name], labels[:, i], below, own=own, per_labelled_cell=True)
+            for i, (name, below, own) in enumerate(self._hierarchies())
         ]
         return torch.stack(losses).sum() if losses else labels.new_zeros((), dtype=torch.float32)
 
+    def _hierarchies(self) -> list[tuple[str, Tensor, Tensor]]:
+        return [(name, self.get_buffer(f"_{name}"), self.get_buffer(f"_own_{name}")) for name in self.class_names]
+
+    def _with_centre(self, context: Context, batch: CellBatch) -> Context:
+        """Tell the profile which genes the cells' data sets measure."""
+        if context.profile is None or self.centres is None:
+            return context
+        return replace(context, profile=replace(context.profile, centre=self.centres[batch["dataset"]]))
+
     def passes(
-        self, model: ScPrint, context: Context, *, generator: torch.Generator | None = None
+        self,
+        model: ScPrint,
+        context: Context,
+        *,
+        second: Context | None = None,
+        generator: torch.Generator | None = None,
     ) -> dict[str, CellEncoding]:
         """Let the network look at a context as often as the recipe says.
 
@@ -196,12 +250,14 @@ class Objective(nn.Module):
         -------
         dict
             In order, as far as the recipe has them: ``full`` (no counts predicted), ``masking 0``, ``masking 1`` …,
-            ``denoising``, ``bottleneck``.
+            ``denoising``, ``second view``, ``bottleneck``.
         """
         recipe, passes = self.recipe, dict[str, CellEncoding]()
         genes, lengths, expected = context.genes, context.lengths, context.context_total
         if recipe.full_pass:
-            passes["full"] = model.encode(genes, context.counts, context.total_counts, lengths=lengths)
+            passes["full"] = model.encode(
+                genes, context.counts, context.total_counts, lengths=lengths, profile=context.profile
+            )
         for i, ratio in enumerate(recipe.mask_ratios):
             counts, totals = context.counts, context.total_counts
             if recipe.mask_noise:
@@ -211,18 +267,27 @@ class Objective(nn.Module):
                 genes, ratio, regulators=self.regulators, others=recipe.mask_others, generator=generator
             )
             passes[f"masking {i}"] = model(genes, counts, totals, mask=mask, expected_total=expected, lengths=lengths)
+        n_genes = model.config.n_genes
         if recipe.denoising_pass:
-            noisy = downsample(context.counts, recipe.noise, generator=generator)
-            arguments = (genes, noisy, context.total_counts)
+            noisy = noised(context, recipe.noise, n_genes, drawn=recipe.noise_drawn, generator=generator)
+            shown: dict[str, Any] = {"profile": noisy.profile, "shown_total": noisy.shown_total, "lengths": lengths}
+            arguments = (genes, noisy.counts, context.total_counts)
             passes["denoising"] = (
-                model(*arguments, expected_total=expected, lengths=lengths)
+                model(*arguments, expected_total=expected, **shown)
                 if self._says_counts()
-                else model.encode(*arguments, lengths=lengths)
+                else model.encode(*arguments, **shown)
             )
+        source = passes["full"] if recipe.full_pass else list(passes.values())[-1]
+        if second is not None:
+            noisy = noised(second, recipe.noise, n_genes, drawn=recipe.noise_drawn, generator=generator)
+            shown = {"profile": noisy.profile, "shown_total": noisy.shown_total, "lengths": second.lengths}
+            passes["second view"] = model.encode(second.genes, noisy.counts, second.total_counts, **shown, classes=())
         if self.weights.bottleneck:
-            source = passes["full"] if recipe.full_pass else list(passes.values())[-1]
+            totals = context.total_counts
+            if recipe.bottleneck_target == "shares":  # nothing of the depth
+                totals, expected = torch.full_like(totals, CP10K), torch.ones_like(totals)
             passes["bottleneck"] = model.generate(
-                genes, source.cell_embeddings, context.total_counts, expected_total=expected, lengths=lengths
+                genes, source.cell_embeddings, totals, expected_total=expected, lengths=lengths
             )
         return passes
 
@@ -242,6 +307,9 @@ class Objective(nn.Module):
             if not isinstance(output, ScPrintOutput):
                 continue
             term = name.split()[0]
+            if term == "bottleneck" and self.recipe.bottleneck_target == "shares":
+                sums[term] = [share_divergence(context.counts, output.mean, real=context.real)]
+                continue
             if getattr(self.weights, term):
                 loss = count_loss(context.counts, output.mean, output.dispersion, output.zero_logits, real=context.real)
                 sums.setdefault(term, []).append(loss)
@@ -251,7 +319,9 @@ class Objective(nn.Module):
             sums["log_error"] = log_errors
         return {term: torch.stack(losses).sum() for term, losses in sums.items()}
 
-    def _embedding_terms(self, model: ScPrint, encodings: list[CellEncoding]) -> dict[str, Tensor]:
+    def _embedding_terms(
+        self, model: ScPrint, encodings: list[CellEncoding], groups: Tensor | None
+    ) -> dict[str, Tensor]:
         """Dissimilarity, ECS and InfoNCE of the passes that have cell embeddings of their own."""
         weights, recipe = self.weights, self.recipe
         if weights.bottleneck and (not recipe.generated_embeddings or model.config.cell_transformer):
@@ -270,7 +340,7 @@ class Objective(nn.Module):
                     "has no embeddings of the bottleneck pass: set full_pass or mask_ratios"
                 )
             losses = [
-                info_nce(one.cell_embedding, other.cell_embedding, temperature=recipe.temperature)
+                info_nce(one.cell_embedding, other.cell_embedding, temperature=recipe.temperature, groups=groups)
                 for i, one in enumerate(encodings)
                 for other in encodings[i + 1 :]
             ]
@@ -289,36 +359,6 @@ class Objective(nn.Module):
         n = self.dataset_classifier.n_datasets
         loss = cross_entropy(self.dataset_classifier(encoding.cell_embedding), dataset.clamp(0, n - 1))
         return torch.where(((dataset < 0) | (dataset >= n)).any(), torch.nan, loss)
-
-
-def read_regulators(path: Path | str, vocabulary: GeneVocabulary) -> Tensor:
-    """Read which genes of a vocabulary are regulators: (n_genes,) bool.
-
-    Parameters
-    ----------
-    path
-        Text file with an Ensembl id on each line; empty lines and lines from ``#`` on are left out.
-    vocabulary
-        The model's genes.
-
-    Raises
-    ------
-    ValueError
-        When none of the ids is in the vocabulary.
-    """
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    ids = [line.split("#")[0].strip() for line in lines]
-    ids = [gene for gene in ids if gene]
-    index = torch.from_numpy(vocabulary.index(ids))
-    found = index[index >= 0]
-    if not len(found):
-        raise ValueError(
-            f"none of the {len(ids)} ids in {path} is in the vocabulary, such as {ids[:3]}: it needs Ensembl gene ids "
-            "without a version, one a line"
-        )
-    regulators = torch.zeros(len(vocabulary), dtype=torch.bool)
-    regulators[found] = True
-    return regulators
 
 
 def build_objective(

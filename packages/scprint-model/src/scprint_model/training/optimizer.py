@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def parameter_groups(module: nn.Module, *, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
@@ -33,6 +33,15 @@ def parameter_groups(module: nn.Module, *, weight_decay: float, decay_all: bool)
             (decayed if decays else kept).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
+
+
+def set_apart(
+    groups: list[dict[str, Any]], parameter: Tensor, rate: float, *, weight_decay: float
+) -> list[dict[str, Any]]:
+    """Give one parameter a group of its own, with its own peak rate and decay."""
+    others = [group | {"params": [p for p in group["params"] if p is not parameter]} for group in groups]
+    own = {"params": [parameter], "weight_decay": weight_decay, "lr": rate}
+    return [group for group in (*others, own) if group["params"]]
 
 
 def adamw(
@@ -114,3 +123,22 @@ class WarmupPlateau:
         if self.waited > self.patience:
             self.factor *= self.cut
             self.waited = 0
+
+
+def rate_factor(schedule: ScheduleName, warmup_steps: int, trainer: Any) -> Callable[[int], float]:
+    """Return the factor of each step of a trainer's whole training, for the schedules that need no more than that.
+
+    Raises
+    ------
+    ValueError
+        When a cosine has no end.
+    """
+    if schedule != "cosine":
+        return WarmupPlateau(warmup_steps, cut=1.0)
+    total = trainer.estimated_stepping_batches
+    if not math.isfinite(total):
+        raise ValueError(
+            "the schedule needs an end: set trainer.max_epochs or trainer.max_steps, or model.schedule to constant or "
+            "plateau"
+        )
+    return warmup_cosine(warmup_steps, int(total))

@@ -5,12 +5,14 @@ Shapes: B cells, S genes of the context.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from scdataloader import CellBatch
+from scprint_model.layers.profile_encoder import Profile
+from scprint_model.noise import downsample, thin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,8 @@ class Context:
         (B,) genes of each cell; what stands behind is padding. None: S everywhere.
     real
         (B, S) false where there is padding; None: nowhere.
+    profile
+        All expressed genes of the cells; None: they are not known.
     """
 
     genes: Tensor
@@ -39,15 +43,35 @@ class Context:
     context_total: Tensor
     lengths: Tensor | None
     real: Tensor | None
+    profile: Profile | None = None
 
 
-def context_of(batch: CellBatch, n_genes: int | None = None) -> Context:
-    """Take the first `n_genes` places of a batch (None: all).
+@dataclass(frozen=True, kw_only=True)
+class Noised:
+    """Noised counts of a context, as the network is shown them.
+
+    Attributes
+    ----------
+    counts
+        (B, S) of the context.
+    shown_total
+        (B,) total of the whole noised cells; None: not told.
+    profile
+        All genes of the noised cells; None: they are not known.
+    """
+
+    counts: Tensor
+    shown_total: Tensor | None = None
+    profile: Profile | None = None
+
+
+def context_of(batch: CellBatch, n_genes: int | None = None, *, after: int = 0) -> Context:
+    """Take `n_genes` places of a batch (None: all) from place `after` on.
 
     Places without a measured gene (``batch["mask"]`` false) are moved behind the others, where the network does not
     read them and no loss counts them.
     """
-    part = slice(n_genes)
+    part = slice(after, None if n_genes is None else after + n_genes)
     genes, counts = batch["genes"][:, part], batch["counts"][:, part]
     counts = counts if counts.is_floating_point() else counts.float()
     lengths, real = None, None
@@ -58,7 +82,12 @@ def context_of(batch: CellBatch, n_genes: int | None = None) -> Context:
         real = measured.gather(1, order)
         genes = genes.gather(1, order).masked_fill(~real, 0)
         counts = counts.gather(1, order).masked_fill(~real, 0)
+    profile = None
+    if "profile_genes" in batch:
+        told = {"genes": batch["profile_genes"], "counts": batch["profile_counts"], "starts": batch["profile_starts"]}
+        profile = Profile(**told)
     return Context(
+        profile=profile,
         genes=genes,
         counts=counts,
         total_counts=batch["total_counts"],
@@ -107,3 +136,60 @@ def thinned_total(context: Context, noisy: Tensor) -> Tensor:
     """Total counts of the cells had all of them been thinned as their context was; (B,)."""
     total = context.context_total
     return context.total_counts * torch.where(total > 0, noisy.sum(dim=1) / total.clamp(min=1), 1)
+
+
+def thinned(context: Context, most: float, n_genes: int, *, generator: torch.Generator | None) -> Context:
+    """Make half of the cells shallower, by a factor of 1 to `most` (uniform in its logarithm), totals included.
+
+    Parameters
+    ----------
+    context
+        Clean counts.
+    most
+        Largest factor.
+    n_genes
+        Genes of the vocabulary.
+    generator
+        Source of randomness; None: torch's global one.
+    """
+    drawn = torch.rand(len(context.genes), generator=generator, device=context.genes.device)
+    share = most ** -(2 * drawn - 1).clamp(min=0)
+    totals = context.total_counts * share
+    if context.profile is None:
+        counts = thin(context.counts, share[:, None], generator=generator)
+        profile = None
+    else:
+        profile = context.profile
+        profile = profile.with_counts(thin(profile.counts, share[profile.cells], generator=generator))
+        counts = profile.at(context.genes, n_genes)
+    return replace(context, counts=counts, total_counts=totals, context_total=counts.sum(dim=1), profile=profile)
+
+
+def noised(context: Context, rate: float, n_genes: int, *, drawn: bool, generator: torch.Generator | None) -> Noised:
+    """Down-sample a context, and the whole profile of its cells alike where that is known.
+
+    Parameters
+    ----------
+    context
+        Clean counts.
+    rate
+        Rate of `scprint_model.noise.downsample`.
+    n_genes
+        Genes of the vocabulary.
+    drawn
+        Whether each cell has a rate of its own, uniform between 0 and `rate`.
+    generator
+        Source of randomness; None: torch's global one.
+    """
+    rates: Tensor | None = None
+    if drawn:
+        rates = rate * torch.rand(len(context.genes), generator=generator, device=context.genes.device)
+    if context.profile is None:
+        counts = downsample(context.counts, rate if rates is None else rates[:, None], generator=generator)
+        return Noised(counts=counts, shown_total=thinned_total(context, counts))
+    profile = context.profile
+    noisy = downsample(profile.counts, rate if rates is None else rates[profile.cells], generator=generator)
+    profile = profile.with_counts(noisy)
+    before, after = context.profile.totals(), profile.totals()
+    shown = context.total_counts * torch.where(before > 0, after / before.clamp(min=1), 1)
+    return Noised(counts=profile.at(context.genes, n_genes), shown_total=shown, profile=profile)

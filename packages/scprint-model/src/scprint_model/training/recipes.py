@@ -8,7 +8,9 @@ from typing import Any, Literal, get_args
 
 from scprint_model.losses.embeddings import DissimilarityKind
 
-RecipeName = Literal["paper", "published", "published_2"]
+RecipeName = Literal["paper", "published", "published_2", "bundled"]
+LabelLoss = Literal["cross_entropy", "binary"]
+BottleneckTarget = Literal["counts", "shares"]
 MaskedGenes = Literal["all", "regulators"]
 
 
@@ -26,7 +28,10 @@ class LossWeights:
     bottleneck
         Likelihood of the clean counts, given the cell embeddings only.
     classification
-        Sum of the hierarchical label losses of all classes, in the first pass of a step.
+        Sum of the hierarchical label losses of all classes, in the first pass of a step; see `Recipe.label_loss`.
+    label_sigmoids
+        Sum of the hierarchical binary cross-entropies of all classes, summed over labels and averaged over the labelled
+        cells, beside `classification`: so that each label's sigmoid says whether it is right, for a cell of none, too.
     dissimilarity
         Likeness of a cell's tokens, summed over the passes.
     cell_similarity
@@ -46,6 +51,7 @@ class LossWeights:
     masking: float = 1.0
     bottleneck: float = 1.0
     classification: float = 1.0
+    label_sigmoids: float = 0.0
     dissimilarity: float = 1.0
     cell_similarity: float = 0.0
     contrastive: float = 0.0
@@ -70,6 +76,22 @@ class Recipe:
     noise
         Down-sampling rate r of the denoising pass; see :func:`scprint_model.noise.downsample`. This pass is left out
         where its weight is 0 and there is another.
+    noise_drawn
+        Draw the rate of each cell between 0 and `noise`.
+    thinning
+        Largest factor by which cells are made shallower before all else, in training: half of them by a factor between
+        1 and this, totals included; 1: none.
+    second_view
+        Encode each cell a second time from the genes behind those of the first pass in the batch, which have to be half
+        of them, thinned and noised anew: InfoNCE then asks that both views find each other.
+    contrast_within
+        Let InfoNCE compare a cell with cells of the same data set only; else it learns what tells data sets apart.
+    label_loss
+        ``"cross_entropy"``, as the paper has it, or ``"binary"``, as the published code: see
+        `scprint_model.losses.hierarchical`.
+    bottleneck_target
+        ``"counts"``: their likelihood; ``"shares"``: Kullback-Leibler divergence of the genes' shares of the context,
+        to which a cell's depth is nothing.
     full_pass
         Begin with a pass over the clean counts: labels are then read from it, and the bottleneck uses its cell
         embeddings. It has no count loss. Without it both come from the first and the last pass.
@@ -105,6 +127,12 @@ class Recipe:
 
     weights: LossWeights = LossWeights()
     noise: float = 0.6
+    noise_drawn: bool = False
+    thinning: float = 1.0
+    second_view: bool = False
+    contrast_within: bool = False
+    label_loss: LabelLoss = "cross_entropy"
+    bottleneck_target: BottleneckTarget = "counts"
     full_pass: bool = False
     mask_ratios: tuple[float, ...] = ()
     mask_genes: MaskedGenes = "all"
@@ -131,7 +159,14 @@ class Recipe:
             raise ValueError(f"similarity_threshold={self.similarity_threshold} is a cosine, between -1 and 1")
         if self.min_context < 0:
             raise ValueError(f"min_context={self.min_context} must not be negative (0: never cut)")
-        for name, allowed in (("mask_genes", get_args(MaskedGenes)), ("dissimilarity", get_args(DissimilarityKind))):
+        if not 1 <= self.thinning < float("inf"):
+            raise ValueError(f"thinning={self.thinning} is a factor of at least 1 (1: none)")
+        for name, allowed in (
+            ("mask_genes", get_args(MaskedGenes)),
+            ("dissimilarity", get_args(DissimilarityKind)),
+            ("label_loss", get_args(LabelLoss)),
+            ("bottleneck_target", get_args(BottleneckTarget)),
+        ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be one of {allowed}")
         self._check_contradictions()
@@ -145,8 +180,13 @@ class Recipe:
         if self.weights.contrastive > 0 and self.n_embeddings < 2:
             raise ValueError(
                 f"weights.contrastive={self.weights.contrastive} compares passes, but full_pass={self.full_pass}, "
-                f"mask_ratios={self.mask_ratios} and generated_embeddings={self.generated_embeddings} leave one pass: "
-                "set one of them"
+                f"mask_ratios={self.mask_ratios}, second_view={self.second_view} and "
+                f"generated_embeddings={self.generated_embeddings} leave one pass: set one of them"
+            )
+        if self.second_view and not self.min_context:
+            raise ValueError(
+                "second_view=True takes the second half of a batch's genes, but min_context=0 never cuts batches: set "
+                "it"
             )
         if self.generated_embeddings and not self.weights.bottleneck:
             raise ValueError(
@@ -165,19 +205,22 @@ class Recipe:
     def n_embeddings(self) -> int:
         """Passes whose cell embeddings the embedding terms see."""
         generated = self.generated_embeddings and self.weights.bottleneck > 0
-        return self.full_pass + len(self.mask_ratios) + self.denoising_pass + generated
+        return self.full_pass + len(self.mask_ratios) + self.denoising_pass + self.second_view + generated
 
 
-#: The named recipes. ``paper``: Methods, "Pretraining"; unscaled. ``published``: what trained the published v1 weights.
-#: ``published_2``: version 2's base configuration, which trained medium-v1.5.
+#: The named recipes. ``paper``: Methods, "Pretraining"; unscaled, labels by cross-entropy. ``published``: what trained
+#: the published v1 weights, labels by binary cross-entropy. ``published_2``: version 2's base configuration, which
+#: trained medium-v1.5. ``bundled``: ours for the model that comes with the package.
 RECIPES: Mapping[RecipeName, Recipe] = {
     "paper": Recipe(),
     "published": Recipe(
         weights=LossWeights(classification=1.5, dissimilarity=0.2),
+        label_loss="binary",
         generated_embeddings=True,
     ),
     "published_2": Recipe(
         weights=LossWeights(dissimilarity=0.1, cell_similarity=0.1, contrastive=0.1, log_error=0.1),
+        label_loss="binary",
         full_pass=True,
         mask_ratios=(0.3,),
         mask_genes="regulators",
@@ -187,6 +230,17 @@ RECIPES: Mapping[RecipeName, Recipe] = {
         generated_embeddings=True,
         min_context=400,
         short_share=0.2,
+    ),
+    "bundled": Recipe(
+        weights=LossWeights(label_sigmoids=0.5, dissimilarity=0.1, contrastive=1.0),
+        noise=0.8,
+        noise_drawn=True,
+        thinning=8.0,
+        second_view=True,
+        contrast_within=True,
+        bottleneck_target="shares",
+        temperature=0.1,
+        min_context=64,
     ),
 }
 
@@ -198,7 +252,7 @@ class ObjectiveConfig:
     Attributes
     ----------
     recipe
-        ``"paper"``, ``"published"`` (v1) or ``"published_2"``: see :data:`RECIPES`.
+        ``"paper"``, ``"published"`` (v1), ``"published_2"`` or ``"bundled"``: see :data:`RECIPES`.
     weights
         Term to weight, see :class:`LossWeights`; terms not named keep theirs.
     regulators
@@ -206,6 +260,8 @@ class ObjectiveConfig:
     noise, full_pass, mask_ratios, mask_genes, mask_others, mask_noise, dissimilarity, similarity_threshold
         See :class:`Recipe`.
     temperature, generated_embeddings, min_context, short_share
+        See :class:`Recipe`.
+    noise_drawn, thinning, second_view, contrast_within, label_loss, bottleneck_target
         See :class:`Recipe`.
 
     Raises
@@ -224,6 +280,12 @@ class ObjectiveConfig:
     weights: dict[str, float] = field(default_factory=dict)
     regulators: str | None = None
     noise: float | None = None
+    noise_drawn: bool | None = None
+    thinning: float | None = None
+    second_view: bool | None = None
+    contrast_within: bool | None = None
+    label_loss: LabelLoss | None = None
+    bottleneck_target: BottleneckTarget | None = None
     full_pass: bool | None = None
     mask_ratios: tuple[float, ...] | None = None
     mask_genes: MaskedGenes | None = None

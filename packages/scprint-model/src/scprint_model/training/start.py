@@ -16,7 +16,7 @@ from scprint_model._wording import listed
 from scprint_model.checkpoints.folder import TRAINING_CELLS
 from scprint_model.checkpoints.open import locate
 from scprint_model.config import ModelConfig
-from scprint_model.finetuning.extend import extend_vocabulary, new_rows
+from scprint_model.finetuning.extend import FEATURE_ROWS, extend_vocabulary, new_rows
 from scprint_model.layers.position_encoder import sinusoid
 from scprint_model.model import ScPrint
 from scprint_model.tables import tables
@@ -34,7 +34,12 @@ SETTLED = (
     "shared_rows",
     "gene_embedding_std",
     "gene_embeddings",
+    "gene_features",
 )
+
+
+#: Weights that are taken over gene by gene, or token by token.
+_BY_GENE = ("gene_encoder.table", "gene_encoder.rows", "position_encoder.", "class_tokens.")
 
 
 def check_start(start_from: str, options: Mapping[str, Any]) -> None:
@@ -115,13 +120,17 @@ def start_from_model(model: ScPrint, vocabulary: GeneVocabulary, labels: LabelSp
     made = ScPrint(config, gene_positions=positions, gene_rows=rows)
     start = made.state_dict()
     genes_gd = _gene_table(model, known, vocabulary)
+    for key in FEATURE_ROWS & weights.keys():
+        values_g = weights[key][model.gene_encoder.rows_of(old.clamp(min=0)).cpu()]
+        values_g[old < 0] = 0
+        start[key] = values_g if rows is None else _first_of_each(values_g, rows, old)
     start["gene_encoder.table.weight"] = genes_gd if rows is None else _first_of_each(genes_gd, rows, old)
     tokens = {name: 1 + i for i, name in enumerate(model.config.class_sizes)} | {"base": 0}
     for i, name in enumerate(("base", *config.class_sizes)):
         if name in tokens:
             start["class_tokens.weight"][i] = weights["class_tokens.weight"][tokens[name]]
     for key, value in start.items():
-        if key.startswith(("gene_encoder.", "position_encoder.", "class_tokens.")) or key not in weights:
+        if key.startswith(_BY_GENE) or key in FEATURE_ROWS or key not in weights:
             continue
         if weights[key].shape == value.shape and not _is_head(key):
             start[key] = weights[key]
@@ -159,7 +168,7 @@ def _gene_table(model: ScPrint, known: GeneVocabulary, vocabulary: GeneVocabular
     longer = extend_vocabulary(known, vocabulary, ())
     at = {gene: i for i, gene in enumerate(longer.ids)}
     device = model.gene_encoder.table.weight.device
-    trained = model.gene_encoder(torch.arange(len(known), device=device)).float().cpu()
+    trained = model.gene_encoder.deviations(torch.arange(len(known), device=device)).float().cpu()
     every = torch.cat((trained, new_rows(model, longer))) if len(longer) > len(known) else trained
     return every[[at[gene] for gene in vocabulary.ids]]
 
@@ -167,7 +176,7 @@ def _gene_table(model: ScPrint, known: GeneVocabulary, vocabulary: GeneVocabular
 def _first_of_each(genes_gd: Tensor, rows: Tensor, old: Tensor) -> Tensor:
     """Return the embedding of each shared row: that of its first gene which the model knows, else of its first gene."""
     order = torch.argsort((old < 0).int(), stable=True).flip(0)  # what comes later is kept: known genes, the first last
-    table = torch.empty(int(rows.max()) + 1, genes_gd.shape[1])
+    table = torch.empty(int(rows.max()) + 1, *genes_gd.shape[1:])
     for i in order.tolist():
         table[rows[i]] = genes_gd[i]
     return table

@@ -1,0 +1,104 @@
+"""Train the rows of the ablation and score them: ``python -m benchmarks.ablation STORE FEATURES FILE ...``.
+
+A row and seed that the table holds already is not trained again, so a run that broke off goes on. The corpus and the
+features are made by the scripts of packages/scprint-model; the files are cells that the corpus does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import sparse
+
+from benchmarks.ablation.recipes import ROWS, data_of, train
+from benchmarks.ablation.scores import Cells, CorpusComponents, network_scores, read_cells, rival_scores
+from scdataloader import CellStore, GeneVocabulary
+from scdataloader.labels import LabelClass
+
+RESULTS = Path(__file__).parents[1] / "results" / "ablation.csv"
+#: Of each data set, for the mean and spread of a network's embedding.
+CORPUS_CELLS = 15
+
+
+def corpus_cells(store: CellStore, vocabulary: GeneVocabulary) -> list[Cells]:
+    """Return a few cells of each data set of the corpus, by which embeddings are standardised."""
+    genes = store.gene_map(vocabulary)
+    of = store.dataset_of(np.arange(len(store)))
+    found = []
+    for number in range(len(store.datasets)):
+        mine = np.flatnonzero(of == number)
+        mine = mine[:: max(1, len(mine) // CORPUS_CELLS)][:CORPUS_CELLS]
+        tables = [genes.tables[table] for table in set(store.part_tables[store.part_of(mine)].tolist())]
+        there = np.unique(np.concatenate(tables))
+        there = there[there >= 0].astype(np.int64)
+        ends, columns, counts = store.gather_csr(mine, genes)
+        every = sparse.csr_matrix((counts, columns, ends), shape=(len(mine), genes.width))
+        found.append(Cells(every[:, there], there, store.total_counts(mine), np.array(["unknown"] * len(mine))))
+    return found
+
+
+def add(table: Path, method: str, seed: int, steps: int, seconds: float, scores: dict[str, dict[str, float]]) -> None:
+    """Append the scores of a method to the table."""
+    rows = [
+        {"method": method, "seed": seed, "steps": steps, "cpu_s": round(seconds), "data": name, **values}
+        for name, values in scores.items()
+    ]
+    before = pd.read_csv(table) if table.exists() else pd.DataFrame()
+    table.parent.mkdir(parents=True, exist_ok=True)
+    pd.concat([before, pd.DataFrame(rows)]).to_csv(table, index=False, float_format="%.4g")
+    print(pd.DataFrame(rows).round(3).to_string(index=False), flush=True)
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path, help="store of the training cells")
+    parser.add_argument("features", type=Path, help="table of gene features")
+    parser.add_argument("files", type=Path, nargs="+", help="cells to score on")
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS), help="rows to train")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds to train with")
+    parser.add_argument("--steps", type=int, default=300, help="steps of each training")
+    parser.add_argument("--batch-size", type=int, default=48, help="cells a step")
+    parser.add_argument("--d-model", type=int, default=64, help="width")
+    parser.add_argument("--layers", type=int, default=2, help="blocks")
+    parser.add_argument("--table", type=Path, default=RESULTS, help="table to write")
+    parser.add_argument("--runs", type=Path, default=Path("runs/ablation"), help="folder of the loss curves")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    store = CellStore.open(given.store)
+    vocabulary = GeneVocabulary.for_organisms(["human", "mouse"])
+    sets = {file.stem: read_cells(file, vocabulary) for file in given.files}
+    labels = store.obs(["cell_type_ontology_term_id"])["cell_type_ontology_term_id"].astype(str)
+    reference = LabelClass.from_terms(labels.unique().tolist(), ("CL",), own_outputs=True)
+    corpus = corpus_cells(store, vocabulary)
+    done = set()
+    if given.table.exists():
+        done = set(pd.read_csv(given.table)[["method", "seed"]].itertuples(index=False, name=None))
+    if ("corpus PCs + kNN", 0) not in done:
+        started = time.process_time()
+        found = rival_scores(CorpusComponents(store, vocabulary), sets, reference)
+        for method, scores in found.items():
+            add(given.table, method, 0, 0, time.process_time() - started, scores)
+    sizes = {"d_model": given.d_model, "n_layers": given.layers, "n_heads": 2}
+    for seed in given.seeds:
+        for name in given.rows:
+            if (name, seed) in done:
+                continue
+            started, row = time.process_time(), ROWS[name]
+            n_cells = given.steps * given.batch_size
+            data = data_of(row, given.store, n_cells=n_cells, batch_size=given.batch_size, seed=seed)
+            folder = given.runs / f"{name.replace(' ', '_')}-{seed}"
+            module = train(row, data, given.features, folder, steps=given.steps, seed=seed, sizes=sizes)
+            seconds = time.process_time() - started
+            space = data.label_space.classes["cell_type"]
+            scores = network_scores(module.network, sets, vocabulary, space, reference, corpus)
+            add(given.table, name, seed, given.steps if row.trained else 0, seconds, scores)
+
+
+if __name__ == "__main__":
+    main()

@@ -54,7 +54,7 @@ _ALL: dict[str, Any] = {
     "profile": True,
     "second_view": True,
     "normalization": "cp10k",
-    "architecture": {"depth": "decoder", "position_scale": 0.1, **_PROFILE},
+    "architecture": {"depth": "decoder", "position_scale": 0.1, "class_bias": -4.0, **_PROFILE},
     "objective": {"recipe": "bundled", "min_context": MIN_CONTEXT},
 }
 ROWS: dict[str, Row] = {
@@ -93,7 +93,6 @@ def data_of(row: Row, store: Path, *, n_cells: int, batch_size: int, seed: int) 
             weight_classes=CLASSES,
             cells_per_epoch=n_cells,
             run=batch_size // 3,
-            cap=3000,
             threads=0,
         ),
         holdout=Holdout(val_fraction=0.001, separate_duplicates=False),
@@ -116,6 +115,7 @@ def train(
         gene_features=str(features) if row.features else None,
         objective=ObjectiveConfig(**row.objective),
         learning_rate=2e-3,
+        betas=(0.9, 0.99),
         warmup_steps=max(steps // 10, 1),
         weight_decay=0.05,
         seed=seed,

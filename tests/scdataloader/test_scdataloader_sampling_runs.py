@@ -23,11 +23,15 @@ def test_each_run_is_of_one_data_set_and_any_part_is_the_same():
     assert runs(seed=3).fingerprint == sampler.fingerprint != runs(run=4).fingerprint
 
 
-def test_data_sets_come_by_their_cells_up_to_the_cap():
+def test_data_sets_come_by_the_weights_of_their_groups_up_to_the_cap():
+    """Seven groups of n / 7 cells each in every data set, of weight s n / (7 s + n) each."""
+    n = np.array([1000, 50, 450])
+    by_hand = 50 * n / (350 + n)
     share = np.bincount(DATASET[runs().indices(0, 16_000)], minlength=3) / 16_000
-    np.testing.assert_allclose(share, [1000 / 1500, 50 / 1500, 450 / 1500], atol=0.03)
-    capped = np.bincount(DATASET[runs(cap=100).indices(0, 16_000)], minlength=3) / 16_000
-    np.testing.assert_allclose(capped, [0.4, 0.2, 0.4], atol=0.03)
+    np.testing.assert_allclose(share, by_hand / by_hand.sum(), atol=0.03)
+    by_hand = np.minimum(7 * by_hand, 60.0)
+    capped = np.bincount(DATASET[runs(cap=60).indices(0, 16_000)], minlength=3) / 16_000
+    np.testing.assert_allclose(capped, by_hand / by_hand.sum(), atol=0.03)
 
 
 def test_only_the_cells_of_the_subset_are_drawn():

@@ -196,7 +196,7 @@ class Drawing:
         Number of consecutive draws that are of one data set, for losses that compare cells of the same data set; None
         draws each by itself. See `scdataloader.sampling.DatasetRuns`.
     cap
-        Most cells of a data set that count for its chance, with `run`.
+        Bound of a data set's weight, with `run`.
     threads, read_ahead
         Number of threads that make batches, and of batches read ahead; see `scdataloader.StoreLoader`.
     """

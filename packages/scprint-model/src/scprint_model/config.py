@@ -35,6 +35,7 @@ _LATER = (
     "profile_tokens",
     "profile_features",
     "profile_dropout",
+    "class_bias",
 )
 
 
@@ -106,6 +107,9 @@ class ModelConfig:
         Number of features, the first ones, that a profile is the sum of; None: all.
     profile_dropout
         Share of the cells to which the profile is not told in training.
+    class_bias
+        First bias of the class heads. With hundreds of labels each of which has a sigmoid, -4 spares the training the
+        first hundred steps, in which it would only learn that most labels are wrong.
 
     Raises
     ------
@@ -146,6 +150,7 @@ class ModelConfig:
     profile_tokens: tuple[str, ...] = ()
     profile_features: int | None = None
     profile_dropout: float = 0.3
+    class_bias: float = -0.13
 
     def __post_init__(self) -> None:
         # From JSON, YAML and mappings of other kinds: the same config must compare equal whatever it came

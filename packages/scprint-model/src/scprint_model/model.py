@@ -117,7 +117,7 @@ class ScPrint(Pretrained):
                 for name, n_labels in config.class_sizes.items()
             }
         )
-        initialise(self, stacks)
+        initialise(self, stacks, class_bias=config.class_bias)
 
     @property
     def token_names(self) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ from scdataloader.sampling.weighted import WeightedSampler
 class DatasetRuns(Sampler):
     """Draws a data set for each run of consecutive draws, then cells in it as `WeightedSampler` does.
 
-    A batch of 128 cells with runs of 32 holds cells of four data sets. A data set's chance is proportional to its
-    number of cells, of which no more than `cap` count. Ranks and resuming work as for all samplers.
+    A batch of 128 cells with runs of 32 holds cells of four data sets. A data set's chance is the sum of its groups'
+    weights, so that each cell is drawn as often as by one `WeightedSampler` over all. Ranks and resuming work as for
+    all samplers.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ class DatasetRuns(Sampler):
     run
         Number of draws in a run; make it divide the batch size.
     cap
-        Most cells of a data set that count for its chance; None: all.
+        Most cells that a data set's sum of weights may stand for; None: any.
     scale
         Weight of rare groups; see `scdataloader.sampling.group_weights`.
     n_draws
@@ -61,16 +62,16 @@ class DatasetRuns(Sampler):
         if len(cells) == 0:
             raise ValueError("there are no cells to draw from")
         self.run = run
-        numbers, counts = np.unique(dataset[cells], return_counts=True)
-        counted = counts if cap is None else np.minimum(counts, cap)
-        #: Chance of each data set that has cells.
-        self.probabilities = counted / counted.sum()
         self._samplers = [
             WeightedSampler(
                 labels, scale=scale, n_draws=n_draws + run, seed=seed, subset=cells[dataset[cells] == number]
             )
-            for number in numbers
+            for number in np.unique(dataset[cells])
         ]
+        weights = np.array([(scale * one.counts / (one.counts + scale)).sum() for one in self._samplers])
+        counted = weights if cap is None else np.minimum(weights, cap)
+        #: Chance of each data set that has cells.
+        self.probabilities = counted / counted.sum()
 
     def _draw(self, begin: int, end: int) -> np.ndarray:
         parts = []

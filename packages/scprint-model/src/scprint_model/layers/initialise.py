@@ -13,17 +13,15 @@ from scprint_model.layers.class_head import AllTokensHead, ClassHead
 from scprint_model.layers.value_encoder import ValueEncoder
 
 WEIGHT_STD = 0.02
-#: Below zero, since most labels are wrong for most cells.
-CLASS_BIAS = -0.13
 
 
-def initialise(model: nn.Module, stacks: Sequence[nn.ModuleList]) -> None:
+def initialise(model: nn.Module, stacks: Sequence[nn.ModuleList], *, class_bias: float) -> None:
     """Draw all weights, in place.
 
     Linear and embedding weights are N(0, 0.02) with zero bias; the two layers of each block which write to
     the residual stream are smaller by √(2 n) in a stack of n blocks, so that the stream's variance does not grow
-    with depth; class heads start with a bias of -0.13; the value encoders' first
-    bias is spread and the bottlenecks start between their codes (see there).
+    with depth; class heads start with `class_bias`, below zero, since most labels are wrong for most cells; the
+    value encoders' first bias is spread and the bottlenecks start between their codes (see there).
     """
     for module in model.modules():
         if isinstance(module, nn.Linear):
@@ -41,7 +39,7 @@ def initialise(model: nn.Module, stacks: Sequence[nn.ModuleList]) -> None:
                 nn.init.normal_(block.mlp.fc2.weight, std=std)
     for module in model.modules():
         if isinstance(module, ClassHead | AllTokensHead):
-            nn.init.constant_(module.out.bias, CLASS_BIAS)
+            nn.init.constant_(module.out.bias, class_bias)
         elif isinstance(module, ValueEncoder):
             module.spread_first_bias()
         elif isinstance(module, Bottleneck):

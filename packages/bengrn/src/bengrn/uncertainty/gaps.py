@@ -34,7 +34,7 @@ class Gaps:
     value: NDArray[Any]
     padded: NDArray[Any]
     _by_bits: bool
-    _low: float
+    _start: float
     _scale: float
     # For each bin how many values lie below it; where it holds values itself, minus one minus that number.
     _place: NDArray[np.int64]
@@ -48,7 +48,9 @@ class Gaps:
         step = max(1, scores.size // _SAMPLE)
         found = [cls._with_bins(value, padded, by_bits=by_bits) for by_bits in (False, True)]
         # Bins by the bits of the numbers are narrow near zero, where some methods have nearly all their scores.
-        return min(found, key=lambda one: int(np.count_nonzero(one._place[one._bin(scores[::step])] < 0)))
+        return min(
+            found, key=lambda one: int(np.count_nonzero(one._place.take(one._bin(scores[::step]), mode="clip") < 0))
+        )
 
     @classmethod
     def _with_bins(cls, value: NDArray[Any], padded: NDArray[Any], *, by_bits: bool) -> Gaps:
@@ -57,31 +59,31 @@ class Gaps:
         low, high = (float(axis[0]), float(axis[-1])) if axis.size else (0.0, 0.0)
         with np.errstate(over="ignore"):
             width = axis.dtype.type(high) - axis.dtype.type(low)
-            scale = axis.dtype.type(_BINS - 3) / width if width > 0 else axis.dtype.type(0)
+            scale = axis.dtype.type(_BINS - 4) / width if width > 0 else axis.dtype.type(0)
         # A range beyond the type, or one too narrow for it, has one bin: all scores are compared.
         scale = float(scale) if np.isfinite(scale) else 0.0
-        gaps = cls(value, padded, by_bits, low, scale, np.zeros(0, dtype=np.int64), 0)
-        held = np.bincount(gaps._bin(value), minlength=_BINS)
+        # The lowest value comes into the second bin, so that the scores below it have one of their own.
+        start = float(axis.dtype.type(low) - axis.dtype.type(1.5 / scale)) if scale else 0.0
+        gaps = cls(value, padded, by_bits, start, scale, np.zeros(0, dtype=np.int64), 0)
+        held = np.bincount(np.maximum(gaps._bin(value), 0), minlength=_BINS)
         below = np.cumsum(held) - held
         place = np.where(held > 0, -1 - below, below)
-        return cls(value, padded, by_bits, low, scale, place, int(held.max()))
+        return cls(value, padded, by_bits, start, scale, place, int(held.max()))
 
     def _bin(self, scores: NDArray[Any]) -> NDArray[np.int64]:
-        # Never falls where scores rise, which is all that the places rest on: rounding does no harm.
+        # Never falls where scores rise, which is all that the places rest on: rounding does no harm. Below 0 is the
+        # first bin, too.
         if not self._scale:
             return np.zeros(scores.size, dtype=np.int64)
         axis = _axis(scores, by_bits=self._by_bits)
         with np.errstate(invalid="ignore", over="ignore"):
-            bins = axis - axis.dtype.type(self._low)
+            bins = axis - axis.dtype.type(self._start)
             bins *= axis.dtype.type(self._scale)
-            bins += 1
-        np.fmax(bins, 0, out=bins)
-        np.fmin(bins, _BINS - 1, out=bins)
-        return bins.astype(np.int64)
+            return np.fmin(bins, _BINS - 1, out=bins).astype(np.int64)
 
     def below(self, scores: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Count the values below each score, (n,), and tell at which positions the score equals the next value."""
-        place = self._place.take(self._bin(scores))
+        place = self._place.take(self._bin(scores), mode="clip")
         shared = np.flatnonzero(place < 0)
         if not shared.size:
             return place, shared

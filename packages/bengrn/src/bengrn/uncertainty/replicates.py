@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ _SUM_BYTES = 1 << 26
 # Scores, and counts, worked on at once: those of the processor's second cache.
 _PIECE = 1 << 16
 _THREADS = 4
+# Replicates ranked at once.
+_AT_ONCE = 16
 # Ties are few where they are less than one in so many pairs.
 _FEW = 64
 
@@ -61,11 +64,16 @@ def replicate_metrics(
         (replicates, metrics); a row of NaN where the replicate has no positive or no negative pair. Values
         are those which the metrics give for the replicate's pairs written out, one copy after the other.
     """
-    values = np.full((len(weights), len(metrics)), np.nan)
-    for number, replicate in enumerate(rank_replicates(pairs, positives, ranking, weights)):
-        if replicate is not None:
-            values[number] = [metric(replicate) for metric in metrics]
-    return values
+    blank = [np.nan] * len(metrics)
+
+    def taken(some: Callable[[], Iterator[Ranking | None]]) -> list[list[float]]:
+        return [blank if one is None else [metric(one) for metric in metrics] for one in some()]
+
+    values: list[list[float]] = []
+    for batch in _batches(pairs, positives, ranking, weights):
+        for found in in_order(taken, batch, _THREADS):
+            values += found
+    return np.array(values).reshape(len(weights), len(metrics))
 
 
 def rank_replicates(
@@ -75,11 +83,23 @@ def rank_replicates(
     weights: NDArray[np.integer],
 ) -> Iterator[Ranking | None]:
     """Rank each replicate; None where it has no positive or no negative pair. See :func:`replicate_metrics`."""
+    for batch in _batches(pairs, positives, ranking, weights):
+        for some in batch:
+            yield from some()
+
+
+def _batches(
+    pairs: Pairs,
+    positives: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ranking: Ranking,
+    weights: NDArray[np.integer],
+) -> Iterator[list[Callable[[], Iterator[Ranking | None]]]]:
+    # As many replicates at a time as memory allows: functions that rank some of them each.
     blocks = _Blocks.of(pairs, positives, ranking)
     n_sums = blocks.gaps.value.size + blocks.shared.size
     batch = max(1, _budget(pairs, _SUM_BYTES, 2) // (4 * n_sums))
     for start in range(0, len(weights), batch):
-        yield from _rank_batch(pairs, blocks, ranking, weights[start : start + batch])
+        yield _rank_batch(pairs, blocks, ranking, weights[start : start + batch])
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +139,7 @@ class _Counts:
 
 def _rank_batch(
     pairs: Pairs, blocks: _Blocks, ranking: Ranking, weights: NDArray[np.integer]
-) -> Iterator[Ranking | None]:
+) -> list[Callable[[], Iterator[Ranking | None]]]:
     n_blocks, n_replicates = blocks.gaps.value.size, len(weights)
     most = int(weights.max(initial=0))
     largest = int(weights.sum(axis=1).max(initial=0)) * pairs.shape[1]
@@ -141,30 +161,35 @@ def _rank_batch(
             one_by_one.add(*counts.tied)
         elif blocks.shared.size:
             tied.add(_table(counts.tied, rows, blocks.shared.size), part)
-    for start in range(0, n_replicates, 16):
-        p_tied = blocks.positives @ weights[start : start + 16].T.astype(np.int32)
+    if few:
+        one_by_one.finish()
+
+    def ranked(start: int) -> Iterator[Ranking | None]:
+        p_tied = blocks.positives @ weights[start : start + _AT_ONCE].T.astype(np.int32)
         for number, own in enumerate(np.ascontiguousarray(p_tied.T, dtype=np.int64), start):
-            if not 0 < own.sum() < n_pairs[number]:
+            n_positives = int(own.sum())
+            if not 0 < n_positives < n_pairs[number]:
                 yield None
                 continue
             # Of a shared block every tied pair was counted, of the others the positives are all there are.
             all_tied = own.copy()
             if blocks.shared.size:
                 all_tied[blocks.shared] = one_by_one.of(number) if few else tied.of(number)
-            falling, gaps = all_tied[::-1], between.of(number)[:0:-1]
-            n_above = np.cumsum(gaps + falling) - falling
-            p_above = np.cumsum(own[::-1]) - own[::-1]
-            present = np.flatnonzero(own[::-1])
+            falling, gaps, p_falling = all_tied[::-1], between.of(number)[:0:-1], own[::-1]
+            present = np.flatnonzero(p_falling)
+            p_present = p_falling[present]
             yield Ranking(
                 n_pairs=int(n_pairs[number]),
-                n_positives=int(own.sum()),
+                n_positives=n_positives,
                 n_predicted=int(n_predicted[number]),
                 value=blocks.gaps.value[::-1][present],
-                n_above=n_above[present],
+                n_above=(np.cumsum(gaps + falling) - falling)[present],
                 n_tied=falling[present],
-                p_above=p_above[present],
-                p_tied=own[::-1][present],
+                p_above=np.cumsum(p_present) - p_present,
+                p_tied=p_present,
             )
+
+    return [partial(ranked, start) for start in range(0, n_replicates, _AT_ONCE)]
 
 
 def _table(tied: _Tied, rows: slice, n_columns: int) -> NDArray[np.float64]:

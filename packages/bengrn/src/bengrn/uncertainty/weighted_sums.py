@@ -44,16 +44,18 @@ class SparseSums:
         self._shape = (n_columns, n_regulators)
         self._weights = weights
         self._given: list[tuple[NDArray[Any], ...]] = []
-        self._sums: NDArray[np.int64] | None = None
+        self._sums = np.zeros((0, 0), dtype=np.int64)
 
     def add(self, regulators: NDArray[np.int64], columns: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
         """Add counts, (n,), of some regulators in some columns."""
         self._given.append((regulators.astype(np.int32), columns.astype(np.int32), counts))
 
+    def finish(self) -> None:
+        """Add up what was given."""
+        regulators, columns, counts = (np.concatenate(parts) for parts in zip(*self._given, strict=True))
+        table = sp.csr_array((counts.astype(np.int64), (columns, regulators)), shape=self._shape)
+        self._sums = np.asarray(table @ self._weights.T.astype(np.int64)).T
+
     def of(self, replicate: int) -> NDArray[np.int64]:
         """Return the sums of one replicate, (columns,)."""
-        if self._sums is None:
-            regulators, columns, counts = (np.concatenate(parts) for parts in zip(*self._given, strict=True))
-            table = sp.csr_array((counts.astype(np.int64), (columns, regulators)), shape=self._shape)
-            self._sums = np.asarray(table @ self._weights.T.astype(np.int64)).T
         return self._sums[replicate]

@@ -154,6 +154,12 @@ def test_lists_are_words_or_joined_by_commas(name):
     assert n_lists >= {"grnndata": 1, "bengrn": 0, "scdataloader": 3, "scprint_model": 15}[name]
 
 
+def test_a_list_that_is_given_several_times_is_one_list():
+    parser = parser_of("grnndata", "draw")
+    words = ["--genes", "RHO", "--debug", "--genes=[]", "--genes", "NRL,CRX", "--genes", '["PAX6"]']
+    assert parser.spelled(words) == ['--genes=["RHO", "NRL", "CRX", "PAX6"]', "--debug"]
+
+
 def test_names_with_commas_stay_whole():
     parser = parser_of("grnndata", "draw")  # names of the Cell Ontology have commas
     named = parser.spelled(["--genes", "CD4-positive, alpha-beta T cell,B cell"])

@@ -36,6 +36,7 @@ PAGES = [
     "docs/how_to/add_a_truth.md",
     "docs/how_to/benchmark_your_method.md",
     "docs/how_to/choose_the_counts.md",
+    "docs/how_to/deep_methods.md",
     "docs/how_to/denoise_and_generate.md",
     "docs/how_to/embed_and_annotate.md",
     "docs/how_to/feed_a_gpu.md",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bengrn.benchmarking.report.reading import Results, read_results
     from bengrn.benchmarking.runs import benchmark
     from bengrn.comparison import Comparison, compare
+    from bengrn.embedding import embed
     from bengrn.enrichment import enrich
     from bengrn.inference import infer
     from bengrn.prediction import Prediction, hold_out, score_prediction
@@ -41,6 +42,7 @@ __all__ = [
     "compare",
     "describe_method",
     "describe_truth",
+    "embed",
     "enrich",
     "fetch_truths",
     "get_method",
@@ -66,6 +68,7 @@ _HOME = {
     "benchmark": "benchmarking.runs",
     "compare": "comparison",
     "describe_truth": "truths",
+    "embed": "embedding",
     "enrich": "enrichment",
     "fetch_truths": "truths",
     "score_table": "table",

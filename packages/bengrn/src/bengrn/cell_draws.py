@@ -32,6 +32,26 @@ def draw_cells(X: Any, genes: Sequence[str], n: int, seed: int = 0) -> NDArray[n
     numpy.ndarray
         Rising places of the drawn cells. Of cells with equal values those that come first are drawn first.
     """
+    return np.sort(np.argsort(cell_numbers(X, genes, seed), kind="stable")[:n])
+
+
+def cell_numbers(X: Any, genes: Sequence[str], seed: int = 0) -> NDArray[np.uint64]:
+    """Return a number of each cell: a hash of its values, its genes' names and the seed.
+
+    Parameters
+    ----------
+    X
+        Expression, (cells, genes), array or sparse.
+    genes
+        Names of the genes, (genes,).
+    seed
+        Seed that the numbers depend on.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint64, (cells,), the same whatever the order of the genes.
+    """
     table = sp.csr_matrix(X, dtype=np.float64, copy=True)
     table.sum_duplicates()
     table.eliminate_zeros()
@@ -39,8 +59,8 @@ def draw_cells(X: Any, genes: Sequence[str], n: int, seed: int = 0) -> NDArray[n
     pairs = mixed(names[table.indices] ^ mixed(table.data.view(np.uint64)))
     total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(pairs, dtype=np.uint64)])  # modulo 2**64
     of_cell = total[table.indptr[1:]] - total[table.indptr[:-1]]
-    number = mixed(of_cell ^ mixed(np.uint64(seed % 2**64)))
-    return np.sort(np.argsort(number, kind="stable")[:n])
+    numbers: NDArray[np.uint64] = mixed(of_cell ^ mixed(np.uint64(seed % 2**64)))
+    return numbers
 
 
 def mixed(values: Any) -> Any:

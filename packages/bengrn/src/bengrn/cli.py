@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from bengrn import infer_command
+from bengrn import embed_command, infer_command
 from bengrn._command_line import Command, Program, check_output, with_folder
 from bengrn._command_options import Parser
 from bengrn._wording import counted, percent
@@ -362,6 +362,12 @@ main = Program(
             ("run --preset quick --out results", "run benchmark.yaml --workers 4 --memory-limit 8GB"),
             run_command.options,
             run_command.command,
+        ),
+        "embed": Command(
+            "Embed cells with weights of scGPT or Geneformer.",
+            ("embed cells.h5ad --method scgpt --set folder=scGPT_human -o embedded.h5ad",),
+            embed_command.options,
+            embed_command.command,
         ),
         "compare": Command(
             "Score several networks on the same pairs, with paired intervals.",

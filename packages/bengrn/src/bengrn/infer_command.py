@@ -53,6 +53,16 @@ def options(parser: Parser) -> None:
     )
     parser.add_argument("--organism", type=str, default="human", help="organism of the transcription factors")
     parser.add_argument("--n-cells", type=int, help="number of cells of a group at most, drawn at random")
+    add_reading_options(parser)
+    parser.add_argument("--seed", type=int, default=0, help="seed for the method and the draw of cells")
+    parser.add_argument(
+        "--format", choices=list(_FORMATS), default="edges", help="columns of a table; scenic: TF, target, importance"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what the networks will take, without making them")
+
+
+def add_reading_options(parser: Parser) -> None:
+    """Add the options that say which values of a file of cells are taken."""
     parser.add_argument("--layer", type=str, help="layer that holds the expression, or raw; X by default")
     parser.add_argument(
         "--counts",
@@ -64,11 +74,6 @@ def options(parser: Parser) -> None:
     parser.add_argument("--drop-bad-cells", action="store_true", help="leave out cells with values that are no counts")
     parser.add_argument("--unique-names", action="store_true", help="number repeated names of cells")
     parser.add_argument("--genome", type=str, help="genome whose genes are taken, where the data hold several")
-    parser.add_argument("--seed", type=int, default=0, help="seed for the method and the draw of cells")
-    parser.add_argument(
-        "--format", choices=list(_FORMATS), default="edges", help="columns of a table; scenic: TF, target, importance"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="say what the networks will take, without making them")
 
 
 def command(args: Namespace) -> str:
@@ -81,7 +86,7 @@ def command(args: Namespace) -> str:
     is_table = str(args.out).lower().endswith(_TABLES)
     _check(args, is_table=is_table)
     choice = _choice(args)
-    work = plan(read_cells(args.input, **_meant(args)), args.method, **choice)
+    work = plan(read_cells(args.input, **meant_counts(args)), args.method, **choice)
     if args.dry_run:
         return str(estimate(work))
     is_watched = sys.stderr.isatty()
@@ -164,27 +169,47 @@ def _check(args: Namespace, *, is_table: bool) -> None:
 
 
 def _choice(args: Namespace) -> dict[str, Any]:
-    from bengrn.registry import parse_settings
-
-    given = {}
-    for text in args.set:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ValueError(f"--set takes NAME=VALUE, and not {text!r}")
-        given[name.strip().replace("-", "_")] = value.strip()
-    given |= {name: args[name] for name in ("work", "scheduler") if args[name] is not None}
+    own = [f"{name}={args[name]}" for name in ("work", "scheduler") if args[name] is not None]
     regulators: Any = args.regulators
     if regulators != "tf":
         regulators = None if regulators == "all" else names_in(regulators, "--regulators is 'all', 'tf' or")
     keys = ("groupby", "group", "n_genes", "organism", "n_cells", "layer", "seed")
     return {
-        "settings": parse_settings(args.method, given),
+        "settings": settings_in(args.method, [*args.set, *own]),
         "genes": None if args.genes is None else names_in(args.genes, "--genes is"),
         "regulators": regulators,
     } | {key: args[key] for key in keys}
 
 
-def _meant(args: Namespace) -> dict[str, Any]:
+def settings_in(method: str, texts: list[str]) -> dict[str, Any]:
+    """Return the settings of a method that ``--set`` gives.
+
+    Parameters
+    ----------
+    method
+        Name of the method.
+    texts
+        Settings, each as ``NAME=VALUE``.
+
+    Raises
+    ------
+    ValueError
+        If a text has another form, or its value is not of the setting's type.
+    TypeError
+        If the method has no such setting.
+    """
+    from bengrn.registry import parse_settings
+
+    given = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--set takes NAME=VALUE, and not {text!r}")
+        given[name.strip().replace("-", "_")] = value.strip()
+    return parse_settings(method, given)
+
+
+def meant_counts(args: Namespace) -> dict[str, Any]:
     """Return the options of the raw counts that were given."""
     usual = {"counts": "X", "round": False, "drop_bad_cells": False, "unique_names": False, "genome": None}
     return {name: args[name] for name, value in usual.items() if args[name] != value}

@@ -92,7 +92,7 @@ def plan(
     for name, value in {"n_genes": n_genes, "n_cells": n_cells}.items():
         if value is not None and value < 1:
             raise ValueError(f"{name} is at least 1, got {value}")
-    cells = _with_expression(adata, layer)
+    cells = with_expression(adata, layer)
     groups = groups_of(cells, groupby, group)
     if n_cells is not None:
         names = cells.var_names.astype(str).tolist()
@@ -234,8 +234,21 @@ def checked(network: GRNAnnData, cells: AnnData, work: Work) -> GRNAnnData:
     return network
 
 
-def _with_expression(adata: AnnData, layer: str | None) -> AnnData:
-    """Return the cells with the wanted values in X, and none of the other values."""
+def with_expression(adata: AnnData, layer: str | None) -> AnnData:
+    """Return the cells with the wanted values in X, and none of the other values.
+
+    Parameters
+    ----------
+    adata
+        Cells × genes.
+    layer
+        Layer that holds the values, or "raw" for ``adata.raw``; X when None.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, or it is empty.
+    """
     obs: Any = adata.obs
     var: Any = adata.var
     if layer == "raw" and "raw" not in adata.layers:

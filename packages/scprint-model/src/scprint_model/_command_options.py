@@ -65,8 +65,13 @@ class Parser(ArgumentParser):
         return args
 
     def spelled(self, words: Sequence[str]) -> list[str]:
-        """Return the words as jsonargparse expects them: options as they were added, lists as JSON."""
-        left, out = list(words), []
+        """Return the words as jsonargparse expects them: options as they were added, lists as JSON.
+
+        A list that is given several times is one list: nothing of it is lost.
+        """
+        left: list[str] = list(words)
+        out: list[str] = []
+        lists: dict[str, int] = {}
         while left:
             word = left.pop(0)
             if not word.startswith("--") or word == "--":
@@ -86,6 +91,12 @@ class Parser(ArgumentParser):
             is_one = len(values) == len(parts) == 1 and not _PLAIN.isdisjoint(_choices(kind))  # as in trainer.devices
             if not is_one and (len(values) != 1 or not values[0].startswith("[")):
                 values = [json.dumps(parts if str in entries else list(map(_value, parts)), ensure_ascii=False)]
+            if values[0].startswith("["):
+                if name in lists:
+                    inner = [text.strip()[1:-1] for text in (out[lists[name]].partition("=")[2], values[0])]
+                    out[lists[name]] = f"{name}=[{', '.join(text for text in inner if text.strip())}]"
+                    continue
+                lists[name] = len(out)
             out.append(f"{name}={values[0]}")
         return out
 

@@ -61,16 +61,17 @@ def bin_rows(
     out
         float32, shape (E,).
     """
-    edges = np.empty(n_bins - 2, np.float64)
+    edges = np.empty(n_bins - 1, np.float64)
+    step = 1.0 / max(n_bins - 2, 1)
     for i in range(len(ends) - 1):
         row = counts[ends[i] : ends[i + 1]].astype(np.float64)
         n = len(row)
         if n == 0:
             continue
         ordered = np.sort(row)
-        for k in range(n_bins - 2):
+        for k in range(n_bins - 1):
             # in the very steps of numpy.quantile: many counts equal an edge, so the last digit matters
-            place = ((k + 1) / (n_bins - 1)) * (n - 1)
+            place = (1.0 if k and k == n_bins - 2 else k * step) * (n - 1)
             below_it = int(np.floor(place))
             share = place - below_it
             low, high = ordered[below_it], ordered[min(below_it + 1, n - 1)]
@@ -78,7 +79,7 @@ def bin_rows(
         # another sequence than that of the choice of genes
         state = start(~np.uint64(seed), positions[i])
         for j in range(n):
-            first = np.searchsorted(edges, row[j], side="left")
             last = np.searchsorted(edges, row[j], side="right")
+            first = min(np.searchsorted(edges, row[j], side="left") + 1, last)
             drawn = number(state, genes[ends[i] + j]) >> _32
-            out[ends[i] + j] = first + np.int64((drawn * np.uint64(last - first + 1)) >> _32) + 1
+            out[ends[i] + j] = first + np.int64((drawn * np.uint64(last - first + 1)) >> _32)

@@ -16,11 +16,12 @@ CLS, PAD = "<cls>", "<pad>"
 
 
 def bin_values(values: np.ndarray, n_bins: int, rng: np.random.Generator | None = None) -> np.ndarray:
-    """Cut a cell's non-zero values into ``n_bins - 1`` bins of equally many values; bin 0 is left for zeros.
+    """Give each non-zero value of a cell one of ``n_bins - 1`` bins with about equally many values; bin 0 is of zeros.
 
-    The edges are the quantiles of the values themselves, so that any rising transformation (depth, logarithm) gives the
-    same bins. Bins include both their edges: a value that equals several edges, as the many counts of 1 do, lies in
-    all the bins they bound and goes to one of them at random.
+    The edges are ``n_bins - 1`` quantiles of the values, from their least to their greatest, as the published models
+    were trained: a bin begins at its edge, and the greatest value alone is in the last one. Any rising transformation
+    (depth, logarithm) gives nearly the same bins. A value that equals several edges, as the many counts of 1 do, goes
+    to one of the bins that begin there at random.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ def bin_values(values: np.ndarray, n_bins: int, rng: np.random.Generator | None 
     n_bins
         Number of bins including the one of zeros, 51 in scGPT.
     rng
-        Source of randomness for ties; None takes the lowest bin.
+        Source of randomness for ties; None takes the highest bin.
 
     Returns
     -------
@@ -38,17 +39,19 @@ def bin_values(values: np.ndarray, n_bins: int, rng: np.random.Generator | None 
 
     References
     ----------
-    Cui et al. 2024, Methods, "Expression values" (value binning).
+    Cui et al. 2024, Methods, "Expression values" (value binning). The paper writes ``n_bins - 1`` intervals of equal
+    share; the quantiles at both ends are those of the published tool.
     """
     if n_bins < 2:
         raise ValueError(f"n_bins={n_bins}: at least 2 are needed, one for zeros and one for the rest")
     if len(values) == 0:
         return np.empty(0, dtype=np.int64)
-    edges = np.quantile(values, np.arange(1, n_bins - 1) / (n_bins - 1))
-    lowest = np.searchsorted(edges, values, side="left")
+    edges = np.quantile(values, np.linspace(0, 1, n_bins - 1))
+    highest = np.searchsorted(edges, values, side="right")
     if rng is None:
-        return lowest + 1
-    return rng.integers(lowest, np.searchsorted(edges, values, side="right"), endpoint=True) + 1
+        return highest
+    lowest = np.minimum(np.searchsorted(edges, values, side="left") + 1, highest)
+    return rng.integers(lowest, highest, endpoint=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,7 @@ class ScGPTFormat:
     n_bins
         See `bin_values`.
     pad_value
-        Value of ``<pad>``.
+        Value of ``<pad>``, and of ``<cls>``, as the published models saw it in their pre-training.
 
     References
     ----------
@@ -137,7 +140,9 @@ class ScGPTFormat:
             "genes": np.hstack(
                 [np.full(first, self.cls_token), np.where(mask, self._token[contexts.genes], self.pad_token)]
             ),
-            "values": np.hstack([np.zeros(first, np.float32), np.where(mask, found, np.float32(self.pad_value))]),
+            "values": np.hstack(
+                [np.full(first, self.pad_value, np.float32), np.where(mask, found, np.float32(self.pad_value))]
+            ),
             "mask": np.hstack([np.ones(first, np.bool_), mask]),
             "total_counts": contexts.total_counts,
             "labels": contexts.labels,

@@ -1,0 +1,41 @@
+"""Deep methods: DeepSEM, RegDiffusion, and networks from the weights of scGPT and Geneformer."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+
+def need(*packages: str) -> list[ModuleType]:
+    """Import packages of the extra ``bengrn[deep]``.
+
+    Raises
+    ------
+    ImportError
+        If one is not installed, with the way out.
+    """
+    found = []
+    for package in packages:
+        try:
+            found.append(import_module(package))
+        except ImportError as error:
+            raise ImportError(f"this method needs {package}: pip install bengrn[deep]") from error
+    return found
+
+
+def device_of(device: str) -> str:
+    """Return the device to compute on: the first GPU where `device` is "auto" and there is one, else as it is given.
+
+    Raises
+    ------
+    ValueError
+        If PyTorch has no such device here.
+    """
+    (torch,) = need("torch")
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device={device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return device

@@ -108,7 +108,7 @@ _COMMANDS = {
     "network": _command(
         "network",
         "network",
-        "Infer gene networks from the attention of a model over cells.",
+        "Infer gene networks from what a model has learned.",
         "network cells.h5ad networks.h5ad --groupby cell_type --n-genes 2000 --edges 10000",
         "network cells.h5ad rods.h5ad --groupby cell_type --group rods --truth edges.csv",
     ),

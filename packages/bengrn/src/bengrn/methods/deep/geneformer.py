@@ -114,7 +114,7 @@ class Geneformer:
         """
         import torch
 
-        from bengrn.methods.deep.result import as_result
+        from bengrn.methods.deep.known_network import as_result
 
         known = self._known(adata)
         n = len(known.places)

@@ -94,7 +94,7 @@ class ScGPT:
 
         from bengrn.methods.deep.attention import add_attention
         from bengrn.methods.deep.cells import each_cell
-        from bengrn.methods.deep.result import as_result
+        from bengrn.methods.deep.known_network import as_result
 
         known = self._known(adata)
         names = adata.var_names.astype(str).tolist()

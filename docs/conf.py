@@ -24,6 +24,8 @@ nitpicky = False
 html_theme = "furo"
 html_title = f"scPRINT workspace {release}"
 html_show_copyright = False
+# pages that are whole as they are, such as a leaderboard
+html_extra_path = ["pages"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

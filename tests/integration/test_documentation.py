@@ -30,6 +30,7 @@ PAGES = [
     "docs/faq.md",
     "docs/explain/cell_store.md",
     "docs/explain/gene_choice.md",
+    "docs/explain/presets.md",
     "docs/explain/scores.md",
     "docs/explain/what_a_result_depends_on.md",
     "docs/how_to/add_a_method.md",

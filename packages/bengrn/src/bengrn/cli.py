@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from bengrn import embed_command, infer_command
+from bengrn import embed_command, infer_command, list_commands
 from bengrn._command_line import Command, Program, check_output, with_folder
 from bengrn._command_options import Parser
 from bengrn._wording import counted, percent
@@ -69,19 +69,6 @@ def _enrich_options(parser: Parser) -> None:
 
 def _inspect_options(parser: Parser) -> None:
     parser.add_argument("file", metavar="FILE", type=str, help="JSON of --json, a table of --out, a network, a page")
-
-
-def _truths_options(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", type=str, nargs="?", help="a truth to describe")
-
-
-def _fetch_options(parser: Parser) -> None:
-    parser.add_argument("names", metavar="NAME", type=str, nargs="+", help="see `bengrn truths`")
-    parser.add_argument("--organism", type=str, help="of truths that exist for several; all when left out")
-
-
-def _methods_options(parser: Parser) -> None:
-    parser.add_argument("name", metavar="NAME", type=str, nargs="?", help="a method to describe")
 
 
 def _add_scoring_options(parser: Parser) -> None:
@@ -291,38 +278,6 @@ def _table(scores: Scores) -> str:
     )
 
 
-def _truths(args: Namespace) -> str:
-    from bengrn.truths import describe_truth, list_truths
-
-    if args.name:
-        return describe_truth(args.name)
-    table = list_truths().astype(object)
-    shown = table[["name", "organism", "options", "edges", "regulators", "available", "licence"]]
-    return (
-        shown.fillna("").to_string(index=False) + "\n\n`bengrn truths NAME` tells more: citation, orientation, options"
-    )
-
-
-def _fetch(args: Namespace) -> str:
-    from bengrn.truths import fetch_truths
-
-    return fetch_truths(args.names, args.organism).to_string(index=False)
-
-
-def _methods(args: Namespace) -> str:
-    from bengrn.registry import describe_method, method_table
-
-    if args.name:
-        return describe_method(args.name)
-    table = method_table()
-    words = {True: "yes", False: "no"}
-    shown = table[["name", "takes", "directed", "deterministic", "needs", "package"]].astype(object)
-    for column in ("directed", "deterministic"):
-        shown[column] = shown[column].map(words)
-    broken = [f"{name} cannot be used: {why}" for name, why in zip(table["name"], table["trouble"], strict=True) if why]
-    return "\n\n".join([shown.fillna("").to_string(index=False), *broken, "`bengrn methods NAME` tells more"])
-
-
 main = Program(
     "bengrn",
     "Score any gene network against real ground truths.",
@@ -385,16 +340,22 @@ main = Program(
             "Say what made a file.", ("inspect scores.json", "inspect enriched.csv"), _inspect_options, _inspect
         ),
         "truths": Command(
-            "List the ground truths, or describe one.", ("truths", "truths omnipath-demo"), _truths_options, _truths
+            "List the ground truths, or describe one.",
+            ("truths", "truths omnipath-demo"),
+            list_commands.truths_options,
+            list_commands.truths,
         ),
         "fetch": Command(
             "Fetch ground truths into the cache.",
             ("fetch collectri trrust --organism human",),
-            _fetch_options,
-            _fetch,
+            list_commands.fetch_options,
+            list_commands.fetch,
         ),
         "methods": Command(
-            "List the installed methods, or describe one.", ("methods", "methods pearson"), _methods_options, _methods
+            "List the installed methods, or describe one.",
+            ("methods", "methods pearson"),
+            list_commands.methods_options,
+            list_commands.methods,
         ),
     },
 )

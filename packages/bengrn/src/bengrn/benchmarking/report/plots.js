@@ -122,7 +122,7 @@ function drawHeat(svg, width, panel, _marks, measure) {
       const strength = measure.diverging ? Math.min(1, Math.abs(value > 0 ? Math.log2(value) : -largest) / largest) : value / largest;
       const end = measure.diverging && value < 1 ? "--less" : "--more";
       box.style.fill = `color-mix(in oklab, var(${end}) ${Math.round(100 * Math.max(0, strength))}%, var(--none))`;
-      if (cell >= 34) add(svg, "text", { class: strength > 0.6 ? "value strong" : "value", x: left + (j + 0.5) * cell, y: head + (i + 0.5) * height + 4, "text-anchor": "middle" }, value >= 100 ? String(Math.round(value)) : value.toPrecision(2));
+      if (cell >= 34) add(svg, "text", { class: strength > 0.6 ? "value strong" : "value", x: left + (j + 0.5) * cell, y: head + (i + 0.5) * height + 4, "text-anchor": "middle" }, value >= 100 ? String(Math.round(value)) : value < 1 ? value.toFixed(2) : value.toPrecision(2));
     });
   });
   return head + panel.rows.length * height + 6;

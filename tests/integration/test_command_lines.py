@@ -21,7 +21,7 @@ COMMANDS = [(name, command) for name, program in PROGRAMS.items() for command in
 TYPES = re.compile(r"<class '|type:|\b(str|int|float|bool|Path|None|null|list\[|dict\[|Union|Optional|Literal)\b")
 #: Lightning tells its own options in its own words.
 LIGHTNING = re.compile(r"<class '|\(type:|typing|\b(Union|Optional|Literal|Namespace|list|dict|tuple)[\[(]")
-MODULES = ["demo", "file_tasks", "models", "network", "training"]
+MODULES = ["demo", "file_tasks", "measure", "models", "network", "training"]
 CODE = importlib.import_module("grnndata._command_line")
 OPTIONS = importlib.import_module("grnndata._command_options")
 INSTALL = Path(__file__).parents[2] / "docs/install.md"

@@ -24,6 +24,8 @@ from benchmarks.speed.model import model_times
 from benchmarks.speed.networks import network_times
 from benchmarks.speed.preprocess import preprocess_times
 from benchmarks.speed.scoring import scoring_times
+from benchmarks.speed.trees.benchmark import tree_times
+from benchmarks.speed.trees.growth import growth_times
 
 RESULTS = Path(__file__).parent / "results"
 BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
@@ -59,6 +61,14 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
     "speed_networks": (
         "A network of 20,000 genes and 2 million edges: seconds, median of 3 runs (1 for networkx)",
         network_times,
+    ),
+    "speed_trees": (
+        "GENIE3 and GRNBoost2 on retina_1k, 5,000 genes × 1,000 cells, 307 factors, one thread: CPU ms a target",
+        tree_times,
+    ),
+    "speed_trees_growth": (
+        "GRNBoost2 over cells and regulators, one thread: CPU ms a target, and the whole network from a sample",
+        growth_times,
     ),
     "speed_preprocess": (
         "Preprocessing a file of 500,000 cells: one run, one process",

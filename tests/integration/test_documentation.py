@@ -43,6 +43,7 @@ PAGES = [
     "docs/how_to/feed_a_gpu.md",
     "docs/how_to/finetune.md",
     "docs/how_to/gene_embeddings.md",
+    "docs/how_to/grnboost2_in_minutes.md",
     "docs/how_to/impute_and_perturb.md",
     "docs/how_to/infer_networks.md",
     "docs/how_to/infer_with_any_method.md",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
@@ -10,11 +12,15 @@ from bengrn.methods.method import Method
 
 # Products of multiples of this are multiples of 2**-52: sums of them below 2 are exact in float64.
 _GRID = 2.0**-26
+#: Rows of the result that are made at a time.
+_BLOCK = 1024
 
 
 def absolute_correlation(
-    values: NDArray[np.float64], regulators: NDArray[np.int64] | None = None
-) -> NDArray[np.float64]:
+    values: NDArray[np.float64],
+    regulators: NDArray[np.int64] | None = None,
+    dtype: type[np.floating[Any]] = np.float64,
+) -> NDArray[Any]:
     """Return the absolute Pearson correlation of the columns of `values`, of a gene with itself 0.
 
     The result does not depend on the order in which a processor adds: columns are standardised on a grid on which
@@ -28,6 +34,8 @@ def absolute_correlation(
         Finite values, (cells, genes), such as those of :func:`bengrn.methods.expression.log_cp10k`.
     regulators
         Places of the genes that get a row, (regulators,); all genes when None.
+    dtype
+        Type of the result. Nothing else of its size is held.
 
     Returns
     -------
@@ -38,10 +46,14 @@ def absolute_correlation(
     """
     units = standardise(values)
     rows = np.arange(units.shape[1]) if regulators is None else regulators
-    correlation = (units.T if regulators is None else units[:, regulators].T) @ units
-    np.abs(correlation, out=correlation).clip(max=1.0, out=correlation)
-    correlation[np.arange(len(rows)), rows] = 0.0
-    return correlation
+    found = np.empty((len(rows), units.shape[1]), dtype=dtype)
+    for start in range(0, len(rows), _BLOCK):
+        of = rows[start : start + _BLOCK]
+        block = units[:, of].T @ units
+        np.abs(block, out=block).clip(max=1.0, out=block)
+        block[np.arange(len(of)), of] = 0.0
+        found[start : start + _BLOCK] = block
+    return found
 
 
 def standardise(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -67,7 +79,7 @@ def pearson(
     values: NDArray[np.float64],
     regulators: NDArray[np.int64] | None,
     rng: np.random.Generator,  # noqa: ARG001 (nothing is random here)
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """Take the absolute Pearson correlation of log-normalised expression.
 
     Sums are exact in any order, so that the network does not hang on the way a processor adds; genes that correlate
@@ -82,14 +94,14 @@ def pearson(
     rng
         Generator, not used.
     """
-    return absolute_correlation(values, regulators)
+    return absolute_correlation(values, regulators, np.float32)
 
 
 def spearman(
     values: NDArray[np.float64],
     regulators: NDArray[np.int64] | None,
     rng: np.random.Generator,  # noqa: ARG001 (nothing is random here)
-) -> NDArray[np.float64]:
+) -> NDArray[np.float32]:
     """Take the absolute Spearman correlation of log-normalised expression: that of ranks, ties at their mean rank.
 
     Parameters
@@ -101,7 +113,7 @@ def spearman(
     rng
         Generator, not used.
     """
-    return absolute_correlation(rankdata(values, axis=0), regulators)
+    return absolute_correlation(rankdata(values, axis=0), regulators, np.float32)
 
 
 PEARSON = Method(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 #: Settings that tell where and how fast a network is made, and change nothing of it.
 ELSEWHERE = ("threads", "work", "scheduler")
+#: Rows of weights that are checked at a time.
+_ROWS = 1024
 
 
 class Infer(Protocol):
@@ -229,12 +231,14 @@ def checked_weights(weights: Any, n_genes: int, regulators: NDArray[np.int64] | 
         turned = ": it looks transposed" if found.shape == (n_genes, rows) else ""
         raise ValueError(f"{method} returned weights of shape {found.shape}, and not ({rows}, {n_genes}){turned}")
     values = found.data if is_sparse else found
-    n_bad = int(np.count_nonzero(~np.isfinite(values)))
+    n_bad = sum(int(np.count_nonzero(~np.isfinite(part))) for part in _parts(values))
     if n_bad:
         raise ValueError(f"{method} returned {n_bad:,} weights that are NaN or infinite")
     if regulators is None and not is_sparse:
-        dense = np.array(found, dtype=np.float32)
-        np.fill_diagonal(dense, 0.0)
+        dense = np.asarray(found, dtype=np.float32)
+        if dense.diagonal().any():
+            dense = dense.copy() if dense is found else dense  # it may be the method's own
+            np.fill_diagonal(dense, 0.0)
         return dense
     table = sp.coo_array(found)
     at = np.arange(n_genes) if regulators is None else regulators
@@ -242,3 +246,8 @@ def checked_weights(weights: Any, n_genes: int, regulators: NDArray[np.int64] | 
     other = (source != target) & (table.data != 0)
     data = table.data[other].astype(np.float32)
     return sp.csr_matrix((data, (source[other], target[other])), shape=(n_genes, n_genes))
+
+
+def _parts(values: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield some rows at a time, so that checks take no memory of the whole's size."""
+    yield from (values[start : start + _ROWS] for start in range(0, len(values), _ROWS))

@@ -1,0 +1,1 @@
+"""Trees that predict genes from regulators, beside the tools that people use."""

@@ -95,7 +95,7 @@ _COMMANDS = {
     "invariance": _command(
         "invariance",
         "measure",
-        "Measure how many labels and neighbours a model keeps of thinned cells and of cells with fewer genes.",
+        "Measure how many labels and neighbours a model keeps when cells are thinned or genes are missing.",
         "invariance cells.h5ad invariance.csv --n-cells 1000",
     ),
     "perturb": _command(

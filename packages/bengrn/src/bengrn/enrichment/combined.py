@@ -67,7 +67,8 @@ def enrich(
     seed
         Seed of both: the same seed gives the same result.
     fdr
-        False discovery rate at which a row is called significant, over the terms of its test and ranking.
+        False discovery rate at which a row is called significant, over the terms of its test and ranking. Sets among
+        hubs are called by the test that allows for co-regulation, `grnndata.tl.camera`.
 
     Returns
     -------
@@ -203,8 +204,8 @@ class _Tests:
             self.unavailable(name, ranking, reason)
         for ranking in [ranking for ranking in rankings if ranking not in failed]:
             rows = found[found["ranking"] == ranking]
-            significant = (rows["q_value"] <= self.fdr) & (rows["nes"] > 0)
-            over = f"GSEA, {len(rows):,} {'set' if len(rows) == 1 else 'sets'} of this ranking"
+            significant = (rows["q_correlated"] <= self.fdr) & (rows["difference"] > 0)
+            over = f"camera, {len(rows):,} {'set' if len(rows) == 1 else 'sets'} of this ranking"
             self._add(name, ranking, rows.assign(significant=significant, fdr_over=over))
 
     def targets(self) -> None:

@@ -94,8 +94,8 @@ def hub_enrichment(
     Returns
     -------
     DataFrame, dict
-        ``ranking``, the columns of `grnndata.tl.prerank`, and ``p_correlated, q_correlated`` of `grnndata.tl.camera`;
-        and why a ranking gave nothing.
+        ``ranking``, the columns of `grnndata.tl.prerank`, and ``difference, p_correlated, q_correlated`` of
+        `grnndata.tl.camera`; and why a ranking gave nothing.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def _correlated(
     gene_sets: GeneSets,
     min_size: int,
 ) -> pd.DataFrame:
-    """Return the p- and q-values of the sets, allowing for the correlation of the genes' weights over all partners."""
+    """Return where sets stand, and p- and q-values that allow for the correlation of weights over all partners."""
     # A ranking of regulators is of rows, and one of targets of columns.
     matrix = network.matrix if ranking == "out_strength" else network.matrix.T
     grn = grnndata.from_matrix(matrix, list(names.var_names))
@@ -149,7 +149,8 @@ def _correlated(
     found = grnndata.tl.camera(
         grn, gene_sets, ranking=values, correlation="network", min_size=min_size, max_size=grn.n_vars
     )
-    return found[["term", "p_value", "q_value"]].rename(columns={"p_value": "p_correlated", "q_value": "q_correlated"})
+    renamed = found.rename(columns={"p_value": "p_correlated", "q_value": "q_correlated"})
+    return renamed[["term", "difference", "p_correlated", "q_correlated"]]
 
 
 def labels_for(network: Network, gene_sets: GeneSets, min_size: int = 1) -> pd.Index:

@@ -10,7 +10,7 @@ from bengrn._wording import percent
 
 COLUMNS = (
     *("test", "ranking", "term", "n_genes", "es", "nes", "auroc", "auroc_expected", "p_value", "q_value"),
-    *("p_correlated", "q_correlated"),
+    *("difference", "p_correlated", "q_correlated"),
     *("significant", "fdr_over", "leading_edge"),
 )
 
@@ -34,10 +34,12 @@ class Enrichment:
         - ``p_value``, ``q_value``: nominal p-value and false discovery rate, which of "tf", "cell_types" and
           "own" is that of gene-set enrichment analysis (Subramanian et al. 2005; 0: below what the permutations
           resolve), of "encode" that of Benjamini and Hochberg;
-        - ``p_correlated``, ``q_correlated``: the same of sets among hubs, allowing for the correlation of genes
-          (Wu and Smyth 2012, as `grnndata.tl.camera`); NaN for "encode". Where the genes of a set are co-regulated,
-          trust these: ``p_value`` compares with random genes, as if genes were independent;
-        - ``significant``: stands at the top with ``q_value`` at most `fdr`;
+        - ``difference``, ``p_correlated``, ``q_correlated``: of sets among hubs, the mean normal score of the set's
+          ranks less that of the others, and p-values and rates that allow for the correlation of genes (Wu and Smyth
+          2012, as `grnndata.tl.camera`); NaN for "encode". Where the genes of a set are co-regulated, trust these:
+          ``p_value`` compares with random genes, as if genes were independent;
+        - ``significant``: stands at the top with a rate of at most `fdr`, which is ``q_correlated`` of sets among hubs
+          and ``q_value`` of "encode";
         - ``fdr_over``: what the rate is over, always one test and one ranking; rankings are not corrected for
           each other;
         - ``leading_edge``: genes that make the score, joined with ``;``; empty for "encode".
@@ -101,8 +103,8 @@ class Enrichment:
             )
         best = self.top(row["test"], row["ranking"])["term"].tolist()
         rows = self.table[(self.table["test"] == row["test"]) & (self.table["ranking"] == row["ranking"])]
-        aware = int((rows["significant"] & (rows["q_correlated"] <= self.fdr)).sum())
+        naive = int(((rows["q_value"] <= self.fdr) & (rows["nes"] > 0)).sum())
         return (
-            f"{row['n_significant']} of {row['n_tested']} sets, {aware} of them allowing for co-regulation; "
-            f"top {len(best)}: {'; '.join(best)}"
+            f"{row['n_significant']} of {row['n_tested']} sets allowing for co-regulation ({naive} as if genes were "
+            f"independent); top {len(best)}: {'; '.join(best)}"
         )

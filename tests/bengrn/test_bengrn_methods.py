@@ -115,6 +115,11 @@ def test_random_is_seeded_and_uniform(cells):
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
     assert (np.diag(first) == 0).all()
+    named = AnnData(shape=(0, 7), var=pd.DataFrame(index=list("dagcfbe")))
+    whole, turned = RANDOM.infer(named, rng=1), RANDOM.infer(named[:, [3, 1, 6, 0, 5, 2, 4]].copy(), rng=1)
+    np.testing.assert_array_equal(turned[:, named.var_names].grn, whole.grn)  # weights go by names
+    some, less = (RANDOM.infer(adata, regulators=["g", "b"], rng=1) for adata in (named, named[:, ::-1].copy()))
+    assert some.edges().sort_values(["source", "target"]).equals(less.edges().sort_values(["source", "target"]))
     wide = RANDOM.infer(AnnData(shape=(0, 200)), rng=np.random.default_rng(0)).grn
     assert wide.sum() / (200 * 199) == pytest.approx(0.5, abs=0.01)
 

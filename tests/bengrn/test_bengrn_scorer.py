@@ -35,10 +35,12 @@ def test_each_row_is_what_score_says(network, truth):
     table = bengrn.score_against_omnipath(network, truth=truth, seed=3)
     assert list(table.columns) == [
         *("method", "orientation", "universe", "ap", "auprc_paper", "auroc", "epr", "odds_ratio"),
+        *("ap_low", "ap_high", "auprc_paper_low", "auprc_paper_high", "auroc_low", "auroc_high"),
+        *("epr_low", "epr_high", "odds_ratio_low", "odds_ratio_high"),
         *("prevalence", "n_positives", "n_regulators", "n_targets", "truth", "truth_version"),
     ]
     rows = table.set_index(["universe", "method", "orientation"])
-    assert len(rows) == 10
+    assert len(rows) == 14
     factors = ["SOX2", "PAX6"]
     for universe, regulators in {"all": "truth", "TF": factors}.items():
         expected = {
@@ -48,10 +50,44 @@ def test_each_row_is_what_score_says(network, truth):
         }
         for key, scores in expected.items():
             row = rows.loc[(universe, *key)]
-            for column in rows.columns:
+            for column in rows.columns[~rows.columns.str.endswith(("_low", "_high"))]:
                 assert row[column] == pytest.approx(getattr(scores, column)), column
     assert rows.loc[("all", "mine", "as stored"), "n_regulators"] == 4
     assert rows.loc[("TF", "mine", "as stored"), "n_regulators"] == 2
+
+
+def test_intervals_are_those_of_the_scores_and_hubs_stand_beside(truth):
+    rng = np.random.default_rng(0)
+    genes = [f"G{i}" for i in range(30)]
+    edges = [(genes[i], genes[j]) for i in range(12) for j in rng.choice(30, 5, replace=False) if i != j]
+    truth = bengrn.GroundTruth.from_edges(pd.DataFrame(edges, columns=["source", "target"]))
+    weights = rng.random((30, 30), dtype=np.float32)
+    network = grnndata.from_matrix(weights, genes, method="mine")
+    rows = bengrn.score_against_omnipath(network, truth=truth, seed=4).set_index(["method", "orientation"])
+    scores = bengrn.score(network, truth)
+    expected = scores.bootstrap(seed=4).table
+    ours = rows.loc[("mine", "as stored")]
+    for name in ("ap", "auroc", "epr", "odds_ratio"):
+        assert ours[f"{name}_low"] == pytest.approx(expected.loc[name, "low"])
+        assert ours[f"{name}_high"] == pytest.approx(expected.loc[name, "high"])
+        assert ours[f"{name}_low"] < ours[name] < ours[f"{name}_high"]
+    assert rows.loc[("random expectation", "any"), ["ap_low", "epr_high"]].isna().all()
+    # self weights add nothing to a strength
+    np.fill_diagonal(weights, 0)
+    rank = weights[:12].sum(axis=1)[:, None] * weights[:12].sum(axis=0)
+    implied = grnndata.from_matrix(np.vstack([rank, np.zeros((18, 30))]).astype(np.float32), genes)
+    hubs = rows.loc[("hubs of mine", "as stored")]
+    assert hubs["ap"] == pytest.approx(bengrn.score(implied, truth).ap)
+    assert hubs["auroc"] == pytest.approx(bengrn.score(implied, truth).auroc)
+
+
+def test_the_same_genes_in_another_order_have_the_same_table(truth):
+    weights = np.random.default_rng(1).random((6, 6), dtype=np.float32)
+    order = [3, 0, 5, 1, 4, 2]
+    turned = grnndata.from_matrix(weights[np.ix_(order, order)], [SYMBOLS[i] for i in order])
+    for table in (bengrn.score_against_omnipath, bengrn.score_table):
+        one, other = (table(grn, truth=truth, seed=2) for grn in (grnndata.from_matrix(weights, SYMBOLS), turned))
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_random_rows(network, truth):
@@ -99,7 +135,7 @@ def test_random_expectation_is_what_many_random_networks_score_on_average(networ
 def test_without_cells_there_is_no_pearson_row(network, truth):
     bare = grnndata.from_matrix(network.grn, SYMBOLS, method="bare")
     table = bengrn.score_against_omnipath(bare, truth=truth)
-    assert set(table["method"]) == {"bare", "random (mean of 10)", "random expectation"}
+    assert set(table["method"]) == {"bare", "hubs of bare", "random (mean of 10)", "random expectation"}
 
 
 def test_without_transcription_factors_there_is_one_universe(network):

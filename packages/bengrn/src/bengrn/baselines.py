@@ -14,6 +14,7 @@ from scipy.stats import hypergeom
 
 from bengrn.metrics import Ranking, expected_average_precision, odds_ratio_at_k
 from bengrn.metrics.pairs import as_pairs, as_positions
+from bengrn.uncertainty.bootstrap import places_by_name
 
 type Degrees = Literal["product", "source", "target"]
 
@@ -150,12 +151,37 @@ def network_degree(
     return np.multiply.outer(*(strength.astype(np.float32) for strength in (_scaled(out), _scaled(in_))))
 
 
-def random_scores(shape: tuple[int, int], seed: int = 0) -> NDArray[np.float32]:
-    """Draw independent uniform scores: one network that knows nothing, (regulators, targets) float32.
+def random_scores(
+    shape: tuple[int, int], seed: int = 0, *, names: tuple[ArrayLike, ArrayLike] | None = None
+) -> NDArray[np.float32]:
+    """Draw independent uniform scores: one network that knows nothing.
 
     :func:`random_expectation` gives the mean over all such networks.
+
+    Parameters
+    ----------
+    shape
+        Number of regulators and of targets.
+    seed
+        Seed of the draw.
+    names
+        Names of the regulators and of the targets, which the draw goes by: the same genes in another order then have
+        the same scores. None: it goes by their order.
+
+    Returns
+    -------
+    numpy.ndarray
+        (regulators, targets) float32.
+
+    Raises
+    ------
+    ValueError
+        If there are more or fewer names.
     """
-    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+    drawn = np.random.default_rng(seed).random(shape, dtype=np.float32)
+    if names is None:
+        return drawn
+    return drawn[np.ix_(*(places_by_name(some, n) for some, n in zip(names, shape, strict=True)))]
 
 
 def random_expectation(n_pairs: int, n_positives: int) -> dict[str, float]:

@@ -117,7 +117,8 @@ def _add_reading_options(parser: Parser) -> None:
 @_without_repeating_notes()
 def _score(args: Namespace) -> str:
     from bengrn.scoring import score
-    from bengrn.table import score_table
+    from bengrn.table import MEASURED, score_table
+    from bengrn.uncertainty.score_intervals import REPLICATES, with_intervals
 
     # What costs least is checked first.
     options, truth = _options(args), _truth(args)
@@ -127,7 +128,10 @@ def _score(args: Namespace) -> str:
     null = None
     if args.permutations:
         null = scores.degree_preserving(n_permutations=args.permutations, seed=args.seed)
-    baselines = None if args.no_baselines else score_table(network, truth, seed=args.seed, **options)
+    baselines = None
+    if not args.no_baselines:
+        n_replicates = args.bootstrap or REPLICATES
+        baselines = score_table(network, truth, seed=args.seed, n_replicates=n_replicates, **options)
     if args.json:
         plain = scores.to_dict()
         if intervals is not None:
@@ -152,13 +156,14 @@ def _score(args: Namespace) -> str:
             f"p = {null.p_value:.3g}"
         )
     if baselines is not None:
-        parts.append(baselines.to_string(index=False, float_format="{:.4g}".format))
+        parts.append(with_intervals(baselines, MEASURED).to_string(index=False))
     return "\n\n".join(parts)
 
 
 @_without_repeating_notes()
 def _compare(args: Namespace) -> str:
-    from bengrn.comparison import compare
+    from bengrn.comparison import MEASURED, compare
+    from bengrn.uncertainty.score_intervals import with_intervals
 
     names = [path if args.networks.count(path) == 1 else f"{path} ({i + 1})" for i, path in enumerate(args.networks)]
     options, truth = _options(args), _truth(args)
@@ -173,7 +178,8 @@ def _compare(args: Namespace) -> str:
     universe = f"{result.n_regulators:,} regulators × {result.n_targets:,} targets, {result.n_positives:,} true edges"
     against = f"{universe}, of {result.truth}" + (f" ({result.truth_version})" if result.truth_version else "")
     head = "\n".join([against, *[f"note: {note}" for note in result.notes]])
-    return "\n\n".join([head, result.scores.to_string(**form), result.pairs.to_string(**form)])
+    scores = with_intervals(result.scores, MEASURED).to_string(index=False)
+    return "\n\n".join([head, scores, result.pairs.to_string(**form)])
 
 
 def _enrich(args: Namespace) -> str:

@@ -15,8 +15,10 @@ from bengrn.network import as_network, is_sparse
 from bengrn.scoring import score_universe
 from bengrn.truths.ground_truth import GroundTruth
 from bengrn.uncertainty import compare_paired, holm
+from bengrn.uncertainty.score_intervals import REPLICATES, score_intervals
 
-_MEASURED = ("ap", "ap_ratio", "auroc", "epr", "odds_ratio")
+#: Metrics of the table.
+MEASURED = ("ap", "ap_ratio", "auroc", "epr", "odds_ratio")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +28,9 @@ class Comparison:
     Attributes
     ----------
     scores
-        One row a network: ``network, ap, ap_ratio, auroc, epr, odds_ratio, n_edges_scored`` (its scored pairs
-        with a weight that is not 0).
+        One row a network: ``network, ap, ap_ratio, auroc, epr, odds_ratio``, the 95 % interval ``<score>_low,
+        <score>_high`` of each (over regulators, see :func:`bengrn.uncertainty.bootstrap`), ``n_edges_scored`` (its
+        scored pairs with a weight that is not 0).
     pairs
         One row a pair of networks: ``a, b, difference`` (a less b), its interval ``low, high`` (over regulators
         drawn with replacement, the same ones for both), ``p_value`` (two-sided, of equal skill at each
@@ -94,7 +97,8 @@ def compare(
     for name, universe in shared.items():
         scores = score_universe(universe, taken[name], truth, transposed=transpose, absolute=absolute)
         values: Any = universe.scores.data if is_sparse(universe.scores) else universe.scores
-        measured = {key: getattr(scores, key) for key in _MEASURED}
+        measured = {key: getattr(scores, key) for key in MEASURED}
+        measured |= score_intervals(scores, MEASURED, seed=seed, n_replicates=REPLICATES)
         rows.append({"network": name} | measured | {"n_edges_scored": int(np.count_nonzero(values))})
     first = next(iter(shared.values()))
     pairs = []

@@ -13,10 +13,12 @@ from bengrn.methods.correlation import PEARSON
 from bengrn.network import Network, as_network, is_sparse
 from bengrn.scoring import Scores, score, score_universe
 from bengrn.truths.ground_truth import GroundTruth
+from bengrn.uncertainty.score_intervals import REPLICATES, no_intervals, score_intervals
 
 #: Pairs of a sparse network beyond which no baselines are made: 1 GB each.
 _MOST_PAIRS = 2**28
-_MEASURED = ("ap", "ap_ratio", "auroc", "epr", "odds_ratio")
+#: Metrics of the table.
+MEASURED = ("ap", "ap_ratio", "auroc", "epr", "odds_ratio")
 
 
 def score_table(
@@ -27,6 +29,7 @@ def score_table(
     regulators: Regulators = "truth",
     absolute: bool = False,
     seed: int = 0,
+    n_replicates: int = REPLICATES,
 ) -> pd.DataFrame:
     """Score a network and, on the same pairs, its baselines.
 
@@ -35,12 +38,15 @@ def score_table(
     grn, truth, transpose, regulators, absolute
         See :func:`bengrn.score`.
     seed
-        Seed of the random baseline.
+        Seed of the random baseline and of the intervals. Draws go by the genes' names.
+    n_replicates
+        Number of draws of the intervals, which take most of the time; 0 for none.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``method, ap, ap_ratio, auroc, epr, odds_ratio``. One row each for
+        Columns ``method, ap, ap_ratio, auroc, epr, odds_ratio``, and ``<score>_low, <score>_high`` of each: 95 %
+        intervals over regulators (:func:`bengrn.uncertainty.bootstrap`), the same draws for all rows. One row each for
 
         - the network, and its transpose;
         - "hubs of the network": its own strengths alone (:func:`bengrn.baselines.network_degree`); a network
@@ -77,10 +83,16 @@ def score_table(
     shape = (len(universe.regulators), len(universe.targets))
     popular = degree_only(universe.positives, shape, degrees="target", leave_one_out=True)
     rows.append(("degrees of the truth", other("degrees", popular)))
-    rows.append(("random weights", other("random", random_scores(shape, seed))))
-    table = pd.DataFrame([{"method": name} | {key: getattr(one, key) for key in _MEASURED} for name, one in rows])
-    expected = {"method": "random expectation"} | {key: own.random_expectation[key] for key in _MEASURED}
-    return pd.concat([table, pd.DataFrame([expected])], ignore_index=True)
+    names = (universe.regulators, universe.targets)
+    rows.append(("random weights", other("random", random_scores(shape, seed, names=names))))
+    records = [
+        {"method": name}
+        | {key: getattr(one, key) for key in MEASURED}
+        | score_intervals(one, MEASURED, seed=seed, n_replicates=n_replicates)
+        for name, one in rows
+    ]
+    expected = {"method": "random expectation"} | {key: own.random_expectation[key] for key in MEASURED}
+    return pd.DataFrame([*records, expected | no_intervals(MEASURED)])
 
 
 def _check_room(universe: Universe) -> None:

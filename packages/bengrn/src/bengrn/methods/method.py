@@ -155,7 +155,7 @@ class Method:
 
         places = places_of_regulators(adata, regulators)
         if self.takes == "genes":
-            values, transform = np.empty((0, adata.n_vars)), "none"
+            transform = "none"
         elif adata.X is None:
             raise ValueError(f"this AnnData has no X: {self.name} needs expression there")
         else:
@@ -163,7 +163,10 @@ class Method:
         if self.takes == "log" and transform.startswith("values as given"):
             logger.warning("%s takes the %s", self.name, transform)
         settings = self.defaults | dict(self.settings)
-        weights = self.function(values, places, np.random.default_rng(rng), **settings)
+        if self.takes == "genes":
+            weights = self._by_name(adata.var_names, places, np.random.default_rng(rng), settings)
+        else:
+            weights = self.function(values, places, np.random.default_rng(rng), **settings)
         grn = checked_weights(weights, adata.n_vars, places, self.name)
         return GRNAnnData(
             adata,
@@ -173,6 +176,19 @@ class Method:
             | {key: value for key, value in settings.items() if value is not None and key not in ELSEWHERE},
             directed=self.directed or places is not None,
         )
+
+    def _by_name(
+        self, names: Any, places: NDArray[np.int64] | None, rng: np.random.Generator, settings: Mapping[str, Any]
+    ) -> Any:
+        """Return the weights of a method that knows nothing of genes but their names: those decide, not their order."""
+        n_genes = len(names)
+        order = np.argsort(np.asarray(names, dtype=str), kind="stable")
+        rank = np.empty(n_genes, dtype=np.int64)
+        rank[order] = np.arange(n_genes)
+        rising = None if places is None else np.sort(rank[places])
+        weights = self.function(np.empty((0, n_genes)), rising, rng, **settings)
+        rows = rank if rising is None or len(weights) == n_genes else np.searchsorted(rising, rank[places])
+        return weights[np.ix_(rows, rank)]
 
 
 def places_of_regulators(adata: AnnData, regulators: Sequence[str] | None) -> NDArray[np.int64] | None:

@@ -27,7 +27,7 @@ from .differential import (
     weights_of,
 )
 from .exchanges import Statistic
-from .replicate_networks import column, network_of, replicate_networks, two_groups
+from .replicate_networks import by_name, column, network_of, replicate_networks, two_groups
 from .shared_edges import differential_overlap, strong_edges
 from .two_sides import two_sides
 
@@ -314,7 +314,7 @@ class _Sample:
         if n > smallest:
             raise ValueError(f"a group has {smallest:,} cells, fewer than n_cells={n:,}")
         rng = np.random.default_rng(seed)
-        cells = np.concatenate([rng.choice(at, n, replace=False) for at in places])
+        cells = np.concatenate([rng.choice(by_name(adata, at), n, replace=False) for at in places])
         a, b = (network_of(adata, method, half, regulators, rng) for half in np.split(cells, 2))
         return cls(adata, method, cells, regulators, rng, a, b)
 

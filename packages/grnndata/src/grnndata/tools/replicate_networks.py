@@ -60,7 +60,8 @@ def replicate_networks(
     regulators
         Names from ``var_names`` that may have outgoing edges; any gene when None.
     seed
-        Seed of the choice of cells and of the method.
+        Seed of the choice of cells and of the method. Cells are chosen, and given to the method, in the order of their
+        names, so that the order of the file changes nothing.
 
     Returns
     -------
@@ -89,7 +90,8 @@ def replicate_networks(
         if at.size < n:
             continue
         logger.info("network of %s %r, group %r: %d of %d cells", replicate, label, group, n, at.size)
-        networks[group][label] = network_of(adata, method, rng.choice(at, n, replace=False), regulators, rng)
+        chosen_cells = rng.choice(by_name(adata, at), n, replace=False)
+        networks[group][label] = network_of(adata, method, chosen_cells, regulators, rng)
     empty = [group for group, found in networks.items() if not found]
     if empty:
         raise ValueError(f"no {replicate!r} of {listed(empty)} has n_cells={n:,} cells: lower it")
@@ -133,8 +135,14 @@ def network_of(
     regulators: Sequence[str] | None,
     rng: np.random.Generator,
 ) -> GRNAnnData:
-    """Return a method's network of some cells."""
-    return method.infer(adata[np.sort(cells)].copy(), regulators=regulators, rng=rng)
+    """Return a method's network of some cells, which it is given in the order of their names."""
+    return method.infer(adata[by_name(adata, cells)].copy(), regulators=regulators, rng=rng)
+
+
+def by_name(adata: AnnData, cells: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return places of cells in the order of their names; those of equal names in the order of the places."""
+    at = np.sort(cells)
+    return np.asarray(at[np.argsort(adata.obs_names[at].to_numpy(dtype=str), kind="stable")])
 
 
 def _replicates_of(labels: pd.Series, is_member: pd.Series, replicate: str) -> list[str]:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from scdataloader.counts import total_counts
 from scprint_model import infer
 from scprint_model.networks.choose import NetworkCells
 from scprint_model.networks.permutation import shuffled_counts
@@ -71,6 +72,22 @@ def test_dealing_stays_within_strata_and_is_scaled_to_the_receiver():
             np.testing.assert_allclose(means[mine, gene], expected, rtol=error, atol=0.2)
 
 
+def test_what_other_genes_have_is_drawn_at_its_share_of_the_depth():
+    rng = np.random.default_rng(4)
+    depth = np.sort(rng.lognormal(8, 0.5, 200))
+    counts = rng.poisson(depth[:, None] * 0.05, (200, 4))
+    totals = counts.sum(axis=1) + rng.poisson(0.8 * depth)
+    cells, strata = cells_of(counts, totals), strata_of_null("depth", totals)
+    dealt = [shuffled_counts(cells, rng, strata) for _ in range(300)]
+    rest = np.array([one.total_counts - np.asarray(one.counts.sum(axis=1)).ravel() for one in dealt])
+    np.testing.assert_allclose(rest.mean(axis=0), 0.8 * totals, rtol=0.05)
+    np.testing.assert_allclose(rest.var(axis=0).mean(), rest.mean(), rtol=0.1)  # Poisson, anew each time
+    same = shuffled_counts(
+        cells_of(np.tile([3, 1], (50, 1)), np.full(50, 100)), rng, strata_of_null("depth", np.full(50, 100))
+    )
+    assert (same.total_counts == 100).all()
+
+
 def test_genes_that_follow_depth_keep_their_correlation_and_lose_the_rest():
     rng = np.random.default_rng(3)
     depth = rng.lognormal(9, 0.6, 400)
@@ -105,7 +122,9 @@ def test_a_network_says_its_null_and_uses_its_batches(retina, small_model, caplo
     told = found.uns["grn"]["parameters"]
     assert told["null"] == "depth"
     assert "given a cell's depth and batch" in told["null_meaning"]
-    assert told["strata"] == "2 strata of 30 cells"
+    depth = total_counts(some[:, genes].copy())
+    assert told["strata"] == str(strata_of_null("depth", depth, some.obs["plate"].to_numpy()))
+    assert told["strata"] != str(strata_of_null("depth", depth))
     assert list(told["batch_key"]) == ["plate"]
     whole = infer(small_model, some[:, genes].copy(), null="cells", **options)
     assert whole.uns["grn"]["parameters"]["strata"] == "1 stratum of 60 cells"

@@ -21,8 +21,10 @@ def shuffled_counts(cells: NetworkCells, rng: np.random.Generator, strata: Strat
 
     How often a gene is expressed, and how much, stays in every stratum; which genes are expressed together does not.
     Counts that are scaled to the depth of the cell that receives them are rounded up or down at random, so that their
-    mean is that of the scaled ones. A cell's total count changes by what its genes' counts change. Draws follow the
-    order of the cells and that of the vocabulary.
+    mean is that of the scaled ones. A cell's total count is the sum of the dealt counts and of what other genes have.
+    Where counts are scaled, these are drawn, too, as a Poisson number at their stratum's share of the depth: that depth
+    has the chance of the receiver's own counts in it, and kept as it is would make genes of large shares vary against
+    each other twice. Draws follow the order of the cells and that of the vocabulary.
 
     Parameters
     ----------
@@ -55,8 +57,23 @@ def shuffled_counts(cells: NetworkCells, rng: np.random.Generator, strata: Strat
     counts.sort_indices()
     counts.eliminate_zeros()
     before, after = (np.asarray(part.sum(axis=1), dtype=np.float64).ravel() for part in (cells.counts, counts))
-    totals = np.maximum(cells.total_counts - before + after, after)
-    return replace(cells, counts=counts, total_counts=totals.astype(np.float32))
+    rest = np.maximum(cells.total_counts - before, 0)
+    if strata is not None and strata.scaled:
+        rest = _drawn_rest(rest, depth, strata, rng.spawn(1)[0])
+    return replace(cells, counts=counts, total_counts=(rest + after).astype(np.float32))
+
+
+def _drawn_rest(rest: np.ndarray, depth: np.ndarray, strata: Strata, rng: np.random.Generator) -> np.ndarray:
+    """Return a Poisson number for each cell, whose mean is the share of the depth that other genes have in its stratum.
+
+    Where all cells of a stratum have the same, nothing of it is by chance, and it stays.
+    """
+    n, of = len(strata.sizes), strata.of_cell
+    share = np.bincount(of, rest, minlength=n) / np.bincount(of, depth, minlength=n)
+    low, high = np.full(n, np.inf), np.zeros(n)
+    np.minimum.at(low, of, rest)
+    np.maximum.at(high, of, rest)
+    return np.where((low < high)[of], rng.poisson(share[of] * depth), rest)
 
 
 def permutation_p_values(

@@ -21,6 +21,9 @@ POOL_EDGES = 100_000
 TAIL, TAIL_RESIDUALS = 1e-3, 250
 #: Smallest p-value that a tail gives, and that in units of 1 / residuals: so far it is checked with more permutations.
 SMALLEST, BEYOND_POOL = 1e-6, 0.1
+#: Smallest p-value in units of 1 / permutations. The tail is that of all edges: what an edge's own is like so far out,
+#: its few permutations do not say, so that further digits would be those of another edge.
+BEYOND_OWN = 1 / 500
 #: Weights that follow correlations by less gain nothing from them.
 LEAST_CONTROL = 0.3
 #: Permutations of the correlations, whose moments are then taken as known.
@@ -117,7 +120,8 @@ class PooledNull:
         pool, residual = (pool - centre) / spread, (residual - centre) / spread
         skewness = _skewness(pool, reference.skewness[some])
         survival = np.sort(_survival(pool, skewness(reference.skewness[some])).ravel())
-        p, smallest = counted.astype(np.float32), max(SMALLEST, BEYOND_POOL / survival.size)
+        p = counted.astype(np.float32)
+        smallest = max(SMALLEST, BEYOND_POOL / survival.size, BEYOND_OWN / self.n)
         found = _ranked(_survival(residual, skewness(reference.skewness[edges])), survival, smallest)
         p.ravel()[self._at[edges]] = found
         return p, smallest

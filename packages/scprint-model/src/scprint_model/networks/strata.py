@@ -31,7 +31,7 @@ NULLS: dict[str, str] = {
     ),
 }
 #: Least cells of a stratum, where the batch has as many.
-LEAST_CELLS = 20
+LEAST_CELLS = 10
 #: Most that the log of depth may span in a larger stratum.
 WIDTH = 0.2
 #: With fewer cells in a stratum there are hardly other ways to deal counts.

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from scdataloader import LabelSpace
 from scdataloader.counts import log_normalise
 from scdataloader.labels import LabelClass
-from scprint_model.demo import evaluate
+from scprint_model.demo import evaluate, scored
 from scprint_model.demo.figures import draw_umap, umap_of
 from scprint_model.demo.page import table, write_page
 from scprint_model.metrics import denoising_scores, neighbour_agreement
@@ -51,6 +51,64 @@ def test_label_scores_by_hand():
     }
     unlabelled = obs.assign(cell_type_ontology_term_id="unknown")
     assert evaluate.term_scores(unlabelled, space) == {}
+
+
+def test_rows_of_scores_have_intervals_and_rivals():
+    rng = np.random.default_rng(0)
+    space = LabelSpace({"cell_type": LabelClass.from_terms([ROD, CONE, B_CELL])})
+    terms = np.repeat([ROD, CONE, MUELLER], [50, 30, 20])
+    X = sparse.csr_matrix(rng.poisson(1 + 4 * (np.arange(60) % 3 == pd.factorize(terms)[0][:, None])))
+    obs = pd.DataFrame({"cell_type_ontology_term_id": terms}, index=[f"c{i}" for i in range(100)])
+    obs["predicted_cell_type_ontology_term_id"] = np.where(rng.random(100) < 0.5, terms, B_CELL)
+    cells = AnnData(X, obs=obs)
+    components = evaluate.principal_components(cells, n=10)
+    options = {
+        "embedding": rng.normal(size=(100, 5)),
+        "components": components,
+        "groups": None,
+        "unit": "cell",
+        "seed": 0,
+    }
+    found = scored.annotation_scores(cells, space, **options)
+    methods = pd.DataFrame(found["methods"]).set_index("method")
+    right = (obs["predicted_cell_type_ontology_term_id"] == terms).mean()
+    assert methods.loc["scPRINT", "accuracy"] == pytest.approx(right)
+    assert methods.loc["commonest label", "accuracy"] == 0.5
+    assert methods.loc["principal components + regression", "accuracy"] == 1
+    assert methods.loc["embedding + regression", "accuracy"] < 0.65
+    gap = methods.loc["principal components + regression"]
+    assert gap["difference"] == pytest.approx(right - 1)
+    assert gap["difference_low"] < gap["difference"] < gap["difference_high"] < 0
+    shares = {row["method"]: row for row in found["shares"]}
+    assert shares["of a type that the model can name"]["value"] == 0.8
+    assert shares["broad class, always the commonest"]["value"] == 0.8  # rods and cones are neurons
+    assert all(row["value_low"] <= row["value"] <= row["value_high"] for row in found["shares"])
+    unlabelled = AnnData(X, obs=obs.assign(cell_type_ontology_term_id="unknown"))
+    assert scored.annotation_scores(unlabelled, space, **options) == {}
+
+
+def test_denoising_rows_are_paired():
+    rng = np.random.default_rng(0)
+    truth = rng.poisson(5, (40, 30))
+    quality = rng.normal(0, 2, (40, 1))  # cells differ more than profiles do
+    one = truth + rng.normal(0, np.exp(quality), truth.shape)
+    rows = scored.denoising_rows(truth, {"guess": one + rng.normal(0, 0.3, truth.shape), "scPRINT": one}, groups=None)
+    guess, ours = rows
+    assert ours["value"] == pytest.approx(denoising_scores(truth, {"x": one})["x"])
+    assert "difference" not in ours
+    assert guess["difference"] == pytest.approx(ours["value"] - guess["value"])
+    assert guess["difference_high"] - guess["difference_low"] < 0.5 * (ours["value_high"] - ours["value_low"])
+
+
+def test_embedding_rows():
+    rng = np.random.default_rng(0)
+    labels = pd.Series(np.repeat(["a", "b"], 30))
+    apart = rng.normal(size=(60, 3)) + 50 * np.repeat([0, 1], 30)[:, None]
+    ours, components, shuffled = scored.embedding_rows(apart, rng.normal(size=(60, 4)), labels, groups=None, seed=0)
+    assert (ours["value"], ours["value_low"], ours["value_high"]) == (1, pytest.approx(0.025 ** (1 / 60)), 1)
+    assert components["method"] == "4 principal components"
+    for row in (components, shuffled):
+        assert row["value_low"] < row["value"] < row["value_high"] < 0.8
 
 
 def test_denoising_score_looks_at_expressed_genes_only():

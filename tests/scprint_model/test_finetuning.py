@@ -133,6 +133,14 @@ def test_a_planted_batch_effect_is_taken_away_and_cell_types_stay(bundled, retin
     before, after = (made.card["finetuned"][when]["batch_by_neighbours"] for when in ("before", "after"))
     assert before > 0.8
     assert after < 0.68
+    told = made.card["finetuned"]["neighbours"]["batch"]
+    rows = {row["method"]: row for row in told["held_out"]}
+    assert (rows["before"]["accuracy"], rows["after"]["accuracy"]) == (pytest.approx(before), pytest.approx(after))
+    assert 0.5 <= rows["commonest batch"]["accuracy"] < 0.6
+    assert rows["principal components"]["accuracy"] > 0.8
+    assert all(row["accuracy_low"] < row["accuracy"] < row["accuracy_high"] for row in told["held_out"])
+    gap = next(row for row in told["differences"] if row["method"] == "before")
+    assert gap["difference_high"] < 0
     types = torch.tensor(
         cells.obs["type"].where(cells.obs["type"] != "unknown").astype("category").cat.codes.to_numpy()
     )

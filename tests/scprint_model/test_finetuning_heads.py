@@ -17,6 +17,7 @@ from scprint_model.finetuning.extend import extend, use_all_tokens
 from scprint_model.finetuning.first_stage import train_heads
 from scprint_model.finetuning.labels import extend_class
 from scprint_model.finetuning.regression import draw_cells, fit_regression, fold
+from scprint_model.finetuning.scores import text_of
 from scprint_model.finetuning.train import Aims, is_gain
 from scprint_model.layers.class_head import AllTokensHead
 from scprint_model.training.start import start_from_model
@@ -232,6 +233,9 @@ def test_shuffled_cells_give_the_same_report_and_weights(small_model, cells, opt
         "embedding + logistic regression",
     ]
     assert methods[3:] == ["before", "after"]
+    assert scores["is_new"]
+    assert "'before' is a random head, and means nothing" in text_of(scores)
+    assert "random head" not in text_of(scores | {"is_new": False})
     after = scores["held_out"][-1]
     assert after["accuracy"] == pytest.approx(first["after"]["class_type"]["accuracy"])
     assert after["macro_f1"] == pytest.approx(first["after"]["class_type"]["macro_f1"])

@@ -14,6 +14,7 @@ from scdataloader import LabelSpace
 from scdataloader.labels import LabelClass
 from scdataloader.labels.ontology import term_name
 from scprint_model import ModelConfig, ScPrint
+from scprint_model.intervals import share_interval
 from scprint_model.losses.hierarchical import hierarchical_loss
 from scprint_model.tasks import EncodedCells, annotate, calibration
 from scprint_model.tasks.coarsen import OTHER, coarse_labels
@@ -254,6 +255,33 @@ def test_calibration_by_hand():
     assert found.n_beyond is None
     assert "accuracy 0.750, macro F1 0.778" in str(found)
     assert "80.0% of 5 cells" in str(found)
+
+
+def test_scores_stand_beside_rivals_with_intervals():
+    rng = np.random.default_rng(0)
+    true = rng.choice([CD4, CD8, B_CELL], 160, p=[0.5, 0.3, 0.2])
+    said = np.where(rng.random(160) < 0.7, true, rng.choice([CD4, CD8, B_CELL], 160))
+    features = rng.normal(size=(160, 3)) + 3 * np.eye(3)[np.unique(true, return_inverse=True)[1]]
+    features[150:] = np.nan
+    given = truth(true).assign(donor_id=np.repeat(list("abcdefgh"), 20))
+    found = calibration(predictions(said, rng.random(160)), given, features={"own": features})["cell_type"]
+    assert found.interval == "95% intervals: 8 groups by donor_id drawn with replacement; rough below 10"
+    assert found.accuracy_interval == share_interval(said == true, groups=given["donor_id"].to_numpy())
+    low, high = found.macro_f1_interval
+    assert low < found.macro_f1 < high
+    commonest, own = found.rivals.to_dict("records")
+    assert (commonest["method"], commonest["n_cells"]) == ("commonest label", 160)
+    assert commonest["accuracy"] == pytest.approx((true == CD4).mean())
+    assert commonest["difference"] == pytest.approx((said == true).mean() - (true == CD4).mean())
+    assert own["n_cells"] == 150
+    assert own["accuracy"] > 0.9
+    assert own["difference"] == pytest.approx((said == true)[:150].mean() - own["accuracy"])
+    assert own["difference_high"] < 0
+    table = found.reliability
+    assert ((table["accuracy_low"] <= table["accuracy"]) & (table["accuracy"] <= table["accuracy_high"])).all()
+    content = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert content["rivals"][1]["method"] == "own"
+    assert content["accuracy_low"] == found.accuracy_interval[0]
 
 
 def test_abstaining_at_a_bin_gives_the_scores_of_the_table(model):

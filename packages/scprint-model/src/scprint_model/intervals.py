@@ -18,6 +18,8 @@ MIN_GROUPS = 5
 ROUGH_GROUPS = 10
 REPLICATES = 1000
 LEVEL = 0.95
+#: Columns of obs that say of which donor a cell is, first match counts.
+DONOR_COLUMNS = ("donor_id", "donor")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,13 +115,13 @@ def score_table(
         raise ValueError("no cell has a label: there is nothing to score")
     names = list(predicted)
     truth = np.asarray(labels)[known]
-    codes, n_groups = _group_codes(groups, known)
+    codes, n_groups = group_codes(groups, known)
     hits = np.stack([np.asarray(right[name])[known] for name in names], axis=1)
     kinds, kind = np.unique(hits, axis=0, return_inverse=True)
-    drawn = _draws(kind.ravel(), len(kinds), codes, n_groups, n_replicates, seed)
+    drawn = drawn_counts(kind.ravel(), len(kinds), codes, n_groups, n_replicates, seed)
     shares = drawn @ kinds / drawn.sum(axis=1, keepdims=True)  # (R, M)
     n_drawn = n_groups if n_groups >= MIN_GROUPS else len(truth)
-    tail = _expanded_tail(level, n_drawn)
+    tail = expanded_tail(level, n_drawn)
     rows, differences, at = [], [], names.index(reference)
     for i, name in enumerate(names):
         said = np.where(hits[:, i], truth, np.asarray(predicted[name])[known])
@@ -158,10 +160,10 @@ def share_interval(
         As for `score_table`.
     """
     right = np.asarray(right, dtype=bool)
-    codes, n_groups = _group_codes(groups, np.ones(len(right), dtype=bool))
-    drawn = _draws(right.astype(np.int64), 2, codes, n_groups, REPLICATES, seed)
+    codes, n_groups = group_codes(groups, np.ones(len(right), dtype=bool))
+    drawn = drawn_counts(right.astype(np.int64), 2, codes, n_groups, REPLICATES, seed)
     n_drawn = n_groups if n_groups >= MIN_GROUPS else len(right)
-    return _interval(drawn[:, 1] / drawn.sum(axis=1), _expanded_tail(level, n_drawn), right, n_groups, level)
+    return _interval(drawn[:, 1] / drawn.sum(axis=1), expanded_tail(level, n_drawn), right, n_groups, level)
 
 
 def mean_interval(
@@ -180,7 +182,7 @@ def mean_interval(
     mean = float(values.mean())
     if np.ptp(values) == 0:
         return mean, mean, mean
-    codes, n_groups = _group_codes(groups, np.ones(len(values), dtype=bool))
+    codes, n_groups = group_codes(groups, np.ones(len(values), dtype=bool))
     rng = np.random.default_rng(seed)
     if n_groups >= MIN_GROUPS:
         drawn = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=REPLICATES)
@@ -193,12 +195,40 @@ def mean_interval(
             own = values[codes == code]
             total += np.array([own[rng.integers(len(own), size=len(own))].sum() for _ in range(REPLICATES)])
         means = total / len(values)
-    tail = _expanded_tail(level, n_groups if n_groups >= MIN_GROUPS else len(values))
+    tail = expanded_tail(level, n_groups if n_groups >= MIN_GROUPS else len(values))
     low, high = np.quantile(means, [tail, 1 - tail])
     return mean, float(low), float(high)
 
 
-def _group_codes(groups: np.ndarray | None, known: np.ndarray) -> tuple[np.ndarray, int]:
+def donors_of(obs: pd.DataFrame) -> tuple[np.ndarray | None, str]:
+    """Return the donor of each cell and the name of the column that says it; None and "cell" where none does."""
+    for name in DONOR_COLUMNS:
+        if name in obs:
+            values = obs[name].astype(str)
+            if (values.str.lower().isin(("unknown", "nan", "na", ""))).all():
+                continue
+            return values.to_numpy(), name
+    return None, "cell"
+
+
+def interval_note(n_cells: int, groups: np.ndarray | None, unit: str, level: float = LEVEL) -> str:
+    """Return in words what the intervals of scores over some cells are of.
+
+    Parameters
+    ----------
+    n_cells
+        Number of cells.
+    groups
+        Group of each cell, such as its donor; None: cells alone.
+    unit
+        Word for a group.
+    level
+        Coverage of the intervals.
+    """
+    return _note(n_cells, 0 if groups is None else len(np.unique(groups.astype(str))), unit, level)
+
+
+def group_codes(groups: np.ndarray | None, known: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the group of each labelled cell as a code, in the order of the names, and how many there are."""
     if groups is None:
         return np.zeros(int(known.sum()), dtype=np.int64), 0
@@ -206,10 +236,24 @@ def _group_codes(groups: np.ndarray | None, known: np.ndarray) -> tuple[np.ndarr
     return codes.ravel(), len(names)
 
 
-def _draws(
+def drawn_counts(
     kind: np.ndarray, n_kinds: int, codes: np.ndarray, n_groups: int, n_replicates: int, seed: int
 ) -> np.ndarray:
-    """Draw cells, or whole groups of them: how many of each kind there are in each replicate, (R, P)."""
+    """Draw cells, or whole groups of them: how many of each kind there are in each replicate, (R, P).
+
+    Parameters
+    ----------
+    kind
+        Kind of each cell, (B,) integers below `n_kinds`.
+    n_kinds
+        Number of kinds.
+    codes, n_groups
+        Group of each cell, (B,), and how many there are, as `group_codes` gives them.
+    n_replicates
+        Number of draws.
+    seed
+        Seed for the draws.
+    """
     rng = np.random.default_rng(seed)
     table = np.zeros((max(n_groups, 1), n_kinds), dtype=np.int64)
     np.add.at(table, (codes, kind), 1)
@@ -228,7 +272,7 @@ def _f1(
     pairs, kind = np.unique(np.stack([truth, predicted], axis=1), axis=0, return_inverse=True)
     kind = kind.ravel()
     every = np.bincount(kind, minlength=len(pairs))[None]
-    drawn = np.concatenate([every, _draws(kind, len(pairs), codes, n_groups, n_replicates, seed)])
+    drawn = np.concatenate([every, drawn_counts(kind, len(pairs), codes, n_groups, n_replicates, seed)])
     total, seen = np.zeros(len(drawn)), np.zeros(len(drawn))
     for label in np.unique(pairs):
         given, said = pairs[:, 0] == label, pairs[:, 1] == label
@@ -259,7 +303,7 @@ def _exact_bound(n: int, level: float) -> float:
     return float(1 - ((1 - level) / 2) ** (1 / n))
 
 
-def _expanded_tail(level: float, n: int) -> float:
+def expanded_tail(level: float, n: int) -> float:
     """Return the share of replicates to leave out at either end, of `n` that were drawn."""
     from scipy.stats import norm, t  # takes a second to import
 

@@ -22,6 +22,7 @@ __all__ = [
     "label_scores",
     "neighbour_accuracy",
     "neighbour_agreement",
+    "neighbour_votes",
     "spearman",
 ]
 
@@ -205,7 +206,19 @@ def neighbour_accuracy(known: Any, codes: Any, asked: Any, truth: Any, *, n_neig
     queries, expected = _labelled(asked, truth)
     if not len(told) or not len(expected):
         return float("nan")
-    return float((_vote(points, told, queries, min(n_neighbours, len(told))) == expected).mean())
+    return float((neighbour_votes(points, told, queries, n_neighbours=n_neighbours) == expected).mean())
+
+
+def neighbour_votes(known: Any, codes: Any, asked: Any, *, n_neighbours: int = 10) -> np.ndarray:
+    """Return the code that most of the nearest known cells have, for each cell that is asked for, int64.
+
+    Parameters
+    ----------
+    known, codes, asked, n_neighbours
+        See `neighbour_accuracy`. One known cell at least has a code that is not below 0.
+    """
+    points, told = _labelled(known, codes)
+    return _vote(points, told, np.asarray(asked), min(n_neighbours, len(told)))
 
 
 def _labelled(embedding: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:

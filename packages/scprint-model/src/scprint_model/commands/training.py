@@ -18,7 +18,7 @@ from scprint_model.commands.options import TaskCommand, check_device, lines, opt
 from scprint_model.commands.pictures import check_picture, draw_scores
 from scprint_model.finetuning import finetune as adapt
 from scprint_model.finetuning.low_rank import ATTENTION
-from scprint_model.finetuning.scores import text_of
+from scprint_model.finetuning.scores import text_of, text_of_neighbours
 from scprint_model.gene_embeddings import build_table
 from scprint_model.model import ScPrint
 from scprint_model.tasks import gene_embeddings as model_vectors
@@ -103,11 +103,16 @@ def _summary(report: dict[str, Any], out: Path) -> str:
     for name, after in report["after"].items():
         before = report["before"][name]
         if isinstance(after, dict) and isinstance(before, dict):
-            scores = ", ".join(f"{key} {before[key]:.3f} → {after[key]:.3f}" for key in ("accuracy", "macro_f1"))
+            is_new = report["scores"][name].get("is_new", False)
+            scores = ", ".join(
+                f"{key} {'' if is_new else f'{before[key]:.3f} → '}{after[key]:.3f}" for key in ("accuracy", "macro_f1")
+            )
             said.append(f"{name}: {scores} ({after['n_cells']} cells)")
             said += [f"  {line}" for line in text_of(report["scores"][name]).splitlines()]
         else:
             said.append(f"{name}: {before:.3f} → {after:.3f}")
+    for name, one in report.get("neighbours", {}).items():
+        said += [f"{name}:", *(f"  {line}" for line in text_of_neighbours(one).splitlines())]
     return "\n".join(said)
 
 

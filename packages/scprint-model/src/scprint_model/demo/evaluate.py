@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from zlib import crc32
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from anndata import AnnData
 from scipy import sparse, stats
 
 from scdataloader import LabelSpace, cell_keys, draw_numbers
-from scdataloader.counts import log_normalise
 from scdataloader.labels import UNKNOWN, ancestors, roll_up
+from scprint_model.cell_features import gene_numbers, keys_of, principal_components
 from scprint_model.noise import HALF_RATE
+
+__all__ = ["TermOutcomes", "keys_of", "principal_components", "term_outcomes", "term_scores", "thinned"]
 
 #: Broad cell classes, first match counts: neuron, glial cell, leukocyte, endothelial, epithelial, muscle, connective.
 BROAD = ("CL:0000540", "CL:0000125", "CL:0000738", "CL:0000115", "CL:0000066", "CL:0000187", "CL:0002320")
 #: Purposes of the draws of the noise.
 _LOST, _KEPT = 1, 2
-
-
-def principal_components(adata: AnnData, *, n: int = 50, seed: int = 0) -> np.ndarray:
-    """Return the usual baseline embedding: `n` principal components of log counts per 10,000, shape (n_cells, n)."""
-    from sklearn.decomposition import PCA
-
-    return PCA(min(n, min(adata.shape) - 1), svd_solver="arpack", random_state=seed).fit_transform(log_normalise(adata))
 
 
 def thinned(counts: sparse.csr_matrix, gene_ids: Sequence[str], rate: float, *, seed: int = 0) -> sparse.csr_matrix:
@@ -44,7 +38,7 @@ def thinned(counts: sparse.csr_matrix, gene_ids: Sequence[str], rate: float, *, 
     """
     noisy = sparse.csr_matrix(counts, dtype=np.float32, copy=True)
     noisy.sum_duplicates()
-    numbers = np.array([crc32(gene.encode()) for gene in gene_ids], dtype=np.int64)
+    numbers = gene_numbers(gene_ids)
     cells, genes = np.repeat(cell_keys(noisy, numbers), np.diff(noisy.indptr)), numbers[noisy.indices]
     lost_by, kept_by = (
         (draw_numbers((seed, purpose), cells, genes) >> np.uint64(11)) * 2.0**-53 for purpose in (_LOST, _KEPT)
@@ -66,22 +60,69 @@ def term_scores(obs: pd.DataFrame, space: LabelSpace, *, name: str = "cell_type"
         ``accuracy``: the same over all labelled cells; ``broad_accuracy``: share with the right broad class (neuron,
         glial cell, leukocyte, ...), and ``broad_majority``: that share if the commonest broad class were always said.
     """
+    found = term_outcomes(obs, space, name=name)
+    if found is None:
+        return {}
+    scores = {"share_known": float(found.known.mean()), "accuracy": float(found.right.mean())}
+    if found.known.any():
+        scores["accuracy_known"] = float(found.right[found.known].mean())
+    if len(found.broad_right):
+        scores["broad_accuracy"] = float(found.broad_right.mean())
+        scores["broad_majority"] = float(found.broad_commonest.mean())
+    return scores
+
+
+@dataclass(frozen=True, eq=False)
+class TermOutcomes:
+    """What became of each cell's predicted ontology term.
+
+    Attributes
+    ----------
+    labelled
+        Whether each cell has a given label, (B,). All that follows is of the labelled cells, in order.
+    right
+        Whether the prediction is the given label or one below it.
+    known
+        Whether the model can predict the given label, or one below it, at all.
+    has_broad
+        Whether the given label is of a broad class.
+    broad_right
+        Of the cells of a broad class, whether the predicted one is the same.
+    broad_commonest
+        Of these cells, whether their broad class is the commonest one.
+    """
+
+    labelled: np.ndarray
+    right: np.ndarray
+    known: np.ndarray
+    has_broad: np.ndarray
+    broad_right: np.ndarray
+    broad_commonest: np.ndarray
+
+
+def term_outcomes(obs: pd.DataFrame, space: LabelSpace, *, name: str = "cell_type") -> TermOutcomes | None:
+    """Compare predicted with given ontology terms, cell by cell; None where no cell has a given label."""
     given = obs[f"{name}_ontology_term_id"].astype(str).to_numpy()
     predicted = obs[f"predicted_{name}_ontology_term_id"].astype(str).to_numpy()
     labelled = np.array([term.lower() not in UNKNOWN for term in given])
     given, predicted = given[labelled], predicted[labelled]
     if not len(given):
-        return {}
+        return None
     leaves = space.classes[name].leaves
     reachable = {t: any(t == leaf or t in ancestors(leaf) for leaf in leaves) for t in np.unique(given)}
-    known = np.array([reachable[t] for t in given])
-    right = np.array([g == p or g in ancestors(p) for g, p in zip(given, predicted, strict=True)])
-    scores = {"share_known": float(known.mean()), "accuracy": float(right.mean())}
-    if known.any():
-        scores["accuracy_known"] = float(right[known].mean())
-    broad_given, broad_predicted = roll_up(given.tolist(), BROAD), roll_up(predicted.tolist(), BROAD)
-    pairs = [(g, p) for g, p in zip(broad_given, broad_predicted, strict=True) if g is not None]
-    if pairs:
-        scores["broad_accuracy"] = float(np.mean([g == p for g, p in pairs]))
-        scores["broad_majority"] = float(pd.Series([g for g, _ in pairs]).value_counts(normalize=True).iloc[0])
-    return scores
+    pairs = pd.MultiIndex.from_arrays([given, predicted])
+    fits = {(g, p): g == p or g in ancestors(p) for g, p in pairs.unique()}
+    broad_given, broad_predicted = (
+        np.array(roll_up(each.tolist(), BROAD), dtype=object) for each in (given, predicted)
+    )
+    has_broad = np.array([one is not None for one in broad_given], dtype=bool)
+    counts = pd.Series(broad_given[has_broad]).value_counts()
+    commonest = counts[counts == counts.max()].index.min() if len(counts) else None
+    return TermOutcomes(
+        labelled=labelled,
+        right=np.array([fits[pair] for pair in pairs], dtype=bool),
+        known=np.array([reachable[t] for t in given], dtype=bool),
+        has_broad=has_broad,
+        broad_right=(broad_given == broad_predicted)[has_broad],
+        broad_commonest=(broad_given == commonest)[has_broad],
+    )

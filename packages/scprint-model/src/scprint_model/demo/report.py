@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from anndata import AnnData
 from grnndata import GRNAnnData, tl
 from scdataloader import Report
 from scprint_model._provenance import KEY
-from scprint_model._wording import percent
 from scprint_model.demo.page import table, write_page
+from scprint_model.demo.scored import OURS
 
 _FILES = {
     "cells.h5ad": "the cleaned cells with embedding (<code>obsm</code>), UMAP and predicted labels (<code>obs</code>)",
@@ -56,17 +57,19 @@ def summary(cleaning: Report, network: GRNAnnData, scores: dict[str, Any], out: 
     chosen = scores["network"]
     lines = [str(cleaning), ""]
     if scores["embedding"]:
-        values = ", ".join(f"{name} {value:.2f}" for name, value in scores["embedding"].items())
-        lines.append(f"embedding   10-neighbour agreement on cell type: {values}")
+        lines += _listed("embedding", "10-neighbour agreement on cell type:", scores["embedding"])
     if scores["annotation"]:
-        lines.append(f"labels      {_annotation_text(scores['annotation'])}")
+        lines += _listed("labels", "share of the cells:", scores["annotation"]["shares"])
+        named = "right, of all labelled cells (regressions cross-validated):"
+        lines += _listed("", named, scores["annotation"]["methods"], "accuracy")
     lines += [
-        "denoising   Spearman with the true counts: "
-        + ", ".join(f"{k} {v:.3f}" for k, v in scores["denoising"].items()),
+        *_listed("denoising", "mean Spearman with the true counts:", scores["denoising"]),
+        f"            {scores['intervals']}",
         f"network     {chosen['group']}: {chosen['genes']:,} genes from {chosen['cells']:,} cells, "
         f"{scores['communities']} communities; hubs {', '.join(hubs)}",
         "",
-        _score_frame(scores).to_string(index=False, float_format=lambda v: f"{v:.4g}"),
+        _score_frame(scores, ("ap", "auroc", "epr")).to_string(index=False),
+        "            95% intervals: regulators drawn with replacement; random weights are a mean, and have none",
         "",
         f"{_cost(scores)}. Open {out / 'index.html'}",
     ]
@@ -78,36 +81,57 @@ def _cost(scores: dict[str, Any]) -> str:
     return f"{scores['seconds']:.0f} s" + ("" if memory is None else f" with {memory:.1f} GB of memory")
 
 
-def _annotation_text(values: dict[str, float]) -> str:
-    text = f"{percent(values['share_known'], 1)} of the cells are of a type that the model was trained to name"
-    if "accuracy_known" in values:
-        text += f", {percent(values['accuracy_known'], 1)} of these are named right"
-    if "broad_accuracy" in values:
-        text += f"; broad class right for {percent(values['broad_accuracy'], 1)}"
-        text += f" (always the commonest: {percent(values['broad_majority'], 1)})"
-    return text
+def _listed(heading: str, text: str, rows: list[dict[str, Any]], key: str = "value") -> list[str]:
+    """Return a heading, and a line for each row with its score and interval."""
+    wide = max(len(row["method"]) for row in rows)
+    lines = [f"{heading:12}{text}"]
+    for row in rows:
+        gap = f"; {OURS} less this {with_interval(row, 'difference')}" if row.get("difference") is not None else ""
+        lines.append(f"{'':14}{row['method']:{wide}}  {with_interval(row, key)}{gap}")
+    return lines
+
+
+def with_interval(row: Mapping[str, Any], key: str) -> str:
+    """Return a score with its interval, such as ``0.53 [0.50, 0.56]``; differences have a sign."""
+    sign = "+" if key == "difference" else ""
+    value, low, high = (row.get(name) for name in (key, f"{key}_low", f"{key}_high"))
+    if value is None:
+        return "–"
+    return (
+        f"{value:{sign}.3f}"
+        if low is None or high is None
+        else f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+    )
+
+
+def _rows(rows: list[dict[str, Any]], named: str, keys: dict[str, str]) -> str:
+    """Return a table with a row a method, and its scores as text with their intervals."""
+    shown = [{named: row["method"]} | {name: with_interval(row, key) for key, name in keys.items()} for row in rows]
+    return table(pd.DataFrame(shown))
 
 
 def _cells_section(cells: AnnData, scores: dict[str, Any]) -> str:
     parts = ['<img src="umap.png" alt="UMAP of the cell embedding, coloured by predicted and by given cell type">']
     if scores["annotation"]:
-        parts.append(f"<p>{escape(_annotation_text(scores['annotation']))}.</p>")
+        parts.append(_rows(scores["annotation"]["shares"], "cells", {"value": "share of the cells"}))
+        keys = {"accuracy": "accuracy", "macro_f1": "macro F1", "difference": f"accuracy, {OURS} less this"}
+        parts.append(_rows(scores["annotation"]["methods"], "cell types by (regressions cross-validated)", keys))
     if scores["embedding"]:
-        rows = pd.DataFrame(scores["embedding"].items(), columns=["embedding", "10-neighbour agreement on cell type"])
-        parts.append(table(rows))
+        parts.append(_rows(scores["embedding"], "embedding", {"value": "10-neighbour agreement on cell type"}))
+    parts.append(f"<p>{escape(scores['intervals'])}.</p>")
     predicted = cells.obs["predicted_cell_type"].astype(str).value_counts().head(12)
     parts.append(table(pd.DataFrame({"predicted cell type": predicted.index, "cells": predicted.astype(int).tolist()})))
     return "\n".join(parts)
 
 
 def _denoising_section(scores: dict[str, Any]) -> str:
-    rows = pd.DataFrame(scores["denoising"].items(), columns=["profile", "mean Spearman with the true counts"])
     text = (
         "<p>The counts are down-sampled at rate 0.7, as in the paper's benchmark (62 % of a large count is lost), "
         "then predicted back. Each cell is compared with its true counts over the genes that it expresses, among the "
         "1,000 most variable ones. The mean of all cells is the baseline to beat.</p>"
     )
-    return text + table(rows)
+    keys = {"value": "mean Spearman with the true counts", "difference": f"{OURS} less this"}
+    return text + _rows(scores["denoising"], "profile", keys) + f"<p>{escape(scores['intervals'])}.</p>"
 
 
 def _network_section(network: GRNAnnData, scores: dict[str, Any]) -> str:
@@ -122,18 +146,28 @@ def _network_section(network: GRNAnnData, scores: dict[str, Any]) -> str:
     )
 
 
-def _score_frame(scores: dict[str, Any]) -> pd.DataFrame:
-    frame = pd.DataFrame(scores["network_scores"])
-    names = {
-        "ap": "AP",
-        "auprc_paper": "AUPRC*",
-        "auroc": "AUROC",
-        "epr": "EPR",
-        "odds_ratio": "odds ratio",
-        "n_positives": "true edges",
-    }
-    columns = ["method", "orientation", "universe", *names]
-    return frame[columns].rename(columns=names)
+#: Names of the scores of networks as they are shown.
+_NAMES = {"ap": "AP", "auprc_paper": "AUPRC*", "auroc": "AUROC", "epr": "EPR", "odds_ratio": "odds ratio"}
+
+
+def _score_frame(scores: dict[str, Any], shown: Sequence[str] = tuple(_NAMES)) -> pd.DataFrame:
+    """Return the table of network scores, each as text with its interval where the scorer gives one."""
+
+    def text(row: dict[str, Any], key: str) -> str:
+        low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
+        if low is None or high is None or pd.isna(low):
+            return f"{row[key]:.3g}"
+        return f"{row[key]:.3g} [{low:.3g}, {high:.3g}]"
+
+    named = ("method", "orientation", "universe")
+    return pd.DataFrame(
+        [
+            {name: row[name] for name in named}
+            | {_NAMES[key]: text(row, key) for key in shown}
+            | {"true edges": row["n_positives"]}
+            for row in scores["network_scores"]
+        ]
+    )
 
 
 def _truth(scores: dict[str, Any]) -> str:
@@ -151,6 +185,7 @@ def _scores_section(scores: dict[str, Any]) -> str:
         "the precision among the top K edges over random, with K the number of true edges; <b>odds ratio</b> is "
         "the diagnostic odds ratio at K, which the paper calls EPR. Random is about 1 for both. OmniPath is not "
         "specific to a cell type and knows a small part of all interactions: all values are low, compare the "
-        "rows.</p>"
+        "rows. Intervals are 95 % ones over regulators drawn with replacement; rows of random weights are means, and "
+        "have none. <b>hubs of</b> a network is what its genes' strengths alone imply.</p>"
     )
-    return text + table(_score_frame(scores), digits=4)
+    return text + table(_score_frame(scores))

@@ -23,10 +23,10 @@ from scdataloader.labels import UNKNOWN
 from scprint_model._provenance import KEY, beside, step, write
 from scprint_model._wording import counted, listed
 from scprint_model.checkpoints.identity import identity
-from scprint_model.demo import evaluate, report
-from scprint_model.demo.figures import content_order, draw_hubs, draw_umap, umap_of
+from scprint_model.demo import evaluate, report, scored
+from scprint_model.demo.figures import draw_hubs, draw_umap, umap_of
 from scprint_model.genes import shared_genes
-from scprint_model.metrics import denoising_scores, neighbour_agreement
+from scprint_model.intervals import donors_of, interval_note
 from scprint_model.model import ScPrint
 from scprint_model.networks import infer
 from scprint_model.noise import HALF_RATE
@@ -157,7 +157,8 @@ def run_demo(
         "predicted_cell_type",
         str(cells.obs["predicted_cell_type"].astype(str).mode()[0]),
     )
-    denoised, denoising = _denoising_test(network_model, cells, seed)
+    donors, unit = donors_of(obs_table(cells))
+    denoised, denoising = _denoising_test(network_model, cells, donors, seed)
     network = infer(network_model, cells, groupby=column, group=name, n_genes=n_genes, seed=seed)
     communities = tl.louvain(network, seed=seed)
     network.var["community"] = communities
@@ -167,14 +168,28 @@ def run_demo(
     coordinates = umap_of(embedding, seed=seed)
     cells.obsm["X_umap"] = coordinates
     truth = _given(cells)
+    components = evaluate.principal_components(cells, seed=seed) if truth is not None else None
     scores: dict[str, Any] = {
         "cells": cells.n_obs,
         "genes": cells.n_vars,
         "genes_known_to_model": shared,
         "network": {"group": name, "cells": network.n_obs, "genes": network.n_vars, "edges": network.n_edges},
-        "embedding": _embedding_scores(cells, embedding, truth, seed),
-        "annotation": evaluate.term_scores(obs_table(cells), tables(network_model)[1]),
+        "embedding": []
+        if truth is None or components is None
+        else scored.embedding_rows(embedding, components, truth, groups=donors, seed=seed),
+        "annotation": {}
+        if components is None
+        else scored.annotation_scores(
+            cells,
+            tables(network_model)[1],
+            embedding=embedding,
+            components=components,
+            groups=donors,
+            unit=unit,
+            seed=seed,
+        ),
         "denoising": denoising,
+        "intervals": interval_note(cells.n_obs, donors, unit),
         "network_scores": network_scores.to_dict(orient="records"),
         "communities": int(communities.nunique()),
         KEY: [made_by | {"model": identity(network_model)}],
@@ -242,7 +257,9 @@ def _choose_group(cells: AnnData, cell_type: str | None) -> tuple[str, str] | No
     return "cell_type", cell_type
 
 
-def _denoising_test(model: ScPrint, cells: AnnData, seed: int) -> tuple[AnnData, dict[str, float]]:
+def _denoising_test(
+    model: ScPrint, cells: AnnData, donors: np.ndarray | None, seed: int
+) -> tuple[AnnData, list[scored.Row]]:
     """Take counts away, predict them back, and correlate with the truth, beside doing nothing and the mean profile."""
     noisy = cells.copy()
     noisy.X = evaluate.thinned(csr_counts(cells), cells.var_names.tolist(), NOISE, seed=seed)
@@ -256,22 +273,8 @@ def _denoising_test(model: ScPrint, cells: AnnData, seed: int) -> tuple[AnnData,
     depth = np.maximum(denoised.obs["total_counts"].to_numpy(), 1)[:, None]
     thinned = csr_counts(noisy[:, denoised.var_names]).toarray()
     mean_profile = np.broadcast_to((thinned / depth).mean(axis=0), truth.shape)
-    profiles = {"down-sampled": thinned, "mean of all cells": mean_profile, "scPRINT": np.asarray(denoised.X)}
-    return denoised, denoising_scores(truth, profiles)
-
-
-def _embedding_scores(cells: AnnData, embedding: np.ndarray, truth: pd.Series | None, seed: int) -> dict[str, float]:
-    if truth is None:
-        return {}
-    labels = truth.to_numpy()
-    order = content_order(embedding)
-    shuffled = np.empty_like(labels)
-    shuffled[order] = np.random.default_rng(seed).permutation(labels[order])
-    return {
-        "scPRINT": neighbour_agreement(embedding, labels),
-        "50 principal components": neighbour_agreement(evaluate.principal_components(cells, seed=seed), labels),
-        "scPRINT, labels shuffled": neighbour_agreement(embedding, shuffled),
-    }
+    profiles = {"down-sampled": thinned, "mean of all cells": mean_profile, scored.OURS: np.asarray(denoised.X)}
+    return denoised, scored.denoising_rows(truth, profiles, groups=donors)
 
 
 def _score(network: GRNAnnData) -> pd.DataFrame:

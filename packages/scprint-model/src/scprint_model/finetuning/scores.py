@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ def compare(
     groups: np.ndarray | None,
     unit: str,
     seed: int,
+    new: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the scores of each class as JSON has them.
 
@@ -56,11 +57,14 @@ def compare(
         Word for such a group.
     seed
         Seed for the draws.
+    new
+        Classes that the model did not have, whose head of before is a random one.
 
     Returns
     -------
     dict
-        For each class: ``held_out``, a row a method with its scores and their intervals; ``differences``, a row a
+        For each class: ``is_new``, whether the model did not have it, so that its row of ``"before"`` means nothing;
+        ``held_out``, a row a method with its scores and their intervals; ``differences``, a row a
         method with the accuracy of ``"after"`` less its own; ``interval``, what the intervals are of; ``validation``,
         the accuracy of the regression and of ``"after"`` on the cells that it was chosen by; ``n_cells`` with a label;
         ``commonest_share``, the share of these that have the label which is commonest among them; ``unseen_share``, the
@@ -104,10 +108,11 @@ def compare(
         told = torch.from_numpy(codes[stop])
         found[name] = {
             "n_cells": table.n_cells,
+            "is_new": name in new,
             "commonest_share": float(np.bincount(codes[held]).max() / len(held)),
             "unseen_share": float(np.mean(~np.isin(codes[held], codes[parts.train]))),
-            "held_out": _rows(table.table),
-            "differences": _rows(table.differences),
+            "held_out": rows_of(table.table),
+            "differences": rows_of(table.differences),
             "interval": {"unit": unit if table.n_groups else "cell", "n_groups": table.n_groups, "note": table.note},
             "validation": {
                 method: _number(float(is_right(torch.from_numpy(values), told, below).double().mean()))
@@ -132,7 +137,24 @@ def text_of(scores: Mapping[str, Any]) -> str:
     told = f"{scores['interval']['note']}. Of these cells {scores['commonest_share']:.3f} have their commonest label"
     if scores["unseen_share"]:
         told += f", and {scores['unseen_share']:.3f} one that no cell to learn from has"
+    if scores["is_new"]:
+        told += f". The model had no such class: {BEFORE!r} is a random head, and means nothing"
     return "\n".join([*lines, f"{told}."])
+
+
+def text_of_neighbours(scores: Mapping[str, Any]) -> str:
+    """Return what the neighbours of held-out cells tell as a table to read, and what its intervals are of."""
+    gaps = {row["method"]: row for row in scores["differences"]}
+    rows = [
+        {
+            "by neighbours, in": row["method"],
+            "accuracy": _with_interval(row, "accuracy"),
+            _SHOWN["difference"]: _with_interval(gaps[row["method"]], "difference") if row["method"] in gaps else "",
+        }
+        for row in scores["held_out"]
+    ]
+    lines = pd.DataFrame(rows).to_string(index=False, justify="left").splitlines()
+    return "\n".join([*lines, f"{scores['interval']['note']}."])
 
 
 def _with_interval(row: Mapping[str, Any], name: str) -> str:
@@ -143,7 +165,8 @@ def _with_interval(row: Mapping[str, Any], name: str) -> str:
     return f"{format(row[name], f'{sign}.3f')} [{low}, {high}]"
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON has them."""
     return [
         {str(k): _number(v) if isinstance(v, float) else v for k, v in row.items()} for row in table.to_dict("records")
     ]

@@ -21,6 +21,7 @@ from scprint_model.finetuning.cells import Cells, Parts
 from scprint_model.finetuning.extend import extend, new_rows, use_all_tokens
 from scprint_model.finetuning.first_stage import train_heads
 from scprint_model.finetuning.low_rank import add_low_rank, low_rank_parts
+from scprint_model.finetuning.neighbours import neighbour_scores
 from scprint_model.finetuning.regression import Regression
 from scprint_model.finetuning.scores import AFTER, BEFORE, compare
 from scprint_model.finetuning.train import Aims, encode_all, train_network
@@ -104,6 +105,18 @@ def learn(
             run.parts,
             embeddings=embeddings.flatten(1).numpy(),
             regressions=regressions,
+            groups=run.groups,
+            unit=run.unit,
+            seed=run.seed,
+            new=[name for name in run.aims.names if name not in base.class_heads],
+        )
+    if run.aims.batches is not None:
+        report["neighbours"] = neighbour_scores(
+            embeddings,
+            learned,
+            run.aims,
+            run.cells,
+            run.parts,
             groups=run.groups,
             unit=run.unit,
             seed=run.seed,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from scdataloader import LabelSpace
 from scdataloader.counts import obs_table
 from scdataloader.labels import CLASS_SCOPES, SUFFIX, ancestors, current_term, is_unknown, label_column, standard_label
 from scprint_model._wording import listed, percent
+from scprint_model.intervals import donors_of, interval_note, share_interval
 from scprint_model.tasks.annotate import UNKNOWN
 from scprint_model.tasks.coarsen import OTHER
+from scprint_model.tasks.label_rivals import LabelF1, Rivals
 
 _PREFIX = "predicted_"
 _CONFIDENCE = "_confidence"
@@ -47,7 +49,16 @@ class Calibration:
         None where the model's label space is not given.
     reliability
         A row a bin of confidence that has cells: from ``low`` to below ``high``, ``n_cells``, mean ``confidence``,
-        ``accuracy``; then what `annotate` would give with ``abstain=low``: ``coverage_above``, ``accuracy_above``.
+        ``accuracy``; then what `annotate` would give with ``abstain=low``: ``coverage_above``, ``accuracy_above``; and
+        the interval of the accuracy, ``accuracy_low`` and ``accuracy_high``.
+    accuracy_interval, macro_f1_interval
+        95 % intervals, low and high; see `scprint_model.intervals.score_table`.
+    rivals
+        A row a simple method, ``"commonest label"`` first: ``n_cells`` that it was asked, its ``accuracy``, and
+        ``difference``, the accuracy of the predictions on these cells less its own, each with ``_low`` and ``_high``.
+        What is right is the true label itself; coarser predictions have no rivals here.
+    interval
+        What the intervals are of, in words: other donors, or other cells of the same ones.
     """
 
     n_cells: int
@@ -58,6 +69,10 @@ class Calibration:
     n_coarse: int
     n_beyond: int | None
     reliability: pd.DataFrame = field(repr=False)
+    accuracy_interval: tuple[float, float]
+    macro_f1_interval: tuple[float, float]
+    rivals: pd.DataFrame = field(repr=False)
+    interval: str
 
     def __str__(self) -> str:
         beyond = f"; no label to choose from fits the true one of {_cells(self.n_beyond)}" if self.n_beyond else ""
@@ -67,14 +82,34 @@ class Calibration:
         return (
             f"accuracy {self.accuracy:.3f}{coarse}, macro F1 {self.macro_f1:.3f}, expected calibration error "
             f"{self.expected_calibration_error:.3f} over the {percent(self.coverage, 1)} of {_cells(self.n_cells)} "
-            f"that got a label{beyond}"
+            f"that got a label{beyond}{self._beside()}"
         )
+
+    def _beside(self) -> str:
+        """Return the intervals, and what simple methods reach."""
+        lines = [
+            f"accuracy {_ends(self.accuracy_interval)}, macro F1 {_ends(self.macro_f1_interval)}; {self.interval}",
+        ]
+        for row in self.rivals.to_dict("records"):
+            asked = "" if row["n_cells"] == round(self.n_cells * self.coverage) else f" of {_cells(row['n_cells'])}"
+            accuracy, gap = (
+                _ends((row[f"{name}_low"], row[f"{name}_high"]), sign)
+                for name, sign in (("accuracy", ""), ("difference", "+"))
+            )
+            lines.append(
+                f"{row['method']}: {row['accuracy']:.3f} {accuracy}{asked}; predicted, less this: "
+                f"{row['difference']:+.3f} {gap}"
+            )
+        return "".join(f"\n  {line}" for line in lines)
 
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as JSON has it; what is not a number is None."""
-        scores = {name: value for name, value in asdict(self).items() if name != "reliability"}
-        scores = {name: None if value is None or math.isnan(value) else value for name, value in scores.items()}
-        return scores | {"reliability": self.reliability.to_dict("records")}
+        tables = {name: _records(getattr(self, name)) for name in ("reliability", "rivals")}
+        scores = {name: value for name, value in asdict(self).items() if name not in tables}
+        for name in ("accuracy", "macro_f1"):
+            ends = scores.pop(f"{name}_interval")
+            scores |= {f"{name}_{end}": value for end, value in zip(("low", "high"), ends, strict=True)}
+        return {name: _number(value) for name, value in scores.items()} | tables
 
 
 def calibration(
@@ -83,6 +118,9 @@ def calibration(
     *,
     labels: LabelSpace | None = None,
     bins: int = 10,
+    features: Mapping[str, np.ndarray] | None = None,
+    keys: np.ndarray | None = None,
+    seed: int = 0,
 ) -> dict[str, Calibration]:
     """Compare predicted labels with true ones.
 
@@ -99,6 +137,14 @@ def calibration(
         those of `scdataloader.labels.CLASS_SCOPES`.
     bins
         Number of bins of the confidence, equally wide.
+    features
+        Name to features of the cells, such as principal components, (n_cells, F): what a logistic regression on them
+        says of each cell, learned from the others or, where the truth tells of several donors, from the other donors
+        (`scprint_model.cross_validation.cross_validated`), stands beside the predictions. Cells with NaN are left out.
+    keys
+        Key of each cell's counts, (n_cells,), by which the parts of these regressions go; None: its place.
+    seed
+        Seed for parts and intervals.
 
     Returns
     -------
@@ -123,6 +169,8 @@ def calibration(
     ... )
     >>> print(calibration(predicted, pd.DataFrame({"sex": ["female", "female"]}))["sex"])
     accuracy 0.500, macro F1 0.667, expected calibration error 0.400 over the 100.0% of 2 cells that got a label
+      accuracy [0.000, 1.000], macro F1 [0.000, 1.000]; 95% intervals: 2 cells drawn with replacement
+      commonest label: 1.000 [0.158, 1.000]; predicted, less this: -0.500 [-1.000, +0.000]
     """
     if bins < 1:
         raise ValueError(f"bins={bins} must be at least 1")
@@ -145,6 +193,7 @@ def calibration(
         raise ValueError(
             f"there is no column {_PREFIX}<class>{SUFFIX} among [{listed(table.columns)}]: run annotate first"
         )
+    rivals = Rivals(features or {}, np.arange(len(table)) if keys is None else keys, *donors_of(truth), seed)
     scores = {}
     for stem in stems:
         column = _truth_of(stem, truth)
@@ -155,8 +204,24 @@ def calibration(
         true = _standard(values, scopes.get(name, CLASS_SCOPES.get(name, () if values.name == name else None)))
         if (true != UNKNOWN).any():
             model_labels = _choices(said) if "_coarse" in stem.removeprefix(name) else _leaves(labels, name)
-            scores[stem] = _score(said, confidence.to_numpy(np.float64), true, bins, model_labels)
+            scores[stem] = _score(said, confidence.to_numpy(np.float64), true, bins, model_labels, rivals)
+            if "_coarse" in stem.removeprefix(name):  # a rival of finer labels is asked for more
+                scores[stem] = replace(scores[stem], rivals=scores[stem].rivals.iloc[:0])
     return scores
+
+
+def _number(value: Any) -> Any:
+    """Return a value as JSON has it: None for NaN."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): _number(value) for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _ends(interval: tuple[float, float], sign: str = "") -> str:
+    low, high = interval
+    return "[none]" if math.isnan(low) else f"[{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def _cells(n: int) -> str:
@@ -199,7 +264,12 @@ def _standard(values: pd.Series[Any], scope: tuple[str, ...] | None) -> np.ndarr
 
 
 def _score(
-    said: pd.Series[Any], confidence: np.ndarray, true: np.ndarray, bins: int, to_choose_from: tuple[str, ...] | None
+    said: pd.Series[Any],
+    confidence: np.ndarray,
+    true: np.ndarray,
+    bins: int,
+    to_choose_from: tuple[str, ...] | None,
+    rivals: Rivals,
 ) -> Calibration:
     given = true != UNKNOWN
     answered = given & (said.astype(str).to_numpy() != UNKNOWN)
@@ -210,24 +280,24 @@ def _score(
     how = np.array([[_fits(p, t, named) for t in true_labels] for p in said_labels], dtype=np.int64)
     how = how.reshape(len(said_labels), len(true_labels))
     cells = how[said_codes, true_codes]
-    together = np.zeros(how.shape)
-    np.add.at(together, (said_codes, true_codes), 1)
-    hits = (together * (how > 0)).sum(axis=0)
-    misses = (together * (how == 0)).sum(axis=0)
-    false = (how > 0).T @ (together * (how == 0)).sum(axis=1)
-    f1 = 2 * hits / (2 * hits + false + misses)
-    table = _reliability(confidence[answered], cells > 0, bins, n_cells)
+    f1 = LabelF1(how > 0, said_codes, true_codes)
+    own = None if rivals.groups is None else rivals.groups[answered]
+    table = _reliability(confidence[answered], cells > 0, bins, n_cells, own, rivals.seed)
     distance = (table["confidence"] - table["accuracy"]).abs() * table["n_cells"]
     n = int(answered.sum())
     return Calibration(
         n_cells=n_cells,
         coverage=n / n_cells,
         accuracy=float((cells > 0).mean()) if n else float("nan"),
-        macro_f1=float(f1.mean()) if n else float("nan"),
+        macro_f1=f1.whole if n else float("nan"),
         expected_calibration_error=float(distance.sum() / n) if n else float("nan"),
         n_coarse=int((cells == 2).sum()),
         n_beyond=None if to_choose_from is None else _n_beyond(true[given], to_choose_from, named),
         reliability=table,
+        accuracy_interval=share_interval(cells > 0, groups=own, seed=rivals.seed) if n else (float("nan"),) * 2,
+        macro_f1_interval=f1.interval(own, rivals.seed) if n else (float("nan"),) * 2,
+        rivals=rivals.beside(true, answered, cells > 0),
+        interval=interval_note(n, own, rivals.unit),
     )
 
 
@@ -250,12 +320,15 @@ def _fits(said: str, true: str, named: list[str]) -> int:
     return int(any(said in ancestors(part) for part in parts))
 
 
-def _reliability(confidence: np.ndarray, right: np.ndarray, bins: int, n_cells: int) -> pd.DataFrame:
+def _reliability(
+    confidence: np.ndarray, right: np.ndarray, bins: int, n_cells: int, groups: np.ndarray | None, seed: int
+) -> pd.DataFrame:
     edges = np.arange(bins + 1) / bins
     at = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)
     rows = []
     for i in np.unique(at):
         here, above = at == i, at >= i
+        low, high = share_interval(right[here], groups=None if groups is None else groups[here], seed=seed)
         rows.append(
             {
                 "low": float(edges[i]),
@@ -265,7 +338,10 @@ def _reliability(confidence: np.ndarray, right: np.ndarray, bins: int, n_cells: 
                 "accuracy": float(right[here].mean()),
                 "coverage_above": float(above.sum() / n_cells),
                 "accuracy_above": float(right[above].mean()),
+                "accuracy_low": low,
+                "accuracy_high": high,
             }
         )
     columns = ["low", "high", "n_cells", "confidence", "accuracy", "coverage_above", "accuracy_above"]
+    columns += ["accuracy_low", "accuracy_high"]
     return pd.DataFrame(rows, columns=columns)

@@ -12,7 +12,7 @@ from benchmarks.calibration.shares import draw, holds
 RESULTS = Path(__file__).parents[1] / "results"
 IMAGES = Path(__file__).parents[2] / "docs/images"
 #: Numbers of uncertainty; each is a module of this folder.
-NUMBERS = ("edges", "enrichment", "hubs", "scores", "small_p")
+NUMBERS = ("attention", "edges", "enrichment", "hubs", "scores", "small_p")
 
 
 def main() -> None:

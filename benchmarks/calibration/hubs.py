@@ -35,6 +35,10 @@ def calibrate(*, quick: bool = False) -> pd.DataFrame:
     tables.append(p_value_shares(rivals, case="4 + 4 donors", kind="rival", levels=(0.05,)))
     planted = [of_planted(seed, n_cells) for seed in range(40 if quick else 80)]
     tables.append(p_value_shares(planted, case="4 + 4 donors", kind="planted", levels=(0.05,)))
+    for case, is_paired in (("4 + 4 donors", False), ("6 pairs", True)):
+        joining = (8,) if quick else (2, 4)
+        shared = [of_planted_overlap(seed, n_cells, joining, paired=is_paired) for seed in range(20 if quick else 80)]
+        tables.append(p_value_shares(shared, case=case, kind="planted", levels=(0.05,)))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -101,6 +105,17 @@ def of_planted(seed: int, n_cells: int) -> Simulation:
     networks = tl.replicate_networks(cells, PEARSON, groupby="group", replicate="donor")
     hubs = tl.differential_hubs(networks["a"], networks["b"]).set_index("gene").loc[cells.var_names[list(PLANTED)]]
     return {"exchanges, hubs": hubs["p_value"].to_numpy(), "moderated t, hubs": hubs["p_moderated"].to_numpy()}
+
+
+def of_planted_overlap(seed: int, n_cells: int, joining: Sequence[int], *, paired: bool) -> Simulation:
+    """Return the p-value of the edges that networks share, where so many genes follow programs in one group only."""
+    found = {}
+    for n in joining:
+        cells = simulate(seed, n_cells, groups="aaabbb" if paired else "aaaabbbb", paired=paired, planted=range(n))
+        networks = tl.replicate_networks(cells, PEARSON, groupby="group", replicate="donor")
+        overlap = tl.differential_overlap(networks["a"], networks["b"], paired=paired, top_k=10)
+        found[f"exchanges, overlap, {n} of {N_GENES} genes"] = np.array([overlap["p_value"]])
+    return found
 
 
 def within_sample(seed: int, n_cells: int, permutations: int) -> Simulation:

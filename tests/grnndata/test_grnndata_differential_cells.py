@@ -92,6 +92,16 @@ def test_every_donor_gives_a_network_of_as_many_cells():
     assert (again["a"]["donor 1"].grn != networks["a"]["donor 1"].grn).any()
 
 
+def test_the_order_of_the_file_changes_nothing():
+    cells = simulated(4, n_cells=20)
+    moved = cells[np.random.default_rng(0).permutation(cells.n_obs)].copy()
+    for options in ({"replicate": "donor", "n_cells": 15}, {"permutations": 5, "n_cells": 60}):
+        one, other = (
+            differential_hubs_of_cells(adata, Correlation(), groupby="group", **options) for adata in (cells, moved)
+        )
+        pd.testing.assert_frame_equal(one, other)
+
+
 def test_small_replicates_and_missing_labels_are_told(caplog):
     cells = simulated(1, n_cells=30)
     few = cells[np.r_[0:5, 30:240]].copy()

@@ -285,3 +285,14 @@ def test_hubs_of_collectri_are_transcription_factors(shared):
     assert found.index[0] == "TF"
     listed = over_representation(strength(grn).nlargest(200).index, {"TF": factors}, background=grn, max_size=2000)
     assert listed["p_value"][0] < 1e-50
+
+
+def test_ties_go_by_names_and_not_by_places():
+    rng = np.random.default_rng(0)
+    matrix = rng.integers(0, 2, (60, 60)).astype(float)  # strengths with many ties
+    grn = make(matrix)
+    order = rng.permutation(60)
+    moved = make(matrix[np.ix_(order, order)], names=grn.var_names[order])
+    sets = {f"set {i}": [f"g{j}" for j in rng.choice(60, 12, replace=False)] for i in range(4)}
+    one, other = (prerank(network, sets, n_permutations=50, seed=2) for network in (grn, moved))
+    pd.testing.assert_frame_equal(one, other)

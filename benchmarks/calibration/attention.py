@@ -28,7 +28,7 @@ def calibrate(*, quick: bool = False) -> pd.DataFrame:
     found = [null_p_values(model, genes, i, null="cells") for i in range(n // 2)]
     tables.append(p_value_shares(found, case='attention, null="cells"', kind="rival", levels=(0.05,)))
     found = [planted_p_values(model, genes, i) for i in range(n)]
-    tables.append(p_value_shares(found, case="attention", kind="rival", levels=(0.05,)))
+    tables.append(p_value_shares(found, case="attention", kind="planted", levels=(0.05,)))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -120,18 +120,15 @@ def _score(args: Namespace) -> str:
     from bengrn.table import MEASURED, score_table
     from bengrn.uncertainty.score_intervals import REPLICATES, with_intervals
 
-    # What costs least is checked first.
-    options, truth = _options(args), _truth(args)
+    options, truth = _options(args), _truth(args)  # what costs least is checked first
     network = _read(args.network_file, args)
     scores = score(network, truth, compat=args.compat, **options)
     intervals = scores.bootstrap(n_replicates=args.bootstrap, seed=args.seed) if args.bootstrap else None
     null = None
     if args.permutations:
         null = scores.degree_preserving(n_permutations=args.permutations, seed=args.seed)
-    baselines = None
-    if not args.no_baselines:
-        n_replicates = args.bootstrap or REPLICATES
-        baselines = score_table(network, truth, seed=args.seed, n_replicates=n_replicates, **options)
+    n = args.bootstrap or REPLICATES
+    baselines = None if args.no_baselines else score_table(network, truth, seed=args.seed, n_replicates=n, **options)
     if args.json:
         plain = scores.to_dict()
         if intervals is not None:
@@ -144,12 +141,11 @@ def _score(args: Namespace) -> str:
         return json.dumps(plain | _record("score", args, options, args.network_file), indent=2)
     parts = [_table(scores)]
     if intervals is not None:
-        rows = intervals.table.map(lambda value: f"{value:.4g}")
         title = (
             f"{percent(intervals.level)} intervals, {counted(intervals.n_regulators, 'regulator')} drawn with "
             "replacement"
         )
-        parts.append("\n".join([title, *intervals.notes, rows.to_string()]))
+        parts.append("\n".join([title, *intervals.notes, intervals.table.map("{:.4g}".format).to_string()]))
     if null is not None:
         parts.append(
             f"AP against truths rewired at the same degrees: {null.observed:.4g}, null mean {null.null_mean:.4g}, "
@@ -178,8 +174,8 @@ def _compare(args: Namespace) -> str:
     universe = f"{result.n_regulators:,} regulators × {result.n_targets:,} targets, {result.n_positives:,} true edges"
     against = f"{universe}, of {result.truth}" + (f" ({result.truth_version})" if result.truth_version else "")
     head = "\n".join([against, *[f"note: {note}" for note in result.notes]])
-    scores = with_intervals(result.scores, MEASURED).to_string(index=False)
-    return "\n\n".join([head, scores, result.pairs.to_string(**form)])
+    scores = with_intervals(result.scores, MEASURED)
+    return "\n\n".join([head, scores.to_string(index=False), result.pairs.to_string(**form)])
 
 
 def _enrich(args: Namespace) -> str:

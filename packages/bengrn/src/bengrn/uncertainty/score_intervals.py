@@ -39,7 +39,7 @@ def score_intervals(scores: Scores, metrics: Sequence[str], *, seed: int, n_repl
     if not n_replicates:
         return no_intervals(metrics)
     universe = scores.universe
-    found = bootstrap(
+    found: Any = bootstrap(
         universe.scores,
         universe.positives,
         self_columns=universe.self_columns,
@@ -63,6 +63,6 @@ def with_intervals(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
         low, high = (row[f"{name}_{end}"] for end in ("low", "high"))
         return f"{row[name]:.3g}" if np.isnan(low) else f"{row[name]:.3g} [{low:.3g}, {high:.3g}]"
 
-    rows = table.to_dict("records")
+    rows: list[Any] = table.to_dict("records")
     shown = table.drop(columns=interval_columns(metrics))
     return shown.assign(**{name: [text(row, name) for row in rows] for name in metrics})

@@ -16,7 +16,7 @@ from scprint_model.cross_validation import cross_validated
 from scprint_model.demo import evaluate
 from scprint_model.demo.figures import content_order
 from scprint_model.intervals import mean_interval, score_table, share_interval
-from scprint_model.metrics import neighbours_agree, spearman
+from scprint_model.metrics import agreeing_cells, spearman
 
 OURS = "scPRINT"
 
@@ -44,9 +44,9 @@ def embedding_rows(
     shuffled = np.empty_like(given)
     shuffled[order] = np.random.default_rng(seed).permutation(given[order])
     agrees = {
-        OURS: neighbours_agree(embedding, given),
-        f"{components.shape[1]} principal components": neighbours_agree(components, given),
-        f"{OURS}, labels shuffled": neighbours_agree(embedding, shuffled),
+        OURS: agreeing_cells(embedding, given),
+        f"{components.shape[1]} principal components": agreeing_cells(components, given),
+        f"{OURS}, labels shuffled": agreeing_cells(embedding, shuffled),
     }
     return [_share(name, right, groups, seed) for name, right in agrees.items() if len(right)]
 
@@ -145,8 +145,11 @@ def _share(name: str, right: np.ndarray, groups: np.ndarray | None, seed: int) -
 
 
 def _mean(values: np.ndarray, groups: np.ndarray | None, name: str) -> Row:
-    low, high = mean_interval(values, groups=groups)
-    return {name: _number(float(np.nanmean(values))), f"{name}_low": _number(low), f"{name}_high": _number(high)}
+    known = ~np.isnan(values)
+    if not known.any():
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"))
+    mean, low, high = mean_interval(values[known], groups=None if groups is None else groups[known])
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
 def _number(value: Any) -> Any:

@@ -90,8 +90,8 @@ class Rivals:
             groups=None if self.groups is None else self.groups[asked],
             seed=self.seed,
         )
-        accuracy, gap = found.table.iloc[1].to_dict(), found.differences.iloc[0].to_dict()
-        return {**accuracy, **gap, "method": name, "n_cells": int(asked.sum())}
+        both = {**found.table.iloc[1].to_dict(), **found.differences.iloc[0].to_dict()}
+        return {str(key): value for key, value in both.items()} | {"method": name, "n_cells": int(asked.sum())}
 
 
 class LabelF1:

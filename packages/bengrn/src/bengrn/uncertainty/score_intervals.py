@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bengrn.uncertainty.bootstrap import bootstrap
-
-if TYPE_CHECKING:
-    from bengrn.scoring import Scores
 
 #: Replicates of the intervals in a table.
 REPLICATES = 200
@@ -22,13 +19,13 @@ def interval_columns(metrics: Sequence[str]) -> list[str]:
     return [f"{name}_{end}" for name in metrics for end in ("low", "high")]
 
 
-def score_intervals(scores: Scores, metrics: Sequence[str], *, seed: int, n_replicates: int) -> dict[str, float]:
+def score_intervals(scores: Any, metrics: Sequence[str], *, seed: int, n_replicates: int) -> dict[str, float]:
     """Return the 95 % intervals of some scores, over regulators drawn with replacement.
 
     Parameters
     ----------
     scores
-        Scores of a network.
+        Scores of a network, as :func:`bengrn.score` gives them.
     metrics
         Names from :data:`bengrn.uncertainty.METRICS`.
     seed

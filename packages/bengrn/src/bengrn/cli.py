@@ -124,9 +124,8 @@ def _score(args: Namespace) -> str:
     network = _read(args.network_file, args)
     scores = score(network, truth, compat=args.compat, **options)
     intervals = scores.bootstrap(n_replicates=args.bootstrap, seed=args.seed) if args.bootstrap else None
-    null = None
-    if args.permutations:
-        null = scores.degree_preserving(n_permutations=args.permutations, seed=args.seed)
+    n = args.permutations
+    null = scores.degree_preserving(n_permutations=n, seed=args.seed) if n else None
     n = args.bootstrap or REPLICATES
     baselines = None if args.no_baselines else score_table(network, truth, seed=args.seed, n_replicates=n, **options)
     if args.json:
@@ -141,10 +140,8 @@ def _score(args: Namespace) -> str:
         return json.dumps(plain | _record("score", args, options, args.network_file), indent=2)
     parts = [_table(scores)]
     if intervals is not None:
-        title = (
-            f"{percent(intervals.level)} intervals, {counted(intervals.n_regulators, 'regulator')} drawn with "
-            "replacement"
-        )
+        drawn = f"{counted(intervals.n_regulators, 'regulator')} drawn with replacement"
+        title = f"{percent(intervals.level)} intervals, {drawn}"
         parts.append("\n".join([title, *intervals.notes, intervals.table.map("{:.4g}".format).to_string()]))
     if null is not None:
         parts.append(
@@ -174,8 +171,8 @@ def _compare(args: Namespace) -> str:
     universe = f"{result.n_regulators:,} regulators × {result.n_targets:,} targets, {result.n_positives:,} true edges"
     against = f"{universe}, of {result.truth}" + (f" ({result.truth_version})" if result.truth_version else "")
     head = "\n".join([against, *[f"note: {note}" for note in result.notes]])
-    scores = with_intervals(result.scores, MEASURED)
-    return "\n\n".join([head, scores.to_string(index=False), result.pairs.to_string(**form)])
+    form_of_scores = with_intervals(result.scores, MEASURED).to_string(index=False)
+    return "\n\n".join([head, form_of_scores, result.pairs.to_string(**form)])
 
 
 def _enrich(args: Namespace) -> str:

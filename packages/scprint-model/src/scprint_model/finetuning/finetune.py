@@ -154,7 +154,7 @@ def finetune(
         cells before and after, and with a `batch_key` how often the ten nearest neighbours tell the batch. Its
         ``"scores"`` have them beside the commonest label and logistic regressions on principal components and on the
         embedding, with bootstrap intervals, and its ``"neighbours"`` likewise beside principal components; see
-        `scprint_model.finetuning.scores.compare` and `scprint_model.finetuning.neighbours.neighbour_scores`.
+        `scprint_model.finetuning.scores.compare` and `scprint_model.finetuning.batch_neighbours.neighbour_scores`.
         ``card["provenance_steps"]`` says what made the model.
 
     Raises

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from scdataloader import GeneVocabulary, LabelSpace
+from scprint_model.finetuning.batch_neighbours import neighbour_scores
 from scprint_model.finetuning.cells import Cells, Parts
 from scprint_model.finetuning.extend import extend, new_rows, use_all_tokens
 from scprint_model.finetuning.first_stage import train_heads
 from scprint_model.finetuning.low_rank import add_low_rank, low_rank_parts
-from scprint_model.finetuning.neighbours import neighbour_scores
 from scprint_model.finetuning.regression import Regression
 from scprint_model.finetuning.scores import AFTER, BEFORE, compare
 from scprint_model.finetuning.train import Aims, encode_all, train_network

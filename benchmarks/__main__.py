@@ -16,6 +16,7 @@ from benchmarks.calibration.finetuning import scores as finetuning_scores
 from benchmarks.grn.retina import network_scores
 from benchmarks.integration.scvi_stream import scvi_losses
 from benchmarks.speed.checkpoints import checkpoint_times
+from benchmarks.speed.deep import deep_times
 from benchmarks.speed.imports import import_times
 from benchmarks.speed.infer_networks import infer_network_times
 from benchmarks.speed.kernels import kernel_times
@@ -75,6 +76,10 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], pd.DataFrame]]] = {
     "speed_trees_growth": (
         "GRNBoost2 over cells and regulators, one thread: CPU ms a target, and the whole network from a sample",
         growth_times,
+    ),
+    "speed_deep": (
+        "Deep methods, CPU, two threads, one run; scGPT's published sizes with random weights; MB: what the work added",
+        deep_times,
     ),
     "speed_preprocess": (
         "Preprocessing a file of 500,000 cells: one run, one process",

@@ -53,8 +53,9 @@ def regdiffusion(
     ValueError
         If a number is below 1, all genes but one are constant, or the device cannot be used.
     """
-    need("torch")
-    (package,) = need("regdiffusion")
+    need("torch", "regdiffusion")
+    import regdiffusion as package
+
     from bengrn.methods.trees.order import own_order
 
     for name, number in {"steps": steps, "batch": batch}.items():

@@ -172,6 +172,53 @@ def test_only_what_is_missing_runs(table, folder, monkeypatch):
     assert inferred == []
 
 
+@pytest.mark.slow
+def test_files_that_vanish_are_made_again(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    far = pd.DataFrame({"source": ["X"], "target": ["Y"]})
+    far.to_csv("far.csv", index=False)
+    few = GIVEN | {"methods": [{"object": "my_methods:DIRECTS"}], "truths": ["four.csv", "far.csv"], "baselines": False}
+    few |= {"bootstrap": 0, "permutations": 0}
+    few["datasets"] = [GIVEN["datasets"][0] | {"groups": ["rod"]}]
+    kept = [name for name in COLUMNS if name not in OF_THE_RUN]
+    whole = bengrn.benchmark(**few, out="vanishing")
+    assert whole["status"].tolist() == ["no overlap", "ok", "ok"]
+    results = folder / "vanishing"
+    kinds = [
+        "work/*/inference.json", "work/*/weights.npy", "work/*/????????????????????????.json", "work/cells/*.h5ad",
+        "work/plans/*.json", "work/truths/*.json", "work/truths/*.parquet", "details/*.edges.parquet",
+        "details/*.curve.parquet", "details/*.regulators.parquet",
+    ]  # fmt: skip
+    everything = {path.relative_to(results) for kind in kinds for path in results.glob(kind)}
+    assert len(everything) == 13  # of one network, two truths; jobs are written anew each time
+    for kind in kinds:
+        gone = sorted(results.glob(kind))
+        assert gone, kind
+        for path in gone:
+            path.unlink()
+        again = bengrn.benchmark(**few, out="vanishing")
+        pd.testing.assert_frame_equal(again[kept], whole[kept])
+        assert {path.relative_to(results) for one in kinds for path in results.glob(one)} == everything, kind
+    # half a record is none
+    (path,) = results.glob("work/*/inference.json")
+    path.write_text(path.read_text()[:40])
+    pd.testing.assert_frame_equal(bengrn.benchmark(**few, out="vanishing")[kept], whole[kept])
+
+
+def test_scores_of_a_lost_network_are_taken_again(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    few = GIVEN | {"methods": [{"object": "my_methods:DIRECTS"}], "truths": ["four.csv"], "baselines": False}
+    few |= {"bootstrap": 0, "permutations": 0}
+    whole = bengrn.benchmark(**few, out="lost")
+    for path in (folder / "lost/work").glob("*/inference.json"):
+        path.unlink()
+    infer = job._inferred
+    monkeypatch.setattr(job, "_inferred", lambda *given: (-infer(*given)[0], infer(*given)[1]))
+    again = bengrn.benchmark(**few, out="lost")
+    assert not set(again["network_sha256"]) & set(whole["network_sha256"])
+    assert (again["auroc"] != whole["auroc"]).all()
+
+
 def test_a_full_disk_loses_nothing(folder, monkeypatch):
     monkeypatch.chdir(folder)
     write, left = job.write_json, [5]

@@ -20,6 +20,7 @@ from bengrn.benchmarking.job import Job, read_given
 from bengrn.benchmarking.network_scores import Scoring
 from bengrn.benchmarking.origin import versions
 from bengrn.benchmarking.prepared_cells import PreparedCells, genes_alone, prepare
+from bengrn.benchmarking.present import truth_is_there
 from bengrn.benchmarking.work_files import DIGITS, WorkFiles, digest, sha256_of_truth, write_truth
 from bengrn.infer_command import place_of
 from bengrn.truths.ground_truth import GroundTruth
@@ -178,7 +179,7 @@ def _scorings(
         if known not in truths:
             truth = _loaded(entry, organism)
             sha256 = sha256_of_truth(truth)
-            if not files.truth(sha256).is_file():
+            if not truth_is_there(sha256, files):
                 write_truth(files.truth(sha256), truth)
             truths[known] = (sha256, truth)
         sha256, truth = truths[known]

@@ -14,10 +14,10 @@ from typing import Any
 
 from bengrn.benchmarking.network_scores import Scoring, degree_rows, rows_for, score_rows, write_edges
 from bengrn.benchmarking.origin import machine, peak_memory_mb, versions
+from bengrn.benchmarking.present import record_of_network, record_of_score
 from bengrn.benchmarking.work_files import (
     REGULATOR,
     WorkFiles,
-    read_json,
     read_truth,
     read_weights,
     write_json,
@@ -57,7 +57,7 @@ class Job:
 
     def missing(self, files: WorkFiles) -> list[str]:
         """Return the checksums of the scorings that are not done."""
-        return [score for score in self.scorings if not files.scores(self.key, score).is_file()]
+        return [score for score in self.scorings if record_of_score(self.key, score, files) is None]
 
     @property
     def name(self) -> str:
@@ -85,26 +85,28 @@ def carry_out(job: Job, files: WorkFiles, begin: Callable[[str], None] = lambda 
     OSError
         If the disk is full.
     """
-    made = read_json(files.inference(job.key))
+    made: Mapping[str, Any] = {}
     weights = None
     if job.source["kind"] != "degrees":
-        weights = read_weights(files.network(job.key))
-        failed = made is not None and made["status"] != "ok"
-        if made is None or (weights is None and not failed):
+        found = record_of_network(job.key, files)
+        if found is None:
             begin(INFERENCE)
             made, weights = _made(job, files)
+        else:
+            made, weights = found, read_weights(files.network(job.key))
         if made["status"] != "ok":
             return
     for score in job.missing(files):
         begin(score)
         try:
-            rows = _rows(job, score, weights, made or {}, files)
+            rows = _rows(job, score, weights, made, files)
         except Exception as error:  # a scoring that fails is a row of the table
             if full_disk(error):
                 raise
             traceback.print_exc()
             rows = rows_for(_status(error), _message(error), job.scorings[score].orientations[:1])
-        write_json(files.scores(job.key, score), {"rows": rows, "limits": job.limits})
+        told = {"rows": rows, "network": made.get("network_sha256", ""), "limits": job.limits}
+        write_json(files.scores(job.key, score), told)
 
 
 def _made(job: Job, files: WorkFiles) -> tuple[dict[str, Any], Any]:

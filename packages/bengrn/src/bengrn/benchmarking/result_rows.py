@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bengrn.benchmarking.columns import as_table
 from bengrn.benchmarking.grid import Planned
 from bengrn.benchmarking.network_scores import Scoring, rows_for
 from bengrn.benchmarking.origin import as_json, commit
+from bengrn.benchmarking.present import record_of_network, record_of_score
 from bengrn.benchmarking.work_files import WorkFiles, read_json
 
 
@@ -18,9 +19,15 @@ def table_of(planned: Sequence[Planned], files: WorkFiles) -> Any:
 
 
 def is_done(one: Planned, files: WorkFiles) -> bool:
-    """Say whether a job has all of its rows."""
-    made = read_json(files.inference(one.job.key))
-    return (made is not None and made["status"] != "ok") or not one.job.missing(files)
+    """Say whether a job has all of its rows, and what they tell of its network."""
+    made = _made(one, files)
+    return made is not None and (made["status"] != "ok" or not one.job.missing(files))
+
+
+def _made(one: Planned, files: WorkFiles) -> Mapping[str, Any] | None:
+    """Return how the network was made, or why not; None where that is still to do."""
+    made = record_of_network(one.job.key, files)
+    return {"status": "ok"} if made is None and one.job.source["kind"] == "degrees" else made
 
 
 def forget_failures(one: Planned, files: WorkFiles, *, retry: bool) -> None:
@@ -41,17 +48,19 @@ def forget_failures(one: Planned, files: WorkFiles, *, retry: bool) -> None:
 
 
 def _rows(one: Planned, files: WorkFiles) -> list[dict[str, Any]]:
-    made = read_json(files.inference(one.job.key)) or {}
+    made = _made(one, files)
+    is_ok = made is not None and made["status"] == "ok"
+    made = made or {}
     origin = {
         key: made.get(key) for key in ("wall_s", "cpu_s", "peak_memory_mb", "machine", "threads", "network_sha256")
     }
     origin["versions"] = as_json(made.get("versions"))
     rows = []
     for score, how in one.job.scorings.items():
-        told = read_json(files.scores(one.job.key, score))
-        if told is not None and made.get("status", "ok") == "ok":
+        told = record_of_score(one.job.key, score, files) if is_ok else None
+        if told is not None:
             found = told["rows"]
-        elif made.get("status", "ok") != "ok":
+        elif made and not is_ok:
             found = rows_for(made["status"], made.get("message", ""), how.orientations[:1])
         else:
             found = rows_for("not run", "the run was stopped before", how.orientations[:1])

@@ -119,13 +119,19 @@ def write_weights(folder: Path, weights: Any) -> str:
 
 
 def read_weights(folder: Path) -> Any:
-    """Read the weights of a network; None where they are not kept."""
-    if (folder / "weights.npy").is_file():
-        return np.load(folder / "weights.npy", mmap_mode="r")
-    if not (folder / "weights.npz").is_file():
+    """Read the weights of a network; None where there are none."""
+    path = weights_file(folder)
+    if path is None:
         return None
-    table: Any = sp.load_npz(folder / "weights.npz")
+    if path.suffix == ".npy":
+        return np.load(path, mmap_mode="r")
+    table: Any = sp.load_npz(path)
     return sp.csr_matrix(table)
+
+
+def weights_file(folder: Path) -> Path | None:
+    """Return the file of a network's weights, dense or sparse; None where there is none."""
+    return next((folder / name for name in ("weights.npy", "weights.npz") if (folder / name).is_file()), None)
 
 
 def sha256_of_cells(cells: AnnData) -> str:
@@ -155,9 +161,9 @@ def write_truth(path: Path, truth: GroundTruth) -> None:
         key: getattr(truth, key) for key in ("name", "organism", "directed", "citation", "licence", "version", "part")
     }
     genes = {"genes": _sorted(truth.genes), "gene_ids": _sorted(truth.gene_ids)}
-    write_json(path.with_suffix(".json"), told | genes)
     columns = [one for one in ("source", "target", "source_id", "target_id", "sign") if one in truth.edges]
     write_parquet(path, truth.edges[columns])
+    write_json(path.with_suffix(".json"), told | genes)
 
 
 def read_truth(path: Path) -> GroundTruth:

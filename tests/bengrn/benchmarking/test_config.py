@@ -19,6 +19,7 @@ datasets:
     groupby: cell_type
     groups: rod
     n_genes: 20
+    held_out: {by: donor}
 truths:
   - omnipath-demo
   - path: mine.csv
@@ -44,6 +45,7 @@ def test_what_is_written_is_understood(folder):
     assert config.datasets[0].path == folder / "cells.h5ad"
     assert (config.datasets[0].name, config.datasets[0].groups, config.datasets[0].n_genes) == ("cells", ("rod",), 20)
     assert [one.name for one in config.truths] == ["omnipath-demo", "mine"]
+    assert (config.datasets[0].held_out.share, config.datasets[0].held_out.by) == (0.2, "donor")
     assert (config.time, config.memory) == (7200.0, 5e8)
     assert (config.regulators, config.seeds, config.baselines) == ("assayed", (0,), True)
     # as the record of a run holds it, from anywhere
@@ -62,13 +64,15 @@ def test_what_is_written_is_understood(folder):
         (
             "- omnipath-demo",
             "- omnipath-dema",
-            11,
+            12,
             "there is no truth 'omnipath-dema', and no such file; near ones: 'omni",
         ),
-        ("time: 2 h", "time: 2 weeks", 13, "the limit of time is such as .* not '2 weeks'"),
-        ("truths:\n", "methods:\n", 10, "'methods' stands here twice"),
-        ("limits: {", "limits: }", 13, "this is no YAML"),
-        ("  - path: mine.csv\n", "  - omnipath-demo\n", 12, "two truths are called 'omnipath-demo'"),
+        ("by: donor", "share: 1.5", 10, "share is between 0 and 1, .* not 1.5"),
+        ("by: donor", "bye: donor", 10, "there is no 'bye'; near ones: 'by'"),
+        ("time: 2 h", "time: 2 weeks", 14, "the limit of time is such as .* not '2 weeks'"),
+        ("truths:\n", "methods:\n", 11, "'methods' stands here twice"),
+        ("limits: {", "limits: }", 14, "this is no YAML"),
+        ("  - path: mine.csv\n", "  - omnipath-demo\n", 13, "two truths are called 'omnipath-demo'"),
     ],
 )
 def test_errors_have_a_line_and_near_names(folder, old, new, line, message):
@@ -79,8 +83,13 @@ def test_errors_have_a_line_and_near_names(folder, old, new, line, message):
 def test_an_empty_grid_is_refused(folder):
     with pytest.raises(ValueError, match=r"b.yaml, line 1: there is nothing to score"):
         read(folder, GOOD[GOOD.index("datasets") :])
+    without_truths = GOOD[: GOOD.index("truths")]
+    assert read(folder, without_truths).truths == ()  # held-out cells are something to score against
     with pytest.raises(ValueError, match="no truth to score against for 'cells'"):
-        read(folder, GOOD[: GOOD.index("truths")])
+        read(folder, without_truths.replace("    held_out: {by: donor}\n", ""))
+    (folder / "net.tsv").write_text("source\ttarget\tweight\nA\tB\t1\n")
+    with pytest.raises(ValueError, match="no truth to score against for 'cells'"):  # but not for networks of others
+        read(folder, without_truths + "networks: [net.tsv]\n")
     with pytest.raises(ValueError, match="name data sets"):
         read(folder, "methods: [pearson]\ntruths: [omnipath-demo]\n")
     with pytest.raises(FileNotFoundError, match=r"there is no file nowhere.yaml"):
@@ -98,7 +107,7 @@ def test_networks_belong_to_a_data_set(folder):
     text = GOOD + "networks: [{name: mine, path: net.tsv}]\n"
     assert read(folder, text).networks[0].dataset == "cells"
     two = text.replace("datasets:\n", "datasets:\n  - {name: other, path: cells.h5ad}\n")
-    with pytest.raises(ValueError, match="line 15: a network is scored on the genes of a data set: say which"):
+    with pytest.raises(ValueError, match="line 16: a network is scored on the genes of a data set: say which"):
         read(folder, two)
     with pytest.raises(ValueError, match="there is no data set 'cell'; near ones: 'cells'"):
         read(folder, text.replace("path: net.tsv", "path: net.tsv, dataset: cell"))

@@ -85,7 +85,8 @@ def _refuse_empty(
         top.refuse("there is nothing to score: name methods, such as 'methods: [pearson]', or networks")
     if methods and not any(one.path is not None or one.cells is not None for one in datasets):
         top.refuse("methods infer networks from cells: name data sets, such as 'datasets: [cells.h5ad]'")
-    bare = [one.name for one in datasets if one.truths is None]
+    with_network = {one.dataset for one in networks}
+    bare = [one.name for one in datasets if one.truths is None and (one.held_out is None or one.name in with_network)]
     if not truths and (bare or not datasets):
         of = f" for {listed(bare)}" if bare else ""
         top.refuse(f"there is no truth to score against{of}: name some, such as 'truths: [omnipath-demo]'")

@@ -67,7 +67,9 @@ _KEY = {
         "text", "Orientation that was scored: as stored, transposed or symmetric (the same both ways)."
     ),
     "regulators": Column(
-        "text", "Rows of the scored pairs: assayed (all sources of the truth among the genes), truth, tf or all."
+        "text",
+        "Rows of the scored pairs: assayed (all sources of the truth among the genes), truth, tf or all; empty where "
+        "cells are predicted.",
     ),
     "seed": Column("whole", "Seed for the method, the intervals and the permutations."),
 }
@@ -114,7 +116,7 @@ _ORIGIN = {
     ),
     "threads": Column("whole", "Number of threads that the process was given."),
     "expression_sha256": Column("text", "Checksum of the counts and names of the cells that were used."),
-    "truth_sha256": Column("text", "Checksum of the edges and genes of the truth."),
+    "truth_sha256": Column("text", "Checksum of the edges and genes of the truth, or of the held-out cells."),
     "network_sha256": Column("text", "Checksum of the network that was scored."),
     "date": Column("text", "Time at which the row was scored, UTC, ISO 8601."),
     "details": Column("text", "Name that the files of this row's details begin with; empty where there are none."),

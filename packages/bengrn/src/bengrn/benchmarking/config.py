@@ -26,6 +26,14 @@ class MethodEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Cells that networks are not inferred from, to be predicted: their share, and the column of obs to hold out by."""
+
+    share: float = 0.2
+    by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataEntry:
     """A data set: cells in a file (or in memory), and which of its cells, genes and regulators are used."""
 
@@ -45,6 +53,7 @@ class DataEntry:
     counts: str = "X"
     seed: int = 0
     truths: tuple[TruthEntry, ...] | None = None
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,8 @@ def _data(entry: DataEntry) -> Any:
     values = _told(entry)
     if "gene_list" in values:
         values["genes"] = values.pop("gene_list")
+    if entry.held_out is not None:
+        values["held_out"] = {"share": entry.held_out.share} | _told(entry.held_out)
     if entry.truths is not None:
         values["truths"] = [_told(one) for one in entry.truths]
     return values

@@ -11,14 +11,14 @@ from typing import Any
 from anndata import AnnData
 
 from bengrn._wording import listed
-from bengrn.benchmarking.config import DataEntry, MethodEntry, NetworkEntry, TruthEntry
+from bengrn.benchmarking.config import DataEntry, HeldOut, MethodEntry, NetworkEntry, TruthEntry
 from bengrn.benchmarking.located_yaml import Section, near
 from bengrn.methods.method import Method
 
 _METHOD = ("name", "settings", "label", "object", "absolute")
 _DATA = (
     *("name", "path", "cells", "groupby", "groups", "replicates", "n_genes", "n_cells", "genes", "genes_by"),
-    *("regulators", "organism", "layer", "counts", "seed", "truths"),
+    *("regulators", "organism", "layer", "counts", "seed", "truths", "held_out"),
 )
 _TRUTH = ("name", "truth", "path", "columns", "organism", "options", "directed")
 _NETWORK = (
@@ -145,7 +145,23 @@ def data_entry(one: Section) -> DataEntry:
         counts=one.text("counts", "X") or "X",
         seed=one.whole("seed", 0, least=0) or 0,
         truths=truths,
+        held_out=_held_out(one, has_cells=cells is not None or place is not None),
     )
+
+
+def _held_out(one: Section, *, has_cells: bool) -> HeldOut | None:
+    """Return which cells are held out; a number is their share."""
+    given = one.values.get("held_out")
+    if given is None:
+        return None
+    if not has_cells:
+        one.refuse("cells are held out of a data set that has cells: name their file, path", "held_out")
+    below = one.section("held_out", values={"share": given} if isinstance(given, int | float) else given)
+    below.known("share", "by")
+    share = below.values.get("share", HeldOut.share)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+        below.refuse(f"share is between 0 and 1, such as 0.2 for a fifth of the cells, and not {share!r}", "share")
+    return HeldOut(share=float(share), by=below.text("by"))
 
 
 def _parts_of_cells(one: Section) -> tuple[list[str] | None, str | int | None]:

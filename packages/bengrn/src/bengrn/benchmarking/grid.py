@@ -13,8 +13,8 @@ from typing import Any
 
 from bengrn._provenance import plain, tell
 from bengrn._wording import listed
-from bengrn.benchmarking.columns import DEGREES
-from bengrn.benchmarking.config import Config, MethodEntry, NetworkEntry, TruthEntry
+from bengrn.benchmarking.columns import DEGREES, HELD_OUT
+from bengrn.benchmarking.config import Config, HeldOut, MethodEntry, NetworkEntry, TruthEntry
 from bengrn.benchmarking.entries import labelled
 from bengrn.benchmarking.job import Job, read_given
 from bengrn.benchmarking.network_scores import Scoring
@@ -69,10 +69,17 @@ def lay_out(config: Config, files: WorkFiles) -> list[Planned]:
         has_cells = entry is not None and (entry.path is not None or entry.cells is not None)
         for cells in cells_of:
             entries = own.get(dataset)
-            scorings = _scorings(config, config.truths if entries is None else entries, cells, truths, files)
+            if entry is not None and entry.held_out is not None and cells.held_out:
+                scorings = [_prediction(config, entry.held_out, cells)]
+            else:
+                scorings = _scorings(config, config.truths if entries is None else entries, cells, truths, files)
+            if not scorings:
+                continue
             if has_cells:
                 for method in _with_baselines(config):
                     planned += _of_method(method, cells, scorings, config, files)
+            if cells.held_out:
+                continue  # what cells the networks of others were inferred from is not known
             networks = [one for one in config.networks if (one.dataset or "") == dataset]
             planned += [_of_network(one, cells, scorings, config) for one in networks if _belongs(one, cells, cells_of)]
             if config.baselines:
@@ -197,6 +204,20 @@ def _scorings(
     return found
 
 
+def _prediction(config: Config, how: HeldOut, cells: PreparedCells) -> Scoring:
+    return Scoring(
+        truth=HELD_OUT,
+        sha256=cells.held_out,
+        organism=cells.organism,
+        regulators=config.regulators,
+        orientations=("as stored",),
+        n_replicates=0,
+        n_permutations=0,
+        held_out=True,
+        by=how.by,
+    )
+
+
 def _loaded(entry: TruthEntry, organism: str) -> GroundTruth:
     from bengrn.truths import load_truth
 
@@ -214,7 +235,7 @@ def _loaded(entry: TruthEntry, organism: str) -> GroundTruth:
 def _belongs(entry: NetworkEntry, cells: PreparedCells, all_of: Sequence[PreparedCells]) -> bool:
     if "{group}" in str(entry.path):
         return entry.replicate in (None, cells.replicate)
-    if len(all_of) == 1:
+    if sum(not one.held_out for one in all_of) == 1:
         return entry.group in (None, cells.group) and entry.replicate in (None, cells.replicate)
     return (entry.group or "", entry.replicate or "") == (cells.group, cells.replicate)
 
@@ -223,7 +244,8 @@ def _refuse_strays(config: Config, parts: Mapping[str, Sequence[PreparedCells]])
     for entry in config.networks:
         of = parts[entry.dataset or ""]
         if not any(_belongs(entry, cells, of) for cells in of):
-            there = listed([" / ".join(filter(None, (cells.group, cells.replicate))) for cells in of])
+            names = [" / ".join(filter(None, (cells.group, cells.replicate))) for cells in of]
+            there = listed(list(dict.fromkeys(names)))
             raise ValueError(
                 f"network {entry.name}: say of which group of {entry.dataset} it is, group: (and replicate:), one of "
                 f"{there}"

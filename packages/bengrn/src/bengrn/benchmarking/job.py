@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bengrn.benchmarking.network_scores import Scoring, degree_rows, rows_for, score_rows, write_edges
+from bengrn.benchmarking.network_scores import Scoring, degree_rows, is_symmetric, rows_for, score_rows, write_edges
 from bengrn.benchmarking.origin import machine, peak_memory_mb, versions
 from bengrn.benchmarking.present import record_of_network, record_of_score
 from bengrn.benchmarking.work_files import (
+    DIGITS,
     REGULATOR,
     WorkFiles,
     read_truth,
@@ -263,9 +264,16 @@ def method_of(source: Mapping[str, Any]) -> Any:
 
 
 def _rows(job: Job, score: str, weights: Any, made: Mapping[str, Any], files: WorkFiles) -> list[dict[str, Any]]:
+    import anndata
+
+    from bengrn.benchmarking.prediction_rows import prediction_rows
     from bengrn.network import Network, namings_of
 
     how = job.scorings[score]
+    if how.held_out:
+        held: Any = anndata.read_h5ad(files.cells(how.sha256[:DIGITS]))
+        symmetric = not made.get("directed", True) or is_symmetric(weights)
+        return prediction_rows(weights, held, by=how.by, seed=job.seed, is_symmetric=symmetric)
     truth = read_truth(files.truth(how.sha256))
     given: dict[str, Any] = {"seed": job.seed, "details": f"{job.key[:8]}{score[:16]}", "files": files}
     namings = namings_of(_cells(job, files))

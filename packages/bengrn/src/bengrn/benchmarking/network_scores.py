@@ -45,6 +45,10 @@ class Scoring:
         Replicates for intervals and rewired truths; 0 for none.
     absolute
         Whether to rank by absolute weight.
+    held_out
+        Whether the truth is cells that the network was not inferred from, whose expression is predicted.
+    by
+        Column of obs whose cells stay together in one fold of these.
     """
 
     truth: str
@@ -55,6 +59,8 @@ class Scoring:
     n_replicates: int
     n_permutations: int
     absolute: bool = False
+    held_out: bool = False
+    by: str | None = None
 
 
 def score_rows(

@@ -13,10 +13,19 @@ from anndata import AnnData
 
 from bengrn._provenance import content, tell
 from bengrn._wording import listed
-from bengrn.benchmarking.config import DataEntry
-from bengrn.benchmarking.work_files import REGULATOR, WorkFiles, digest, read_json, sha256_of_cells, write_json
+from bengrn.benchmarking.config import DataEntry, HeldOut
+from bengrn.benchmarking.work_files import (
+    DIGITS,
+    REGULATOR,
+    WorkFiles,
+    digest,
+    read_json,
+    sha256_of_cells,
+    write_json,
+)
 from bengrn.infer_command import read_cells
 from bengrn.inference import Work, groups_of, plan
+from bengrn.prediction import hold_out
 from grnndata import atomic_path
 
 logger = logging.getLogger(__name__)
@@ -27,7 +36,10 @@ _BETWEEN = "\x1f"
 
 @dataclass(frozen=True)
 class PreparedCells:
-    """Cells of one group and replicate of a data set: which they are, and where they lie."""
+    """Cells of one group and replicate of a data set: which they are, and where they lie.
+
+    Where `held_out` is a checksum, they are those that are left when the cells of that checksum are held out.
+    """
 
     dataset: str
     group: str
@@ -38,6 +50,7 @@ class PreparedCells:
     n_cells: int
     n_genes: int
     n_regulators: int
+    held_out: str = ""
 
 
 def prepare(entry: DataEntry, files: WorkFiles) -> list[PreparedCells]:
@@ -63,18 +76,25 @@ def prepare(entry: DataEntry, files: WorkFiles) -> list[PreparedCells]:
     source: Any = entry.cells if entry.cells is not None else entry.path
     told: Any = None if source is None else content(source) if isinstance(source, AnnData) else tell(source)
     if isinstance(source, AnnData):
+        by = None if entry.held_out is None else entry.held_out.by
         columns = [
-            column for column in (entry.groupby, entry.replicates) if isinstance(column, str) and column in source.obs
+            column
+            for column in (entry.groupby, entry.replicates, by)
+            if isinstance(column, str) and column in source.obs
         ]
         told = [told, {column: source.obs[column].astype(str).tolist() for column in columns}]
     elif told is not None:
         told.pop("file", None)
-    place = files.plan(digest([choice, told])[:24])
+    place = files.plan(digest([choice, told])[:DIGITS])
     found = read_json(place)
-    if found is not None and all(files.cells(one["name"]).is_file() for one in found):
+    if found is not None and all(_is_there(one, files) for one in found):
         return [PreparedCells(**one | {"dataset": entry.name}) for one in found]
     try:
-        prepared = [_written(entry, group, replicate, cells, files) for group, replicate, cells in _chosen(entry)]
+        prepared = []
+        for group, replicate, cells in _chosen(entry):
+            prepared.append(_written(entry, group, replicate, cells, files))
+            if entry.held_out is not None:
+                prepared.append(_rest(entry, entry.held_out, group, replicate, cells, files))
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"data set {entry.name}: {error}") from error
     write_json(place, [asdict(one) for one in prepared])
@@ -89,14 +109,35 @@ def genes_alone(name: str, genes: list[str], organism: str, files: WorkFiles) ->
 
 def _written(entry: DataEntry, group: str, replicate: str, cells: AnnData, files: WorkFiles) -> PreparedCells:
     sha256 = sha256_of_cells(cells)
-    name = sha256[:24]
-    if not files.cells(name).is_file():
-        with atomic_path(files.cells(name)) as temporary:
-            cells.write_h5ad(temporary, compression="lzf")
+    name = sha256[:DIGITS]
+    _write_cells(name, cells, files)
     is_regulator = cells.var.get(REGULATOR)
     n_regulators = cells.n_vars if is_regulator is None else int(is_regulator.sum())
     sizes = (cells.n_obs, cells.n_vars, n_regulators)
     return PreparedCells(entry.name, group, replicate, entry.organism, name, sha256, *sizes)
+
+
+def _rest(
+    entry: DataEntry, how: HeldOut, group: str, replicate: str, cells: AnnData, files: WorkFiles
+) -> PreparedCells:
+    """Hold cells out, and keep both them and the rest."""
+    is_held = hold_out(cells, share=how.share, by=how.by, seed=entry.seed)
+    held = cells[is_held].copy()
+    obs: Any = held.obs
+    sha256 = digest([sha256_of_cells(held), None if how.by is None else obs[how.by].astype(str).tolist()])
+    _write_cells(sha256[:DIGITS], held, files)
+    return replace(_written(entry, group, replicate, cells[~is_held].copy(), files), held_out=sha256)
+
+
+def _is_there(told: Mapping[str, Any], files: WorkFiles) -> bool:
+    held = told["held_out"][:DIGITS]
+    return files.cells(told["name"]).is_file() and (not held or files.cells(held).is_file())
+
+
+def _write_cells(name: str, cells: AnnData, files: WorkFiles) -> None:
+    if not files.cells(name).is_file():
+        with atomic_path(files.cells(name)) as temporary:
+            cells.write_h5ad(temporary, compression="lzf")
 
 
 def _chosen(entry: DataEntry) -> Iterator[tuple[str, str, AnnData]]:

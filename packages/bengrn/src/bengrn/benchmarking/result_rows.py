@@ -72,7 +72,7 @@ def _of_scoring(how: Scoring) -> dict[str, Any]:
     return {
         "truth": how.truth,
         "organism": how.organism,
-        "regulators": how.regulators,
+        "regulators": "" if how.held_out else how.regulators,
         "truth_sha256": how.sha256,
         "commit": commit(),
     }

@@ -76,19 +76,20 @@ def shown(table: Any) -> str:
     import pandas as pd
 
     by = ["dataset", "group", "replicate", "truth"]
-    ranked = table.sort_values([*by, "ap"], ascending=[True] * len(by) + [False], kind="stable")
+    best_first = [*by, "ap", "gain"]
+    ranked = table.sort_values(best_first, ascending=[True] * len(by) + [False, False], kind="stable")
     lines: dict[str, Any] = {"method": ranked["label"]}
     for name in by:
         if name == "truth" or ranked[name].nunique() > 1:
             lines[name] = ranked[name]
     lines["orientation"] = ranked["orientation"]
     lines["AP"] = ranked["ap"].map(_number)
-    lines["95 %"] = [
-        f"{_number(low)}-{_number(high)}" if low == low else ""
-        for low, high in zip(ranked["ap_low"], ranked["ap_high"], strict=True)
-    ]
+    lines["95 %"] = _intervals(ranked["ap_low"], ranked["ap_high"], "-")
     for title, name in {"random": "ap_random", "AUROC": "auroc", "EPR": "epr", "p degrees": "p_degree"}.items():
         lines[title] = ranked[name].map(_number)
+    if ranked["gain"].notna().any():
+        lines["gain"] = ranked["gain"].map(_number)
+        lines["of gain"] = _intervals(ranked["gain_low"], ranked["gain_high"], " to ")
     lines["status"] = ranked["status"]
     text: str = pd.DataFrame(lines).head(_MOST_ROWS).to_string(index=False)
     return text + (f"\n... and {len(table) - _MOST_ROWS:,} rows more" if len(table) > _MOST_ROWS else "")
@@ -120,6 +121,12 @@ def _counts(table: Any) -> str:
     counts = table["status"].value_counts()
     told = ", ".join(f"{n:,} {status}" for status, n in counts.items())
     return f"{counted(len(table), 'row')} ({told})"
+
+
+def _intervals(lows: Any, highs: Any, between: str) -> list[str]:
+    return [
+        f"{_number(low)}{between}{_number(high)}" if low == low else "" for low, high in zip(lows, highs, strict=True)
+    ]
 
 
 def _number(value: float) -> str:

@@ -72,7 +72,9 @@ def benchmark(
         Data sets: paths of files of cells, or mappings with ``path`` (or ``cells``, an AnnData), ``name``, ``groupby``,
         ``groups``, ``replicates`` (a column of obs, or a number of draws), ``n_cells``, ``n_genes`` or ``genes``,
         ``genes_by`` ("all" or "group"), ``regulators`` ("all", "tf" or names), ``organism``, ``layer``, ``counts``,
-        ``seed`` (for draws of cells), ``truths`` (instead of those for all).
+        ``seed`` (for draws of cells), ``truths`` (instead of those for all), ``held_out`` (a share of the cells, or a
+        mapping with ``share`` and ``by``, a column of obs such as the donor: each method also infers a network from the
+        other cells, and its gain in predicting the held-out ones gets a row; see :func:`bengrn.score_prediction`).
     truths
         Ground truths: names (:func:`bengrn.list_truths`), files of edges, :class:`bengrn.GroundTruth` objects, or
         mappings with ``name``, ``truth``, ``path``, ``columns``, ``organism``, ``options``, ``directed``.

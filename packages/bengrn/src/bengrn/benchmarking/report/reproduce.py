@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from bengrn.benchmarking.columns import HELD_OUT
 from bengrn.benchmarking.report.reading import Results
 
 #: Keys of a run's record that a configuration calls otherwise, and those that it has not.
@@ -74,9 +75,13 @@ def configuration(config: Mapping[str, Any], row: pd.Series) -> str:
     for one in datasets:
         if row["group"] and "groupby" in one:
             one["groups"] = [row["group"]]
+        if row["truth"] == HELD_OUT:
+            one.pop("truths", None)
+            continue
+        one.pop("held_out", None)
         if "truths" in one:
             one["truths"] = _named(one["truths"], row["truth"]) or one["truths"]
-    truths = kept.get("truths", [])
+    truths = kept.get("truths", []) if row["truth"] != HELD_OUT else []
     kept |= {"datasets": datasets, "truths": _named(truths, row["truth"]) or truths, "seeds": [int(row["seed"])]}
     first = ("methods", "networks", "datasets", "truths", "seeds")
     ordered = {key: kept[key] for key in (*first, *(key for key in kept if key not in first)) if kept.get(key)}

@@ -222,7 +222,7 @@ def test_a_dry_run_writes_nothing(path, capsys, tmp_path):
         (["cells.h5ad", "-o", "net.png"], "networks are written as h5ad or zarr"),
         (["cells.h5ad", "--set", "bins", "-o", "net.h5ad"], "--set takes NAME=VALUE, and not 'bins'"),
         (["cells.h5ad", "--set", "bins=5", "-o", "net.h5ad"], "pearson has no setting 'bins'"),
-        (["cells.h5ad", "--work", "kept", "-o", "net.h5ad"], "pearson has no setting 'work'"),
+        (["cells.h5ad", "--work", "kept", "-o", "net.h5ad"], "pearson cannot use --work: methods of trees can"),
         (["cells.h5ad", "--method", "clr", "--set", "bins=x", "-o", "net.h5ad"], "settings of clr"),
         (["cells.h5ad", "--regulators", "CRX", "-o", "net.h5ad"], "a file with one gene a line, and not 'CRX'"),
         (["cells.h5ad", "--format", "scenic", "-o", "net.h5ad"], "--format scenic is one of tables"),

@@ -248,6 +248,11 @@ def test_cells_of_a_file_are_embedded(tmp_path, capsys):
         bengrn.embed(adata, "pearson")
 
 
+def test_a_setting_that_is_needed_is_named_with_what_it_is():
+    with pytest.raises(TypeError, match=r"scgpt needs a setting: folder \(Folder of the model"):
+        bengrn.get_method("scgpt")
+
+
 class _Harm:
     def __reduce__(self):
         return print, ("harm",)

@@ -170,6 +170,14 @@ def _check(args: Namespace, *, is_table: bool) -> None:
 
 def _choice(args: Namespace) -> dict[str, Any]:
     own = [f"{name}={args[name]}" for name in ("work", "scheduler") if args[name] is not None]
+    if own:
+        from bengrn.registry import setting_names
+
+        lacking = [
+            f"--{one.partition('=')[0]}" for one in own if one.partition("=")[0] not in setting_names(args.method)
+        ]
+        if lacking:
+            raise ValueError(f"{args.method} cannot use {' and '.join(lacking)}: methods of trees can")
     regulators: Any = args.regulators
     if regulators != "tf":
         regulators = None if regulators == "all" else names_in(regulators, "--regulators is 'all', 'tf' or")

@@ -86,7 +86,12 @@ def get_method(name: str, **settings: Any) -> GRNMethod:
     if isinstance(found, Method):
         return found.with_settings(**settings)
     if not takes_others(found):
-        check_settings(name, settings, [one.name for one in _settings(found)])
+        known = _settings(found)
+        check_settings(name, settings, [one.name for one in known])
+        missing = [one for one in known if one.is_needed and one.name not in settings]
+        if missing:
+            told = "; ".join(f"{one.name} ({one.text.rstrip('.')})" for one in missing)
+            raise TypeError(f"{name} needs a setting: {told}")
     method: GRNMethod = found(**settings)
     if not (hasattr(method, "name") and callable(getattr(method, "infer", None))):
         raise TypeError(f"{point.value} is no method: it needs a name and infer(adata, *, regulators, rng)")
@@ -131,6 +136,17 @@ def parse_settings(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     if not _takes_others(found):
         check_settings(name, given, [one.name for one in settings])
     return read_settings(name, settings, given)
+
+
+def setting_names(name: str) -> list[str]:
+    """Return the names of a method's settings.
+
+    Raises
+    ------
+    ValueError, TypeError, ImportError
+        As :func:`get_method`.
+    """
+    return [one.name for one in _settings(_load(_only(name)))]
 
 
 def describe_method(name: str) -> str:

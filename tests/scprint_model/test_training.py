@@ -443,7 +443,7 @@ def test_files_come_before_packaged_configs(monkeypatch, tmp_path):
     assert packaged_configs(["--config", "small"]) == ["--config", "small"]
     assert packaged_configs(["--config", "other/small.yaml"]) == ["--config", "other/small.yaml"]
     with pytest.raises(
-        ValueError, match=r"no file 'tinyy', .* there are \['large', 'medium', 'small', 'tiny', 'xlarge'\]"
+        ValueError, match=r"no file 'tinyy', .* there are \['bundled', 'large', 'medium', 'small', 'tiny', 'xlarge'\]"
     ):
         packaged_configs(["--config", "tinyy"])
 

@@ -13,6 +13,8 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 import grnndata
+from bengrn.benchmarking.as_config import as_config
+from bengrn.benchmarking.preset import list_presets, load_preset
 from bengrn.benchmarking.presets import beeline, gwps, mccalla, omnipath_26
 from bengrn.benchmarking.presets.given_files import with_installed_methods
 
@@ -45,6 +47,63 @@ def test_missing_files_are_listed_with_where_they_are_got(preset, told, tmp_path
         with pytest.raises(FileNotFoundError) as error:
             preset.resolve(VALUES, data)
         assert [part for part in told if part not in str(error.value)] == []
+        first, *lines = str(error.value).splitlines()
+        assert "preset" in first
+        assert len(lines) == len(preset.FILES)
+        for name, line in zip(preset.FILES, lines, strict=True):
+            assert line.startswith((f"  {name}.h5ad: ", f"  {name}: "))
+            assert line.count(";") >= 1
+            assert "; from http" in line or "; from BEELINE-data.zip of http" in line
+            assert ".csv.h5ad" not in line
+
+
+def kidney_retina_colon(folder):
+    for number, tissue in enumerate(("kidney", "retina", "colon")):
+        adata = counts(number)
+        adata.obs["cell_type"] = ["a"] * 30 + ["b"] * 30
+        adata.write_h5ad(folder / f"{tissue}.h5ad")
+
+
+def two_of_mccalla(folder):
+    for name in ("han_hESC", "tran_mESC"):
+        counts(1).write_h5ad(folder / f"{name}.h5ad")
+
+
+def controls(folder):
+    adata = counts(4)
+    adata.obs["gene"] = ["non-targeting"] * 30 + ["GATA1"] * 30
+    adata.write_h5ad(folder / "K562_gwps_raw_singlecell_01.h5ad")
+
+
+def seven_experiments(folder):
+    for name in beeline.ORGANISMS:
+        beeline_files(folder / name, 5)
+
+
+def test_the_shipped_presets_become_configurations_with_stand_ins(tmp_path, monkeypatch):
+    monkeypatch.setattr(omnipath_26, "MIN_CELLS", 20)
+    stand_ins = {
+        "omnipath-26": (kidney_retina_colon, 6, {"omnipath"}),
+        "mccalla": (two_of_mccalla, 2, {"mccalla hESC", "mccalla mESC"}),
+        "gwps": (controls, 1, {"perturb-seq"}),
+        "beeline": (seven_experiments, 7, {"ChIP-seq of the cell type", "STRING", "loss and gain of function"}),
+        "quick": (None, 1, {"omnipath-demo"}),
+    }
+    assert set(list_presets()) - {"sergio", "boolode"} == set(stand_ins)  # these simulate, and are tested there
+    for name, (fill, n_datasets, truths) in stand_ins.items():
+        data = None
+        if fill is not None:
+            data = tmp_path / name
+            data.mkdir()
+            fill(data)
+        config = as_config(load_preset(name, data))
+        assert len(config.datasets) == n_datasets, name
+        own = {truth.name for one in config.datasets for truth in one.truths or ()}
+        assert truths <= own | {one.name for one in config.truths}, name
+        assert {"pearson"} <= {one.name for one in config.methods}, name
+        assert config.title
+        for one in config.datasets:
+            assert one.path is not None or one.cells.n_obs >= 20, name
 
 
 def test_only_what_is_missing_is_asked_for(tmp_path, monkeypatch):

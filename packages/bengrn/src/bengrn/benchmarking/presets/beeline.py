@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 
 import grnndata
-from bengrn.benchmarking.presets.given_files import Wanted, folder_of, with_installed_methods
+from bengrn.benchmarking.presets.given_files import Wanted, folder_of, told, with_installed_methods
 from bengrn.truths.beeline import ORGANISMS
 
 _ZENODO = "BEELINE-data.zip of https://zenodo.org/records/3701939, unpacked"
@@ -48,11 +48,9 @@ def resolve(values: Mapping[str, Any], data: Path | None) -> dict[str, Any]:
     at = next(
         (folder / below for below in _BELOW if any((folder / below / name).is_dir() for name in ORGANISMS)), folder
     )
-    missing = [name for name in FILES if not (at / name).is_file()]
+    missing = {name: one for name, one in FILES.items() if not (at / name).is_file()}
     if missing:
-        raise FileNotFoundError(
-            f"the preset beeline lacks {len(missing)} of its files in {at}: {', '.join(missing)}. They are in {_ZENODO}"
-        )
+        raise FileNotFoundError(f"the preset beeline lacks {len(missing)} of its files in {at}:\n{told(missing)}")
     datasets = [
         {
             "name": name,

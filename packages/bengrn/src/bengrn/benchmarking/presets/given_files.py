@@ -38,8 +38,8 @@ def folder_of(preset: str, data: Path | None, wanted: Mapping[str, Wanted]) -> P
         If none is named, or there is no such folder; the message says what belongs in it.
     """
     if data is None or not data.is_dir():
-        told = "name the folder of its data (--data FOLDER)" if data is None else f"there is no folder {data}"
-        raise FileNotFoundError(f"the preset {preset} runs on files of yours: {told}. It should hold\n{_told(wanted)}")
+        why = "name the folder of its data (--data FOLDER)" if data is None else f"there is no folder {data}"
+        raise FileNotFoundError(f"the preset {preset} runs on files of yours: {why}. It should hold\n{told(wanted)}")
     return data
 
 
@@ -69,7 +69,7 @@ def find_files(preset: str, data: Path | None, wanted: Mapping[str, Wanted]) -> 
     found = {name: path for name in wanted for path in [file_of(folder, name)] if path is not None}
     missing = {name: one for name, one in wanted.items() if name not in found}
     if missing:
-        raise FileNotFoundError(f"the preset {preset} lacks {len(missing)} of its files in {folder}:\n{_told(missing)}")
+        raise FileNotFoundError(f"the preset {preset} lacks {len(missing)} of its files in {folder}:\n{told(missing)}")
     return found
 
 
@@ -96,5 +96,9 @@ def with_installed_methods(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "methods": kept}
 
 
-def _told(wanted: Mapping[str, Wanted]) -> str:
-    return "\n".join(f"  {name}{_SUFFIXES[0]}: {one.what}; from {one.where}" for name, one in wanted.items())
+def told(wanted: Mapping[str, Wanted]) -> str:
+    """Return the files, one a line, with what each holds and where it is got; names without suffix are of cells."""
+    return "\n".join(
+        f"  {name if Path(name).suffix else name + _SUFFIXES[0]}: {one.what}; from {one.where}"
+        for name, one in wanted.items()
+    )

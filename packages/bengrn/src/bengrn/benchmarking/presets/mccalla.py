@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from bengrn._wording import listed
-from bengrn.benchmarking.presets.given_files import Wanted, file_of, folder_of, with_installed_methods
+from bengrn.benchmarking.presets.given_files import Wanted, file_of, folder_of, told, with_installed_methods
 from bengrn.infer_command import read_cells
 
 logger = logging.getLogger(__name__)
@@ -51,10 +51,9 @@ def resolve(values: Mapping[str, Any], data: Path | None) -> dict[str, Any]:
         if path is not None and stem.rpartition("_")[2] in ORGANISMS
     }
     if not paths:
-        lines = "\n".join(f"  {name}.h5ad: {one.what}; from {one.where}" for name, one in FILES.items())
         raise FileNotFoundError(
             f"the preset mccalla finds no file STUDY_CELL.h5ad in {folder}, where CELL is one of {listed(ORGANISMS)}. "
-            f"The paper's are\n{lines}"
+            f"The paper's are\n{told(FILES)}"
         )
     missing = [name for name in FILES if name not in paths]
     if missing:

@@ -17,6 +17,7 @@ from bengrn.benchmarking.as_config import as_config
 from bengrn.benchmarking.preset import list_presets, load_preset
 from bengrn.benchmarking.presets import beeline, gwps, mccalla, omnipath_26
 from bengrn.benchmarking.presets.given_files import with_installed_methods
+from bengrn.cli import main
 
 VALUES = {"methods": ["pearson"], "title": "stand-in"}
 FACTORS = grnndata.transcription_factors("human")[:8]
@@ -55,6 +56,13 @@ def test_missing_files_are_listed_with_where_they_are_got(preset, told, tmp_path
             assert line.count(";") >= 1
             assert "; from http" in line or "; from BEELINE-data.zip of http" in line
             assert ".csv.h5ad" not in line
+
+
+def test_the_command_lists_missing_files_one_a_line(tmp_path, capsys):
+    assert main(["run", "--preset", "mccalla", "--data", str(tmp_path), "--dry-run"]) == 2
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert first.startswith("bengrn: the preset mccalla finds no file")
+    assert [line.split(":")[0] for line in lines] == [f"  {name}.h5ad" for name in mccalla.FILES]
 
 
 def kidney_retina_colon(folder):

@@ -10,7 +10,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from bengrn._command_line import check_output
+from bengrn._command_line import check_output, ending
 from bengrn._command_options import Parser
 from bengrn._wording import counted
 
@@ -41,8 +41,8 @@ def options(parser: Parser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what there is to do, and run nothing")
 
 
-def command(args: Namespace) -> str:
-    """Run a benchmark; return what to print."""
+def command(args: Namespace) -> str | int:
+    """Run a benchmark; return what to print, or the exit status where files are missing that are listed."""
     from bengrn.benchmarking.dry_run import told_before
     from bengrn.benchmarking.grid import lay_out
     from bengrn.benchmarking.preset import list_presets
@@ -53,7 +53,13 @@ def command(args: Namespace) -> str:
         presets = list_presets()
         width = max(map(len, presets))
         return "\n".join(f"{name:<{width}}  {about}" for name, about in presets.items())
-    config = _config(args)
+    try:
+        config = _config(args)
+    except FileNotFoundError as error:
+        if "\n" not in str(error):
+            raise
+        sys.stderr.write(f"bengrn: {error}\n")  # one file a line, which other errors are as a whole
+        return ending(error)[0]
     check_output(config.out / "table.csv")
     if args.dry_run:
         files = WorkFiles(config.out)

@@ -13,7 +13,7 @@ STAMP := .venv/.installed
 TESTS = $(if $(PACKAGE),tests/$(subst -,_,$(PACKAGE)),)
 PARALLEL = -n auto --dist loadscope
 
-.PHONY: help install demo test test-slow test-packages test-kernels lint audit format bench docs build clean
+.PHONY: help install demo test test-slow test-packages test-kernels lint audit format bench bench-quick bench-full bench-compare docs build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -59,8 +59,17 @@ format: $(STAMP)  ## let ruff rewrite what it can
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
 
-bench: $(STAMP)  ## run the benchmarks; tables go to benchmarks/results/
-	$(RUN) python -m benchmarks
+bench: $(STAMP)  ## the comparison with other tools and our speed: runs/bench/bench/index.html
+	$(RUN) python -m benchmarks --size bench
+
+bench-quick: $(STAMP)  ## a little of it, on the bundled cells
+	$(RUN) python -m benchmarks --size quick
+
+bench-full: $(STAMP)  ## all of it, with slow peers and the largest sizes: hours
+	$(RUN) python -m benchmarks --size full
+
+bench-compare: $(STAMP)  ## what changed beyond noise since BASE (a folder of results or a commit)
+	$(RUN) python -m benchmarks.compare $(or $(BASE),$(error BASE is missing: a folder of results or a commit)) $(NOW)
 
 docs: $(STAMP)  ## build the documentation into docs/_build/html
 	$(RUN) --group docs sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -1,1 +1,1 @@
-"""Measurements: `make bench` runs them all and writes tables to benchmarks/results/."""
+"""Measurements beside other tools: `make bench` runs them and writes one page with its tables."""

@@ -8,7 +8,7 @@ donors with 2,000 genes), kidney immune cells of Stewart 2019, and the Lung Cell
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +30,17 @@ CASES = (
 )
 
 
-def scores(*, quick: bool = False, train: tuple[str, ...] = ("heads", "lora")) -> pd.DataFrame:
-    """Fine-tune on some donors and score on others: a row a case, seed and method."""
+def scores(
+    *,
+    quick: bool = False,
+    train: Sequence[str] = ("heads", "lora"),
+    cases: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+) -> pd.DataFrame:
+    """Fine-tune on some donors and score on others: a row a case (all when None), seed and method."""
     rows = []
-    for case, cells, by in _cases(quick=quick):
-        for seed in (0,) if quick else (0, 1, 2):
+    for case, cells, by in _cases(quick=quick, named=cases):
+        for seed in (0,) if quick else seeds:
             for kind in train[:1] if quick else train:
                 made = finetune(
                     "bundled", cells, labels="cell_type", train=kind, held_out_by=by, context=CONTEXT, seed=seed
@@ -43,12 +49,14 @@ def scores(*, quick: bool = False, train: tuple[str, ...] = ("heads", "lora")) -
     return pd.DataFrame(rows)
 
 
-def _cases(*, quick: bool) -> Iterator[tuple[str, dict[str, AnnData], str | None]]:
+def _cases(*, quick: bool, named: Sequence[str] | None = None) -> Iterator[tuple[str, dict[str, AnnData], str | None]]:
     folder = Path(os.environ.get(FOLDER, USUAL))
     if quick or not (FOLDER in os.environ or folder.is_dir()):
         yield "retina", {"retina": _labelled(datasets.retina_1k()[:256].copy())}, None
         return
     for case, names, by in CASES:
+        if named is not None and case not in named:
+            continue
         yield case, {n: _labelled(read_h5ad(folder / f"{n}.h5ad")) for n in names}, by
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -14,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.environments import python_of
+
 OURS = Path(__file__).with_name("ours_scprint.py")
 PEER = Path(__file__).with_name("peer_scprint.py")
 #: Weights in the published format, cells, and a network that the published code made of them.
 FIXTURES = Path(os.environ.get("SCPRINT_SHARED", "../shared")) / "fixtures" / "timing"
 CHECKPOINT = FIXTURES / "timing_d128_l4_h4_g1200.ckpt"
-#: Names a Python that has scprint 2.3.8; without it uv makes an environment, which takes minutes and gigabytes.
+#: Names a Python that has scprint 2.3.8; without it a locked environment is made, which takes minutes and gigabytes.
 PEER_PYTHON = "SCPRINT_PEER_PYTHON"
-REQUIREMENTS = ("scprint==2.3.8", "setuptools<81")
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
 #: Address space of a process, bytes: who asks for more is told so, and the machine stays usable.
 LIMIT = 22 * 10**9
@@ -140,9 +140,7 @@ def peer_python() -> list[str]:
     """Return the command of a Python that has the published package."""
     if PEER_PYTHON in os.environ:
         return [os.environ[PEER_PYTHON]]
-    uv = shutil.which("uv") or str(Path(".bootstrap/bin/uv").resolve())
-    given = [part for name in REQUIREMENTS for part in ("--with", name)]
-    return [uv, "run", "--no-project", "--isolated", "--python", "3.10", *given, "python"]
+    return [str(python_of("scprint"))]
 
 
 def compare(work: str, ours: Measured, theirs: Measured) -> dict[str, object]:

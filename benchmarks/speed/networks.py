@@ -92,4 +92,4 @@ def _networkx_times(grn: GRNAnnData, kept: list[str]) -> dict[str, float]:
 
 def _peer_times(path: Path, kept: list[str]) -> dict[str, float]:
     """Time the published package in an environment of its own, on the same file; nothing when that fails."""
-    return dict(run_peer(PEER, "grnndata==1.3.2", [str(path)], stdin=json.dumps(kept)) or {})
+    return dict(run_peer(PEER, "grnndata", [str(path)], stdin=json.dumps(kept)) or {})

@@ -22,12 +22,8 @@ from scdataloader import datasets
 
 TOOL = Path(__file__).with_name("one_tool.py")
 N_GENES = 5000
-#: Packages of each peer's own environment.
-PEERS = {
-    "bengrn 1.3.2": ("bengrn==1.3.2", "grnndata==1.3.2"),
-    "arboreto": ("arboreto==0.1.6", "dask[dataframe]", "distributed"),
-    "rustscenic": ("rustscenic",),
-}
+#: Environment of each peer.
+PEERS = {"bengrn 1.3.2": "bengrn", "arboreto": "arboreto", "rustscenic": "rustscenic"}
 #: Work: the tools, ours last, whether all genes are regulators, and of how many targets one is taken.
 WORK: dict[str, tuple[tuple[str, ...], bool, int]] = {
     "GENIE3-TF, 100 trees": (("bengrn 1.3.2", "scikit-learn", "ours genie3"), False, 100),
@@ -72,7 +68,7 @@ def _retina() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _run(tool: str, arguments: list[str]) -> Any:
     if tool in PEERS:
-        return run_peer(TOOL, ",".join(PEERS[tool]), arguments)
+        return run_peer(TOOL, PEERS[tool], arguments)
     one_thread = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
     done = subprocess.run(
         [sys.executable, str(TOOL), *arguments], capture_output=True, text=True, check=True, env=os.environ | one_thread

@@ -22,7 +22,7 @@ from bengrn.benchmarking.worker import DISK_FULL, read_job
 #: Seconds between two looks at a process.
 _TICK = 0.1
 #: Variables by which numerical libraries are told how many threads to take.
-_THREADS = (
+THREADS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
     "NUMEXPR_NUM_THREADS",
 )
@@ -81,7 +81,7 @@ def run_watched(path: str, limits: Limits, is_stopped: Callable[[], bool] = lamb
 def _followed(path: Path, limits: Limits, is_stopped: Callable[[], bool]) -> tuple[str, str, str]:
     """Run the job until it ends or has to be ended; return the stage it was in, how it ended, and a message."""
     log = path.with_name("log.txt")
-    environment = os.environ | dict.fromkeys(_THREADS, str(limits.threads))
+    environment = os.environ | dict.fromkeys(THREADS, str(limits.threads))
     with log.open("ab") as errors:
         process = subprocess.Popen(  # noqa: S603 - this Python, and our own module
             [sys.executable, "-m", "bengrn.benchmarking.worker", str(path)],
@@ -111,7 +111,7 @@ def _followed(path: Path, limits: Limits, is_stopped: Callable[[], bool]) -> tup
                 return stage, "stopped", ""
             if limits.time is not None and time.monotonic() - begun > limits.time:
                 return stage, "out of time", f"stopped at the limit of {limits.time:,.4g} s"
-            used = _memory_of(process.pid) if limits.memory is not None else 0
+            used = memory_of(process.pid) if limits.memory is not None else 0
             if limits.memory is not None and used > limits.memory:
                 text = f"stopped at {used / 1e6:,.0f} MB, above the limit of {limits.memory / 1e6:,.0f} MB"
                 return stage, "out of memory", text
@@ -151,7 +151,7 @@ def _end(code: int, stage: str, log: Path) -> tuple[str, str, str]:
     return stage, "failed", f"the process ended with status {code}: {last[:300]}"
 
 
-def _memory_of(pid: int) -> int:
+def memory_of(pid: int) -> int:
     """Return the bytes that a process and those that it has started hold."""
     total = 0
     try:

@@ -1,0 +1,262 @@
+"""The suites of benchmarks, by section: what each runs at each size, how its table is read, which peers it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.suite import Suite
+
+ONE: tuple[dict, ...] = ({},)
+_BENGRN, _GRNNDATA = "packages/bengrn/src", "packages/grnndata/src"
+_MODEL, _LOADER = "packages/scprint-model/src", "packages/scdataloader/src"
+
+NETWORKS = (
+    Suite(
+        name="networks",
+        section="networks",
+        title="Networks of cell types against truths of regulation, with intervals over regulators",
+        function="benchmarks.grn.leaderboard:network_scores",
+        sizes={"quick": ({"config": "quick"},), "bench": ({"config": "bench"},), "full": ({"config": "bench"},)},
+        names=("dataset", "group", "truth", "regulators", "orientation", "label"),
+        method="label",
+        higher=("ap", "ap_ratio", "epr", "auprc_paper", "gain"),
+        lower=("wall_s", "cpu_s", "peak_memory_mb"),
+        peers={
+            "correlation": "pearson",
+            "CLR": "clr",
+            "GENIE3-TF": "GENIE3-TF",
+            "GRNBoost2": "GRNBoost2",
+            "random": "random",
+        },
+        code=("benchmarks/grn", _BENGRN, _GRNNDATA, _MODEL, _LOADER),
+        minutes=60,
+    ),
+    Suite(
+        name="grn_retina",
+        section="networks",
+        title="Networks of retina cell types against the bundled OmniPath edges",
+        function="benchmarks.grn.retina:network_scores",
+        sizes={"full": ONE},
+        names=("cell_type", "method", "orientation", "universe"),
+        method="method",
+        higher=("ap", "auprc_paper", "auroc", "epr", "odds_ratio"),
+        peers={"correlation (retina)": "pearson"},
+        code=(_BENGRN, _GRNNDATA, _MODEL, _LOADER),
+        minutes=30,
+    ),
+)
+DENOISING = (
+    Suite(
+        name="denoising",
+        section="denoising",
+        title="Spearman correlation of thinned cells with their full counts, the paper's noise at 0.7",
+        function="benchmarks.denoising.profiles:scores",
+        sizes={
+            "quick": ({"n_cells": 24, "n_drawn": 300, "peers": False},),
+            "bench": ({"dataset": "human_pbmc_kang_ifnb"}, {"dataset": "human_pancreas_baron_h1"}, {}),
+            "full": (
+                {"dataset": "human_pbmc_kang_ifnb", "n_cells": 500},
+                {"dataset": "human_pancreas_baron_h1", "n_cells": 500},
+                {"n_cells": 500},
+            ),
+        },
+        names=("set", "types", "measure", "method"),
+        method="method",
+        higher=("spearman",),
+        ends={"spearman": ("low", "high")},
+        peers={"MAGIC": "MAGIC", "kNN smoothing": "kNN smoothing", "mean profile": "mean profile x kNN, no model"},
+        code=(_MODEL, _LOADER, _GRNNDATA),
+        environments=("magic",),
+        minutes=15,
+    ),
+)
+
+
+def _finetuning(train: str, **sizes: tuple[dict, ...]) -> Suite:
+    return Suite(
+        name="finetuning" if train == "heads" else f"finetuning_{train}",
+        section="annotation",
+        title=f"Fine-tuned ({train}) on donors and files that the model never saw: 95 % intervals over donors or cells",
+        function="benchmarks.calibration.finetuning:scores",
+        sizes=sizes,
+        names=("case", "seed", "train", "method"),
+        method="method",
+        higher=("accuracy", "macro_f1"),
+        peers={
+            "commonest label": "commonest label",
+            "logistic regression": "principal components + logistic regression",
+        },
+        code=(_MODEL, _LOADER),
+        minutes=60,
+    )
+
+
+_CASES = ("pancreas, other donors", "pancreas, other file", "kidney immune, other donors", "lung, other donors")
+ANNOTATION = (
+    _finetuning(
+        "heads",
+        quick=({"quick": True, "train": ["heads"]},),
+        bench=tuple({"train": ["heads"], "cases": [case], "seeds": [0]} for case in _CASES[2:]),
+        full=tuple({"train": ["heads"], "cases": [case]} for case in _CASES),
+    ),
+    _finetuning("lora", full=tuple({"train": ["lora"], "cases": [case]} for case in _CASES)),
+)
+INTEGRATION = (
+    Suite(
+        name="integration_scvi",
+        section="integration",
+        title="One epoch of scVI on 15,000 cells of three sets: read from a store beside one AnnData in memory",
+        function="benchmarks.integration.scvi_stream:scvi_losses",
+        sizes={"bench": ONE, "full": ONE},
+        names=("read from",),
+        method="read from",
+        peers={"scVI": "AnnData in memory"},
+        code=("packages/scdataloader/src",),
+        minutes=20,
+    ),
+)
+ABLATIONS = (
+    Suite(
+        name="ablation",
+        section="ablations",
+        title="The small model with one part changed, 300 steps, three seeds",
+        function="benchmarks.ablation.table:ablation_scores",
+        sizes={"full": tuple({"steps": 300, "seed": seed} for seed in range(3))},
+        names=("method", "data"),
+        method="method",
+        higher=("knn", "depth_share", "neighbours_kept", "nameable", "right", "strictly_right", "macro_f1"),
+        peers={"components + logistic regression": "corpus PCs + logistic regression"},
+        code=("benchmarks/ablation", _MODEL, _LOADER),
+        minutes=24 * 60,
+    ),
+)
+
+
+def _speed(name: str, function: str, title: str, names: tuple[str, ...], **more: Any) -> Suite:
+    told = {"sizes": {"full": ONE}, "minutes": 60} | more
+    return Suite(
+        name=f"speed_{name}", section="speed", title=title, function=f"benchmarks.speed.{function}", names=names, **told
+    )
+
+
+_SCPRINT = {"peers": {"scprint 2.3.8": "scprint 2.3.8 (CPU s)"}, "environments": ("scprint",), "gigabytes": 24.0}
+_OURS = {"lower": ("ours (CPU s)", "ours (s)", "ours (MB)", "of its memory"), "higher": ("times faster",)}
+SPEED = (
+    _speed(
+        *("imports", "imports:import_times"),
+        "Importing the packages beside anndata: medians of 5 processes, files cached",
+        ("statement",),
+        sizes={"bench": ONE, "full": ONE},
+        lower=("seconds", "CPU s", "to anndata", "to anndata (CPU)"),
+        code=(_BENGRN, _GRNNDATA, _MODEL, _LOADER),
+        repeats={"bench": 2, "full": 3},
+    ),
+    _speed(
+        *("kernels", "kernels:kernel_times"),
+        "Kernels in plain torch on the CPU: seconds, median of 5 runs, one thread, float32",
+        ("work",),
+        sizes={"bench": ONE, "full": ONE},
+        lower=("seconds",),
+        code=(_MODEL,),
+        repeats={"bench": 3, "full": 3},
+    ),
+    _speed(
+        *("networks", "networks:network_times"),
+        "A network of 20,000 genes and 2 million edges: seconds, median of 3 runs (1 for networkx)",
+        ("operation",),
+        sizes={"bench": ONE, "full": ONE},
+        lower=("ours (s)",),
+        higher=("against networkx", "against grnndata 1.3.2"),
+        peers={"networkx": "networkx (s)", "grnndata 1.3.2": "grnndata 1.3.2 (s)"},
+        environments=("grnndata",),
+        code=(_GRNNDATA,),
+    ),
+    _speed(
+        *("model", "model:model_times"),
+        "The network beside scprint 2.3.8, same weights: medians, one thread, float32; MB: what the work added",
+        ("work",),
+        code=(_MODEL, "benchmarks/speed"),
+        **(_SCPRINT | _OURS),
+    ),
+    _speed(
+        *("infer_networks", "infer_networks:infer_network_times"),
+        "Networks from attention beside scprint 2.3.8, same weights: medians, one thread, float32",
+        ("work",),
+        code=(_MODEL, "benchmarks/speed"),
+        **(_SCPRINT | _OURS),
+    ),
+    _speed(
+        *("checkpoints", "checkpoints:checkpoint_times"),
+        "Opening a checkpoint of 78 million weights: seconds, best of 5 processes; memory beyond the imports",
+        ("work",),
+        lower=("seconds", "peak memory / weights"),
+        code=(_MODEL,),
+    ),
+    _speed(
+        *("trees", "trees.benchmark:tree_times"),
+        "GENIE3 and GRNBoost2, 5,000 genes × 1,000 cells, 307 factors, one thread: CPU ms a target",
+        ("work", "tool"),
+        method="tool",
+        lower=("CPU ms a target", "peak MB"),
+        peers={name: name for name in ("arboreto", "rustscenic", "bengrn 1.3.2", "scikit-learn")},
+        environments=("arboreto", "rustscenic", "bengrn"),
+        code=(_BENGRN, "benchmarks/speed/trees"),
+    ),
+    _speed(
+        *("trees_growth", "trees.growth:growth_times"),
+        "GRNBoost2 over cells and regulators, one thread: CPU ms a target, and fitted exponents",
+        ("cells", "regulators"),
+        lower=("CPU ms a target",),
+        code=(_BENGRN, "benchmarks/speed/trees"),
+    ),
+    _speed(
+        *("deep", "deep:deep_times"),
+        "Deep methods, CPU, two threads, one run; scGPT's published sizes with random weights",
+        ("work",),
+        method="work",
+        code=(_BENGRN,),
+        gigabytes=12.0,
+    ),
+    _speed(
+        *("preprocess", "preprocess:preprocess_times"),
+        "Preprocessing a file of 500,000 cells: one run, one process",
+        ("compression of the output",),
+        lower=("seconds", "peak memory (GB)"),
+        higher=("cells/s",),
+        code=(_LOADER,),
+    ),
+    _speed(
+        *("sampler", "loader.sampler:sampler_times"),
+        "Weighted draws from up to 100 million cells: median of 3 runs",
+        ("cells", "groups", "method"),
+        method="method",
+        higher=("million draws/s",),
+        code=(_LOADER,),
+        gigabytes=12.0,
+    ),
+    _speed(
+        *("loader", "loader.benchmark:loader_times"),
+        "Reading cells: cells/s, one core where not said, median of 3 windows (see `speed_loader_notes.md`)",
+        ("loader", "draws"),
+        method="loader",
+        higher=("in order", "uniform", "weighted"),
+        code=(_LOADER, "benchmarks/speed/loader"),
+        minutes=240,
+    ),
+    Suite(
+        name="speed_scoring",
+        section="speed",
+        title="Scoring a dense network: seconds, median of 5 runs (1 for scikit-learn and bengrn 1.3.2)",
+        function="benchmarks.speed.scoring:scoring_times",
+        sizes={"quick": ({"n_sizes": 1, "peers": False},), "bench": ({"n_sizes": 2},), "full": ONE},
+        names=("regulators × targets", "true edges"),
+        lower=("metrics / sort", "replicates / sort", "bengrn, 12 metrics"),
+        higher=("times faster than scikit-learn",),
+        peers={"scikit-learn": "scikit-learn, AP and AUROC"},
+        code=(_BENGRN, "benchmarks/timing.py"),
+        environments=("bengrn",),
+        repeats={"bench": 3, "full": 3},
+    ),
+)
+
+SUITES = (*NETWORKS, *DENOISING, *ANNOTATION, *INTEGRATION, *ABLATIONS, *SPEED)

@@ -1,0 +1,177 @@
+"""The frame of the benchmarks: units of work that fail, are kept, have peers, and are compared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from benchmarks import running, work
+from benchmarks.compare import changes, told
+from benchmarks.environments import python_of, versions_of
+from benchmarks.measures import measures
+from benchmarks.report import write_report
+from benchmarks.sections import failures, peers_of
+from benchmarks.suite import Suite
+from benchmarks.suites import SUITES
+from benchmarks.work import Work, planned
+from benchmarks.worker import main as carry_out
+
+TOYS = "tests.benchmarks.toys"
+SUITE = Suite(
+    name="toy",
+    section="denoising",
+    title="Toy scores",
+    function=f"{TOYS}:scores",
+    sizes={"quick": ({}, {"value": 0.7}), "full": ({},)},
+    names=("method",),
+    method="method",
+    higher=("score",),
+    ends={"score": ("low", "high")},
+    peers={"Peer": "peer"},
+)
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Let units run here, as the process would, and return the names of those that ran."""
+    ran = []
+
+    def watched(one: Work, folder):
+        path = one.file(folder).with_name("job.json")
+        running.write_json(path, running._job(one))
+        ran.append(one.name)
+        return ("", "") if carry_out(path) == 0 else ("failed", "")
+
+    monkeypatch.setattr(running, "watched", watched)
+    monkeypatch.setattr("benchmarks.worker.signal.signal", lambda *_: None)
+    monkeypatch.setattr("benchmarks.worker._end_with_parent", lambda: None)
+    return ran
+
+
+def test_a_failure_ends_no_other_unit_and_stands_in_the_tables(in_this_process, tmp_path):
+    broken = replace(SUITE, name="broken", function=f"{TOYS}:raises", sizes={"quick": ({},)}, peers={"Other": "other"})
+    suites = [broken, SUITE]
+    works = planned(suites, "quick", 1)
+    running.run(works, tmp_path / "work", tell=lambda _: None)
+    results = running.collected(works, tmp_path / "work")
+    assert [result["status"] for result in results] == ["failed", "ok", "ok"]
+    write_report(suites, results, tmp_path / "out", size="quick")
+    failed = pd.read_csv(tmp_path / "out/broken.csv")
+    assert failed["bench_message"].tolist() == ["ValueError: no cells of type 7"]
+    good = pd.read_csv(tmp_path / "out/toy.csv")
+    assert len(good) == 4
+    for column in ("commit", "versions", "machine", "threads", "seed", "date"):
+        assert good[column].notna().all(), column
+    assert json.loads(good["versions"][0])["numpy"] == np.__version__
+    page = (tmp_path / "out/index.html").read_text()
+    assert "no cells of type 7" in page
+    assert "Toy scores" in page
+    assert peers_of(suites, results)["denoising"]["Other"] == "failed: ValueError: no cells of type 7"
+
+
+def test_started_again_only_what_is_missing_or_changed_runs(in_this_process, tmp_path):
+    works = planned([SUITE], "quick", 1)
+    running.run(works[:1], tmp_path, tell=lambda _: None)  # as if killed after the first
+    running.run(works, tmp_path, tell=lambda _: None)
+    assert in_this_process == ["toy", "toy (value=0.7)"]
+    in_this_process.clear()
+    running.run(works, tmp_path, tell=lambda _: None)
+    assert in_this_process == []
+    changed = replace(SUITE, code=("tests/benchmarks/test_frame.py",))
+    running.run(planned([changed], "full", 1), tmp_path, tell=lambda _: None)
+    assert in_this_process == ["toy"]
+
+
+def test_a_unit_is_ended_at_its_limit_of_time_and_says_so(tmp_path):
+    slow = Work(replace(SUITE, function=f"{TOYS}:sleeps", minutes=0.02), {})
+    running.run([slow], tmp_path, tell=lambda _: None)
+    (result,) = running.collected([slow], tmp_path)
+    assert (result["status"], result["message"]) == ("out of time", "stopped at the limit of 1 s")
+    assert result["rows"] == []
+
+
+def test_data_that_are_not_there_are_named(in_this_process, tmp_path, monkeypatch):
+    monkeypatch.setenv(work.FOLDER, str(tmp_path))
+    one = Work(replace(SUITE, data=("lung.h5ad",)), {})
+    running.run([one], tmp_path / "work", tell=lambda _: None)
+    assert in_this_process == []
+    (result,) = running.collected([one], tmp_path / "work")
+    assert result["status"] == "not run"
+    assert "lung.h5ad" in result["message"]
+
+
+def _result(rows, **more):
+    told = {"suite": "toy", "name": "toy", "status": "ok", "message": "", "not_run": {}, "repeat": 0, "arguments": {}}
+    return told | {"rows": rows} | more
+
+
+def test_a_section_without_a_peer_fails():
+    ours, peer = {"method": "ours", "score": 0.5}, {"method": "peer", "score": 0.4}
+    assert failures([SUITE], [_result([ours, peer])]) == []
+    alone = failures([SUITE], [_result([ours])])
+    assert any("no peer ran" in line for line in alone)
+    assert any("Peer has no rows, and no reason" in line for line in alone)
+    two = replace(SUITE, peers={"Peer": "peer", "Third": "third"})
+    assert failures([two], [_result([ours, peer])]) == ["Denoising: Third has no rows, and no reason"]
+    assert failures([two], [_result([ours, peer], not_run={"third": "no such package"})]) == []
+
+
+def test_runs_of_the_same_number_become_a_mean_with_the_interval_of_their_spread():
+    plain = replace(SUITE, ends={})
+    results = [_result([{"method": "ours", "score": value}]) for value in (1.0, 2.0, 3.0)]
+    (line,) = measures([plain], results).to_dict("records")
+    # Student's t with 2 degrees of freedom at 97.5 %: 4.3027; standard error of 1, 2, 3: 1 / sqrt(3)
+    assert (line["value"], line["runs"]) == (2.0, 3)
+    assert line["high"] == pytest.approx(2 + 4.302653 / np.sqrt(3))
+    (single,) = measures([SUITE], [_result([{"method": "ours", "score": 0.5, "low": 0.4, "high": 0.6}])]).to_dict(
+        "records"
+    )
+    assert (single["low"], single["high"], single["better"]) == (0.4, 0.6, "higher")
+
+
+def test_comparison_finds_a_planted_change_and_no_noise():
+    rng = np.random.default_rng(0)
+    n, spread = 200, 0.1
+    line = {"section": "s", "suite": "toy", "method": "m", "measure": "score", "better": "higher", "runs": 1}
+
+    def drawn() -> pd.DataFrame:
+        values = 0.5 + rng.normal(0, spread, n)
+        ends = {"low": values - 1.96 * spread, "high": values + 1.96 * spread}
+        return pd.DataFrame({"row": [f"r{i}" for i in range(n)], "value": values} | ends | line)
+
+    base, now = drawn(), drawn()
+    beyond = changes(base, now)["verdict"].isin(["better", "worse"])
+    assert beyond.sum() <= 20  # 5 % of 200 are expected
+    worse = now.copy()
+    worse.loc[3, ["value", "low", "high"]] = base.loc[3, ["value", "low", "high"]] - 1.0
+    found = changes(base, worse).set_index("row")["verdict"]
+    assert found["r3"] == "worse"
+    assert "r3" in told(base, worse)
+    quicker = changes(base.assign(better="lower"), worse.assign(better="lower")).set_index("row")["verdict"]
+    assert quicker["r3"] == "better"
+    unknown = changes(base.assign(low=np.nan), worse).set_index("row")["verdict"]
+    assert unknown["r3"] == "noise unknown"
+
+
+def test_every_suite_is_of_a_known_section_and_its_function_and_code_are_there():
+    from benchmarks.sections import SECTIONS
+    from benchmarks.suite import SIZES
+
+    assert len({suite.name for suite in SUITES}) == len(SUITES)
+    for suite in SUITES:
+        assert suite.section in {section.key for section in SECTIONS}
+        assert set(suite.sizes) <= set(SIZES)
+        module = work.ROOT / work.module_file(suite)
+        assert f"\ndef {suite.function.partition(':')[2]}(" in module.read_text(), suite.name
+        missing = [place for place in suite.code if not (work.ROOT / place).exists()]
+        assert missing == [], suite.name
+        for name in suite.environments:
+            assert versions_of(name), name
+
+
+def test_an_environment_without_a_lock_is_named():
+    with pytest.raises(FileNotFoundError, match=r"environments are .*magic"):
+        python_of("nobody")

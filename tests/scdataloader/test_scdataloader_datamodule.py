@@ -254,7 +254,7 @@ def test_other_contexts_and_formats(files, tmp_path):
     assert [ids[g] for g in batch["genes"][3]] == wanted
     batch = next(iter(make_module(files, format="scgpt", n_bins=6, context=30).predict_dataloader()))
     assert batch["genes"].shape == (16, 30)
-    assert batch["values"].max() == 5
+    assert 4 <= batch["values"].max() <= 5  # 5 is the bin of a cell's greatest count alone
     (tmp_path / "tokens.json").write_text(json.dumps({"<pad>": 0} | {gene: i + 1 for i, gene in enumerate(ids)}))
     (tmp_path / "medians.json").write_text(json.dumps(dict.fromkeys(ids, 1.0)))
     named = {"tokens": str(tmp_path / "tokens.json"), "medians": str(tmp_path / "medians.json")}

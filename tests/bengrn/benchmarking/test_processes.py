@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ METHODS = """
 import os
 import time
 import numpy as np
+import psutil
+from pathlib import Path
 from bengrn.methods.method import Method
 
 def sleeps(values, regulators, rng):
@@ -40,11 +43,19 @@ def slow(values, regulators, rng, *, number: int = 0):
     time.sleep(0.5)
     return np.random.default_rng(number).random((values.shape[1],) * 2)
 
+def held(values, regulators, rng, *, number: int = 0):
+    here = Path(__file__).parent
+    (here / f"new_{number}").write_text(str(psutil.Process().parent().pid))
+    (here / f"new_{number}").replace(here / f"waiting_{number}")
+    while (here / "hold").exists():
+        time.sleep(0.05)
+    return np.random.default_rng(number).random((values.shape[1],) * 2)
+
 def given(function):
     told = {"reference": "", "takes": "any", "directed": True, "deterministic": True}
     return Method(name=function.__name__, function=function, **told)
 
-SLEEPS, GROWS, CRASHES, SLOW = map(given, (sleeps, grows, crashes, slow))
+SLEEPS, GROWS, CRASHES, SLOW, HELD = map(given, (sleeps, grows, crashes, slow, held))
 """
 KEPT = [name for name in COLUMNS if name not in OF_THE_RUN]
 
@@ -100,8 +111,9 @@ def configuration(n: int) -> str:
     )
 
 
-def started(out: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "bengrn.cli", "run", "b.yaml", "-o", out], stdout=subprocess.DEVNULL)
+def started(out: str, *options: str, **given: Any) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "bengrn.cli", "run", "b.yaml", "-o", out, *options]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, **given)
 
 
 def workers_of(results: Path) -> list[psutil.Process]:
@@ -122,23 +134,53 @@ def wait_until(is_so, seconds: float = 400.0) -> None:
         time.sleep(0.05)
 
 
+def killed_at_random(n_kills: int, longest: float, rng: np.random.Generator) -> list[pd.DataFrame]:
+    """Start b.yaml again and again, kill it and its workers at random points, and return the tables it ends with.
+
+    A run that ends before its kill is followed by one in a new folder; the last one is let run to its end.
+    """
+    tables: list[pd.DataFrame] = []
+    n_killed = 0
+    while True:
+        out = f"killed_{len(tables)}"
+        run = started(out, start_new_session=True)
+        try:
+            assert run.wait(rng.uniform(0, longest) if n_killed < n_kills else 600) == 0
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+            assert n_killed < n_kills, "it does not end"
+            n_killed += 1
+            continue
+        tables.append(pd.read_parquet(f"{out}/table.parquet"))
+        if n_killed == n_kills:
+            return tables
+
+
 @pytest.mark.slow
 def test_killed_and_started_again_it_makes_the_same_table(folder):
     Path("b.yaml").write_text(configuration(3))
+    begun = time.monotonic()
     assert started("whole").wait() == 0
+    whole = pd.read_parquet("whole/table.parquet")
+    assert set(whole["status"]) == {"ok"}
+    for table in killed_at_random(3, time.monotonic() - begun, np.random.default_rng()):
+        pd.testing.assert_frame_equal(table[KEPT], whole[KEPT])
+
+
+@pytest.mark.slow
+def test_what_is_done_outlives_the_run(folder):
+    Path("b.yaml").write_text(configuration(2))
     results = folder / "killed"
-    for n_done in (1, 2):
-        run = started("killed")
-        wait_until(lambda n=n_done: len(list(results.glob("work/*/inference.json"))) >= n)
-        run.kill()
-        run.wait()
-        wait_until(lambda: not workers_of(results))  # they end with the run that started them
+    run = started("killed")
+    wait_until(lambda: list(results.glob("work/*/inference.json")))
+    run.kill()
+    run.wait()
+    wait_until(lambda: not workers_of(results))  # they end with the run that started them
     made = {path: path.stat().st_mtime_ns for path in results.glob("work/*/inference.json")}
     assert started("killed").wait() == 0
+    assert made
     assert all(path.stat().st_mtime_ns == then for path, then in made.items())
-    tables = [pd.read_parquet(f"{name}/table.parquet")[KEPT] for name in ("whole", "killed")]
-    pd.testing.assert_frame_equal(*tables)
-    assert set(tables[0]["status"]) == {"ok"}
 
 
 @pytest.mark.slow
@@ -157,14 +199,19 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(folder):
 @pytest.mark.slow
 def test_a_dask_cluster_whose_worker_is_killed(folder):
     distributed = pytest.importorskip("distributed")
-    Path("b.yaml").write_text(configuration(3))
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with distributed.LocalCluster(**options) as cluster:
-        command = [sys.executable, "-m", "bengrn.cli", "run", "b.yaml", "-o", "dask"]
-        run = subprocess.Popen([*command, "--scheduler", cluster.scheduler_address], stdout=subprocess.DEVNULL)
-        wait_until(lambda: run.poll() is not None or bool(workers_of(folder / "dask")))
+    # While the file is there, its methods wait: a worker is killed in the middle of a job, however slow the machine.
+    Path("hold").touch()
+    Path("b.yaml").write_text(configuration(3).replace("SLOW", "HELD"))
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "processes": True}
+    with distributed.LocalCluster(**options, silence_logs=50) as cluster:
+        run = started("dask", "--scheduler", cluster.scheduler_address)
+        waiting = [folder / f"waiting_{number}" for number in range(3)]
+        wait_until(lambda: run.poll() is not None or any(path.exists() for path in waiting))
         assert run.poll() is None, "it ended before a worker could be killed"
-        os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+        of_worker = int(next(path for path in waiting if path.exists()).read_text())
+        os.kill(of_worker, signal.SIGKILL)
+        wait_until(lambda: not psutil.pid_exists(of_worker) or psutil.Process(of_worker).status() == "zombie")
+        Path("hold").unlink()
         assert run.wait(600) == 0
     table = pd.read_parquet("dask/table.parquet")
     assert set(table["status"]) == {"ok"}

@@ -107,7 +107,7 @@ def test_annotate_writes_labels_and_says_how_right_they_are(run, cells, folder, 
     lines = said.splitlines()
     assert lines[0] == f"{out}: 30 cells, {len(predicted.columns)} columns predicted_... in obs"
     for name, one in scores.items():
-        assert f"{name}: {one}" in lines
+        assert f"{name}: {one}\n" in said  # with its intervals, on lines of their own
     assert lines[-1] == f"{report}: these scores"
     # what was written is scored as it was in memory
     again = calibration(got, labels=model.label_space)

@@ -13,7 +13,7 @@ from scipy import sparse
 from scdataloader import LabelSpace
 from scdataloader.labels import LabelClass
 from scprint_model.model import ScPrint
-from scprint_model.training import objective as module
+from scprint_model.training import passes
 from scprint_model.training.objective import LossWeights, Objective, Recipe
 
 Arrays = dict[str, np.ndarray]
@@ -54,6 +54,7 @@ def recipe_of(fixture: Arrays, *, adversarial: float = 0.0, contrastive: float |
     return Recipe(
         weights=weights,
         noise=0.6,
+        label_loss="binary",
         dissimilarity="cosine_and_distance",
         similarity_threshold=float(fixture["scale_ecs_threshold"]),
         **settings,
@@ -64,7 +65,7 @@ def step(
     recipe: Recipe, noisy: np.ndarray, labels: LabelSpace, model: ScPrint, batch: Any, patch: pytest.MonkeyPatch
 ) -> dict[str, torch.Tensor]:
     """One step under the very noise that the published one drew."""
-    patch.setattr(module, "downsample", lambda *_args, **_options: torch.from_numpy(noisy))
+    patch.setattr(passes, "downsample", lambda *_args, **_options: torch.from_numpy(noisy))
     model.zero_grad()
     terms: dict[str, torch.Tensor] = Objective(labels, recipe).eval()(model, batch)
     return terms
@@ -93,14 +94,14 @@ def test_losses_and_gradients_of_a_step(
     checkpoint = torch.load(published / "tiny_v1.ckpt", weights_only=True)["state_dict"]
     checkpoint["gene_encoder.embeddings.weight"] = checkpoint["gene_encoder.embedding.weight"]  # its later name
     terms = step(recipe_of(fixture), fixture["train_noisy_0.6"], labels, tiny_v1, batch, monkeypatch)
-    passes = ("full_forward", "denoise_60%", "gen")
+    names = ("full_forward", "denoise_60%", "gen")
     expected = {
         "loss": fixture["train_total"],
         "denoising": fixture["train_denoise_60%_expr"],
         "bottleneck": fixture["train_gen_expr"],
         "classification": fixture["train_full_forward_cls"],
-        "dissimilarity": sum(fixture[f"train_{name}_emb_independence"] for name in passes),
-        "cell_similarity": sum(fixture[f"train_{name}_ecs"] for name in passes),
+        "dissimilarity": sum(fixture[f"train_{name}_emb_independence"] for name in names),
+        "cell_similarity": sum(fixture[f"train_{name}_ecs"] for name in names),
         "contrastive": fixture["train_cce"],
     }
     assert_close(terms, expected)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from benchmarks import running, work
+from benchmarks.__main__ import main
 from benchmarks.compare import changes, told
 from benchmarks.environments import python_of, versions_of
 from benchmarks.measures import measures
@@ -175,3 +176,38 @@ def test_every_suite_is_of_a_known_section_and_its_function_and_code_are_there()
 def test_an_environment_without_a_lock_is_named():
     with pytest.raises(FileNotFoundError, match=r"environments are .*magic"):
         python_of("nobody")
+
+
+def test_a_run_that_is_stopped_keeps_what_is_done_and_goes_on(in_this_process, tmp_path, monkeypatch, capsys):
+    runs, whole = tmp_path / "runs", running.watched
+
+    def interrupted(one: Work, folder):
+        if one.arguments:
+            raise KeyboardInterrupt
+        return whole(one, folder)
+
+    monkeypatch.setattr("benchmarks.__main__.SUITES", (SUITE,))
+    monkeypatch.setattr("benchmarks.__main__.RUNS", runs)
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--size", "quick"])
+    monkeypatch.setattr(running, "watched", interrupted)
+    assert main() == 130
+    assert "goes on from here" in capsys.readouterr().err
+    assert "not done yet" in (runs / "quick/index.html").read_text()
+    monkeypatch.setattr(running, "watched", whole)
+    assert main() == 0
+    assert "1 of 2 done" in capsys.readouterr().out
+    assert in_this_process == ["toy", "toy (value=0.7)"]
+    assert len(pd.read_csv(runs / "quick/measures.csv")) == 2
+    peerless = replace(SUITE, peers={"Peer": "nobody"})
+    monkeypatch.setattr("benchmarks.__main__.SUITES", (peerless,))
+    assert main() == 1
+    assert "no peer ran" in capsys.readouterr().err
+
+
+def test_what_failed_runs_again_only_when_asked(in_this_process, tmp_path):
+    works = planned([replace(SUITE, function=f"{TOYS}:raises", sizes={"quick": ({},)})], "quick", 1)
+    for _ in range(2):
+        running.run(works, tmp_path, tell=lambda _: None)
+    assert in_this_process == ["toy"]
+    running.run(works, tmp_path, retry=True, tell=lambda _: None)
+    assert in_this_process == ["toy", "toy"]

@@ -52,7 +52,7 @@ def peers_of(suites: Iterable[Suite], results: Sequence[Mapping[str, Any]]) -> d
             states = found[suite.section]
             if any(_is_shown(suite, mark, row) for result in mine for row in result["rows"]):
                 states[peer] = "ran"
-            elif states.get(peer) != "ran":
+            elif states.get(peer) != "ran" and (mine or peer not in states):
                 states[peer] = _reason(peer, mark, mine)
     return found
 
@@ -82,6 +82,8 @@ def failures(suites: Iterable[Suite], results: Sequence[Mapping[str, Any]]) -> l
 
 
 def _is_shown(suite: Suite, mark: str, row: Mapping[str, Any]) -> bool:
+    if row.get("status", "ok") != "ok":
+        return False
     if suite.method and str(row.get(suite.method, "")) == mark:
         return True
     return mark in row and row[mark] != ""

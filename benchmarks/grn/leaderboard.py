@@ -48,7 +48,7 @@ def network_scores(config: str) -> pd.DataFrame:
                 datasets.retina_1k().write_h5ad(one["path"])
             elif "path" not in one:
                 one["path"] = str(data_folder() / f"{one['name']}.h5ad")
-        table = benchmark(**told, **limits, workers=1, out=WORK / config)
+        table = benchmark(**{"workers": 1, **told}, **limits, out=WORK / config)
     if not (table["status"] == "ok").any():
         first = table.iloc[0]
         raise RuntimeError(

@@ -34,9 +34,9 @@ def scvi_losses() -> pd.DataFrame:
     for way, some in pd.DataFrame(runs).groupby("way"):
         row: dict[str, object] = {"read from": way, "runs": len(some)}
         loss = some["loss"]
-        row |= {"held-out loss": f"{loss.mean():.2f}", "standard deviation": f"{loss.std(ddof=1):.2f}"}
-        row |= {"seconds": f"{some['seconds'].median():.0f}"}
-        row |= {f"{name} (MB)": f"{some[name].median():,.0f}" for name in ("after 50 steps", "at the end")}
+        row |= {"held-out loss": round(loss.mean(), 2), "standard deviation": round(loss.std(ddof=1), 2)}
+        row |= {"seconds": round(some["seconds"].median())}
+        row |= {f"{name} (MB)": round(some[name].median()) for name in ("after 50 steps", "at the end")}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -112,9 +112,13 @@ def _result(rows, **more):
 def test_a_section_without_a_peer_fails():
     ours, peer = {"method": "ours", "score": 0.5}, {"method": "peer", "score": 0.4}
     assert failures([SUITE], [_result([ours, peer])]) == []
+    unscored = failures([SUITE], [_result([ours, peer | {"status": "failed"}])])
     alone = failures([SUITE], [_result([ours])])
+    assert unscored == alone
     assert any("no peer ran" in line for line in alone)
     assert any("Peer has no rows, and no reason" in line for line in alone)
+    elsewhere = replace(SUITE, name="not in this run")
+    assert failures([SUITE, elsewhere], [_result([ours])]) == alone
     two = replace(SUITE, peers={"Peer": "peer", "Third": "third"})
     assert failures([two], [_result([ours, peer])]) == ["Denoising: Third has no rows, and no reason"]
     assert failures([two], [_result([ours, peer], not_run={"third": "no such package"})]) == []

@@ -88,7 +88,7 @@ def _section(
         if not mine:
             mine = _last(suite)
         if mine:
-            parts.append(_table(suite, mine))
+            parts += [Text((suite.title,)), _table(suite, mine)]
             parts += _plots(suite, found[found["suite"] == suite.name])
         else:
             parts.append(Text((f"{suite.title}: not part of this run, and there is no table of an earlier one.",)))
@@ -121,7 +121,7 @@ def _table(suite: Suite, results: Sequence[Mapping[str, Any]]) -> Table:
         Column(name, name, _help(suite, name), drawn=False, largest_first=better(suite, name) != "lower")
         for name in columns
     ]
-    return Table(suite.title, "Row", shown, blocks)
+    return Table(suite.title, "Row", shown or [Column("state", "State")], blocks)
 
 
 def _plots(suite: Suite, found: pd.DataFrame) -> list[Part]:

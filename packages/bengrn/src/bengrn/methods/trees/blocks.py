@@ -69,11 +69,20 @@ def each_block(
         if len(waiting) < len(place):
             logger.info("%d of %d blocks of targets were done before, in %s", *_numbers(place, waiting), folder)
     todo = list(waiting.values())
-    done = (
-        _on_threads(predict, shared, todo, threads) if scheduler is None else _on_dask(predict, shared, todo, scheduler)
-    )
-    for block, found in done:
+
+    def kept_at_once(shared: Any, block: Block) -> Found:
+        # By the thread that made it: an interrupt loses nothing that is done.
+        found = predict(shared, block)
         if folder is not None:
+            _keep(folder / f"{block[0]}.npy", found)
+        return found
+
+    if scheduler is None:
+        done = _on_threads(kept_at_once, shared, todo, threads)
+    else:
+        done = _on_dask(predict, shared, todo, scheduler)
+    for block, found in done:
+        if folder is not None and scheduler is not None:
             _keep(folder / f"{block[0]}.npy", found)
         told.more(len(block))
         yield block, found

@@ -111,8 +111,15 @@ def configuration(n: int) -> str:
     )
 
 
+#: The command line, with the interrupt that a shell's background jobs ignore.
+COMMAND = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from bengrn.cli import main; sys.exit(main())"
+)
+
+
 def started(out: str, *options: str, **given: Any) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "bengrn.cli", "run", "b.yaml", "-o", out, *options]
+    command = [sys.executable, "-c", COMMAND, "run", "b.yaml", "-o", out, *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, **given)
 
 

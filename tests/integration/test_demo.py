@@ -257,4 +257,4 @@ def test_symbols_no_labels_and_another_model_work_too(cut_down, tmp_path, capsys
     network = grnndata.read_h5ad(out / "network.h5ad")
     predicted = written.obs["predicted_cell_type"].astype(str)
     assert set(network.obs["predicted_cell_type"].astype(str)) == {predicted.mode()[0]}
-    assert json.loads((out / "summary.json").read_text())["embedding"] == {}  # nothing to compare with
+    assert json.loads((out / "summary.json").read_text())["embedding"] == []  # nothing to compare with

@@ -65,7 +65,7 @@ def folder(tmp_path, monkeypatch):
     from anndata import AnnData
 
     monkeypatch.chdir(tmp_path)
-    Path("my_methods.py").write_text(METHODS)
+    Path("slow_methods.py").write_text(METHODS)
     rng = np.random.default_rng(0)
     genes = [f"G{i}" for i in range(20)]
     AnnData(rng.poisson(2.0, (30, 20)).astype(np.float32), var=pd.DataFrame(index=genes)).write_h5ad("cells.h5ad")
@@ -77,7 +77,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_limits_and_crashes_are_rows(folder):
     given = {
-        "methods": [{"object": f"my_methods:{name}"} for name in ("SLEEPS", "GROWS", "CRASHES")],
+        "methods": [{"object": f"slow_methods:{name}"} for name in ("SLEEPS", "GROWS", "CRASHES")],
         "datasets": ["cells.h5ad"],
         "truths": ["truth.csv"],
         "baselines": False,
@@ -105,7 +105,7 @@ def test_limits_and_crashes_are_rows(folder):
 
 
 def configuration(n: int) -> str:
-    methods = "".join(f"  - {{object: 'my_methods:SLOW', settings: {{number: {i}}}}}\n" for i in range(n))
+    methods = "".join(f"  - {{object: 'slow_methods:SLOW', settings: {{number: {i}}}}}\n" for i in range(n))
     return (
         f"methods:\n{methods}datasets: [cells.h5ad]\ntruths: [truth.csv]\nbootstrap: 20\npermutations: 20\nworkers: 2\n"
     )

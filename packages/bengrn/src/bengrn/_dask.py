@@ -90,7 +90,7 @@ def on_cluster[Item, Result](
         Function that the workers can import; it is called with the item, and before it with `shared` where there is
         such.
     items
-        What it is called with.
+        Items that the function is called with, one at a time.
     client
         Client of the cluster, see :func:`connected`.
     shared

@@ -33,3 +33,18 @@ def in_order[Item, Result](
 def n_processors() -> int:
     """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def number_of_threads(threads: int | None) -> int:
+    """Return the number of threads, by default that of the processors that this process may use.
+
+    Raises
+    ------
+    ValueError
+        If it is below 1.
+    """
+    if threads is None:
+        return n_processors()
+    if threads < 1:
+        raise ValueError(f"threads is the number of threads, at least 1, got {threads}")
+    return threads

@@ -1,4 +1,4 @@
-"""What a benchmark will take, told before it runs."""
+"""Tell the time and memory that a benchmark will take, before it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where jobs run: processes of this machine, or the workers of a Dask cluster."""
+"""Run jobs in processes of this machine, or on the workers of a Dask cluster."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def carry_out(job: Job, files: WorkFiles, begin: Callable[[str], None] = lambda 
     Parameters
     ----------
     job
-        What is to be done.
+        Network to make or read, and what to score it against.
     files
         Folder of the benchmark.
     begin

@@ -27,7 +27,7 @@ MOST_POINTS, MOST_EDGES = 200, 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """How networks are scored.
+    """Choices by which networks are scored.
 
     Attributes
     ----------

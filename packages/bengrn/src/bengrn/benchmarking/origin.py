@@ -1,4 +1,4 @@
-"""Where a row comes from: machine, versions, commit, memory."""
+"""Record what a row was made with: machine, versions, commit, memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark's folder holds already: a piece is there when all of its files are.
+"""Say which pieces of work a benchmark's folder holds already: a piece is there when all of its files are.
 
 Each file is written whole or not at all, and a piece's JSON record last. A record alone does not count, for files may
 be lost; nor do files without it, for the process may have been ended while it wrote them.

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bengrn._threads import number_of_threads
 from bengrn._wording import listed
-from bengrn.methods.trees.targets import number_of_threads
 from bengrn.simulate import need_numba
 from bengrn.simulate.rules import Rule, implied_edges, rules_of
 from bengrn.simulate.simulated import Simulation, as_anndata, chosen_genes, record_of, true_network

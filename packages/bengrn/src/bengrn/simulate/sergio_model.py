@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bengrn._threads import number_of_threads
 from bengrn._wording import listed
-from bengrn.methods.trees.targets import number_of_threads
 from bengrn.simulate import need_numba
 from bengrn.simulate.cycles import Cycles, without_cycles
 from bengrn.simulate.regulation import drawn_rates, regulation, with_strengths

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bengrn._wording import listed
 from bengrn.gene_names import without_version
-from bengrn.methods.deep import device_of, need
+from bengrn.methods.deep import checked_share, device_of, need, seed_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -73,14 +73,12 @@ class Geneformer:
         device: str = "auto",
     ) -> None:
         need("torch", "transformers", "scdataloader")
-        if not 0 <= least_known <= 1:
-            raise ValueError(f"least_known is a share between 0 and 1, not {least_known:g}")
         if layers is not None and not layers:
             raise ValueError("layers names no layer: give at least one, or None for all")
         self._folder = Path(folder)
         self._genes = Path(dictionaries or folder)
         self._layers = layers
-        self._least = least_known
+        self._least = checked_share(least_known)
         self._device = device_of(device)
 
     def infer(
@@ -223,11 +221,12 @@ class Geneformer:
         }
         medians = np.array([by_token[token] for token in known.tokens.tolist()])
         most = self._model.config.max_position_embeddings - (2 if self._special else 0)
-        seed = int(np.random.default_rng(0 if rng is None else rng).integers(2**31))
         cells: list[OneCell] = []
         ranked: list[NDArray[np.int64]] = []
         # Cells of equal length together: little padding. The order still follows from the cells' content.
-        every = sorted(each_cell(known, adata.var_names.astype(str).tolist(), seed), key=lambda one: len(one.genes))
+        every = sorted(
+            each_cell(known, adata.var_names.astype(str).tolist(), seed_of(rng)), key=lambda one: len(one.genes)
+        )
         for cell in every:
             if not len(cell.genes):
                 continue

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bengrn.methods.deep import device_of, need
+from bengrn.methods.deep import checked_share, device_of, need, seed_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -55,10 +55,8 @@ class ScGPT:
 
     def __init__(self, folder: str, *, least_known: float = 0.5, device: str = "auto") -> None:
         need("torch", "scdataloader")
-        if not 0 <= least_known <= 1:
-            raise ValueError(f"least_known is a share between 0 and 1, not {least_known:g}")
         self._folder = folder
-        self._least = least_known
+        self._least = checked_share(least_known)
         self._device = device_of(device)
 
     def infer(
@@ -103,7 +101,7 @@ class ScGPT:
         tokens = torch.as_tensor(np.append(self._weights.tokens["<cls>"], known.tokens))[None].to(self._device)
         per_step = max(1, _TOKENS // (n + 1))
         batch: list[OneCell] = []
-        cells = list(each_cell(known, names, _seed(rng)))
+        cells = list(each_cell(known, names, seed_of(rng)))
         for i, cell in enumerate(cells, start=1):
             batch.append(cell)
             if len(batch) < per_step and i < len(cells):
@@ -203,7 +201,3 @@ class ScGPT:
         values[0] = self._weights.pad_value
         values[cell.genes + 1] = self._bins(cell)
         return values
-
-
-def _seed(rng: np.random.Generator | int | None) -> int:
-    return int(np.random.default_rng(0 if rng is None else rng).integers(2**31))

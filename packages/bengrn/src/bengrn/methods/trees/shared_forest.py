@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bengrn._threads import number_of_threads
 from bengrn.methods.method import Method
 from bengrn.methods.trees import need_numba
 from bengrn.methods.trees.bins import binned
 from bengrn.methods.trees.order import own_order
-from bengrn.methods.trees.targets import number_of_threads, on_threads, tell_inexact
+from bengrn.methods.trees.targets import on_threads, tell_inexact
 
 _BLOCK = 256
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bengrn._threads import number_of_threads
 from bengrn._wording import counted
 from bengrn.cell_draws import mixed
 from bengrn.methods.trees.bins import MOST, Bins, binned
@@ -179,18 +179,3 @@ def tell_inexact(bins: Bins) -> None:
     if len(bins.inexact):
         told = counted(len(bins.inexact), "gene has", "genes have")
         logger.warning("%s more than %d distinct values: those nearest in rank are taken together", told, MOST)
-
-
-def number_of_threads(threads: int | None) -> int:
-    """Return the number of threads, by default that of the processors that this process may use.
-
-    Raises
-    ------
-    ValueError
-        If it is below 1.
-    """
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads < 1:
-        raise ValueError(f"threads is the number of threads, at least 1, got {threads}")
-    return threads

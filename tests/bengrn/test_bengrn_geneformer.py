@@ -121,12 +121,13 @@ def test_results_follow_cells_genes_and_names(model):
     assert method.infer(versions).varp["GRN"] == pytest.approx(one.varp["GRN"], abs=1e-6)
 
 
-def test_cells_without_a_known_gene_are_told_apart(model):
+def test_cells_without_a_known_gene_are_told_apart(model, caplog):
     adata = cells(3)
     adata.X[1, :18] = 0
     adata.X[1, 19] = 5
     found = Geneformer(str(model[0]), device="cpu").embed(adata)
     assert np.isnan(found).all(axis=1).tolist() == [False, True, False]
+    assert "1 cell expresses no gene that geneformer knows" in caplog.text
 
 
 def test_what_is_no_count_is_refused(model):
@@ -136,6 +137,10 @@ def test_what_is_no_count_is_refused(model):
         Geneformer(str(model[0]), device="cpu").infer(adata)
     with pytest.raises(ValueError, match="the model has 3 layers, and no 3"):
         Geneformer(str(model[0]), layers=[3], device="cpu").infer(cells(2))
+    with pytest.raises(ValueError, match="layers names no layer"):
+        Geneformer(str(model[0]), layers=[], device="cpu")
+    with pytest.raises(ValueError, match="least_known is a share between 0 and 1, not 2"):
+        Geneformer(str(model[0]), least_known=2, device="cpu")
 
 
 def test_folders_that_do_not_fit(model, tmp_path):

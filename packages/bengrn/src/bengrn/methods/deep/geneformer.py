@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from bengrn._wording import listed
+from bengrn._wording import counted, listed
 from bengrn.gene_names import without_version
 from bengrn.methods.deep import checked_share, device_of, need, seed_of
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from bengrn.methods.deep.cells import Known, OneCell
     from bengrn.methods.deep.geneformer_files import Dictionaries
     from grnndata import GRNAnnData
+
+logger = logging.getLogger(__name__)
 
 #: Tokens that are computed together.
 _TOKENS = 4096
@@ -227,9 +230,10 @@ class Geneformer:
         every = sorted(
             each_cell(known, adata.var_names.astype(str).tolist(), seed_of(rng)), key=lambda one: len(one.genes)
         )
-        for cell in every:
-            if not len(cell.genes):
-                continue
+        empty = sum(not len(cell.genes) for cell in every)
+        if empty:
+            logger.warning("%s no gene that %s knows", counted(empty, "cell expresses", "cells express"), self.name)
+        for cell in every[empty:]:
             places = rank_value(cell.genes, cell.values, medians, most, cell.rng)
             if cells and (len(cells) + 1) * (len(places) + 2) > _TOKENS:
                 yield cells, ranked
@@ -307,7 +311,7 @@ def _mean(total: NDArray[np.float32], shown: Sequence[NDArray[np.int64]]) -> NDA
 def _read_bert(folder: Path, n_tokens: int) -> Any:
     """Read the layers of a BERT model, and refuse it if a weight is missing, unknown or of another shape."""
     from transformers import BertConfig, BertModel
-    from transformers.utils import logging
+    from transformers.utils import logging as theirs
 
     weights = [name for name in ("model.safetensors", "pytorch_model.bin") if (folder / name).is_file()]
     if not (folder / "config.json").is_file() or not weights:
@@ -322,7 +326,7 @@ def _read_bert(folder: Path, n_tokens: int) -> Any:
             "they are of different versions"
         )
     transformers: Any = BertModel  # its own types do not say that it tells of the weights, too
-    verbosity: Any = logging
+    verbosity: Any = theirs
     level = verbosity.get_verbosity()
     verbosity.set_verbosity_error()  # what it would warn of is refused below, by name
     try:

@@ -109,7 +109,7 @@ def rods(n: int) -> list[pd.DataFrame]:
             observed.append({f'as they are, null="{name}"': p for name, p in each.items()})
     return [
         p_value_shares(dealt, case="rods, counts dealt within strata", kind="no effect"),
-        p_value_shares(observed, case="rods", kind="planted"),
+        p_value_shares(observed, case="rods", kind="real"),
     ]
 
 

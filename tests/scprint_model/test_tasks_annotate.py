@@ -17,6 +17,7 @@ from scprint_model import ModelConfig, ScPrint
 from scprint_model.intervals import share_interval
 from scprint_model.losses.hierarchical import hierarchical_loss
 from scprint_model.tasks import EncodedCells, annotate, calibration
+from scprint_model.tasks.calibration import _calibration_error
 from scprint_model.tasks.coarsen import OTHER, coarse_labels
 
 CD4, CD8, B_CELL, HEPATOCYTE = "CL:0000624", "CL:0000625", "CL:0000236", "CL:0000182"
@@ -244,6 +245,7 @@ def test_calibration_by_hand():
     np.testing.assert_allclose(found.macro_f1, (2 / 3 + 2 / 3 + 1) / 3)
     # bins: [.3, .4) 1 cell, all right, .3; [.8, .9) 2 cells, half right, .85; [.9, 1] 1 cell, right, .95
     np.testing.assert_allclose(found.expected_calibration_error, (0.7 + 2 * 0.35 + 0.05) / 4)
+    np.testing.assert_allclose(found.overconfidence[0], (0.3 + 0.85 + 0.85 + 0.95) / 4 - 3 / 4)
     table = found.reliability
     np.testing.assert_allclose(table["low"], [0.3, 0.8, 0.9])
     assert table["n_cells"].tolist() == [1, 2, 1]
@@ -255,6 +257,39 @@ def test_calibration_by_hand():
     assert found.n_beyond is None
     assert "accuracy 0.750, macro F1 0.778" in str(found)
     assert "80.0% of 5 cells" in str(found)
+
+
+def test_calibration_error_beside_what_right_confidences_give():
+    rng = np.random.default_rng(0)
+
+    def one(n, over):
+        confidence = rng.beta(4, 1.5, n)
+        said = np.where(rng.random(n) < np.clip(confidence - over, 0, 1), CD4, B_CELL)
+        return calibration(predictions(said, confidence), truth([CD4] * n))["cell_type"]
+
+    errors = []
+    for _ in range(400):
+        confidence = rng.beta(4, 1.5, 150)
+        error, (mean, most) = _calibration_error(confidence, rng.random(150) < confidence, 10, seed=0)
+        errors.append((error > most, error, mean))
+    exceeded, error, expected = np.mean(errors, axis=0)
+    assert 0.02 <= exceeded <= 0.09
+    assert error == pytest.approx(expected, rel=0.05)
+    held = [one(150, 0.0).overconfidence for _ in range(40)]
+    assert np.mean([low <= 0 <= high for _, low, high in held]) >= 0.85
+    off = [one(150, 0.2) for _ in range(20)]
+    assert np.mean([each.expected_calibration_error > each.error_if_calibrated[1] for each in off]) >= 0.9
+    assert all(each.overconfidence[1] > 0 for each in off)
+
+
+def test_calibration_error_of_one_cell_by_hand():
+    found = calibration(predictions([CD4], [0.8]), truth([CD4]))["cell_type"]
+    # right in 8 of 10 draws, which is off by 0.2; else off by 0.8
+    np.testing.assert_allclose(found.error_if_calibrated, [0.8 * 0.2 + 0.2 * 0.8, 0.8], atol=0.03)
+    content = found.as_dict()
+    assert content["overconfidence"] == pytest.approx(-0.2)
+    assert content["overconfidence_high"] == pytest.approx(-0.2)
+    assert content["error_if_calibrated_high"] == pytest.approx(0.8)
 
 
 def test_scores_stand_beside_rivals_with_intervals():

@@ -15,7 +15,7 @@ from scdataloader import LabelSpace
 from scdataloader.counts import obs_table
 from scdataloader.labels import CLASS_SCOPES, SUFFIX, ancestors, current_term, is_unknown, label_column, standard_label
 from scprint_model._wording import listed, percent
-from scprint_model.intervals import donors_of, interval_note, share_interval
+from scprint_model.intervals import REPLICATES, donors_of, interval_note, mean_interval, share_interval
 from scprint_model.tasks.annotate import UNKNOWN
 from scprint_model.tasks.coarsen import OTHER
 from scprint_model.tasks.label_rivals import LabelF1, Rivals
@@ -41,7 +41,14 @@ class Calibration:
     macro_f1
         Mean F1 of the true labels that occur. A wrong prediction counts against each of them that it is or lies under.
     expected_calibration_error
-        Mean distance between confidence and accuracy over the bins of `reliability`, weighted by their cells.
+        Mean distance between confidence and accuracy over the bins of `reliability`, weighted by their cells. It has no
+        interval, since few cells alone make it larger and no bootstrap holds near 0: `error_if_calibrated` stands
+        beside it.
+    error_if_calibrated
+        What this error would be if each cell's confidence were its chance to be right: the mean, and the value that is
+        not exceeded in 95 % of draws. A larger error says that the confidence is off.
+    overconfidence
+        Mean confidence less accuracy, and the low and high end of its 95 % interval.
     n_coarse
         Cells whose prediction is right and lies under the true label, which says less.
     n_beyond
@@ -66,6 +73,8 @@ class Calibration:
     accuracy: float
     macro_f1: float
     expected_calibration_error: float
+    error_if_calibrated: tuple[float, float]
+    overconfidence: tuple[float, float, float]
     n_coarse: int
     n_beyond: int | None
     reliability: pd.DataFrame = field(repr=False)
@@ -89,6 +98,10 @@ class Calibration:
         """Return the intervals, and what simple methods reach."""
         lines = [
             f"accuracy {_ends(self.accuracy_interval)}, macro F1 {_ends(self.macro_f1_interval)}; {self.interval}",
+            "calibration error if confidences were right: {:.3f} on average, {:.3f} or less in 95% of draws".format(
+                *self.error_if_calibrated
+            ),
+            f"mean confidence less accuracy {self.overconfidence[0]:+.3f} {_ends(self.overconfidence[1:], '+')}",
         ]
         for row in self.rivals.to_dict("records"):
             asked = "" if row["n_cells"] == round(self.n_cells * self.coverage) else f" of {_cells(row['n_cells'])}"
@@ -109,6 +122,8 @@ class Calibration:
         for name in ("accuracy", "macro_f1"):
             ends = scores.pop(f"{name}_interval")
             scores |= {f"{name}_{end}": value for end, value in zip(("low", "high"), ends, strict=True)}
+        for name, ends in (("error_if_calibrated", ("mean", "high")), ("overconfidence", ("", "low", "high"))):
+            scores |= {f"{name}_{end}".rstrip("_"): v for end, v in zip(ends, scores.pop(name), strict=True)}
         return {name: _number(value) for name, value in scores.items()} | tables
 
 
@@ -170,6 +185,8 @@ def calibration(
     >>> print(calibration(predicted, pd.DataFrame({"sex": ["female", "female"]}))["sex"])
     accuracy 0.500, macro F1 0.667, expected calibration error 0.400 over the 100.0% of 2 cells that got a label
       accuracy [0.000, 1.000], macro F1 [0.000, 1.000]; 95% intervals: 2 cells drawn with replacement
+      calibration error if confidences were right: 0.300 on average, 0.600 or less in 95% of draws
+      mean confidence less accuracy +0.300 [-0.100, +0.700]
       commonest label: 1.000 [0.158, 1.000]; predicted, less this: -0.500 [-1.000, +0.000]
     """
     if bins < 1:
@@ -283,14 +300,17 @@ def _score(
     f1 = LabelF1(how > 0, said_codes, true_codes)
     own = None if rivals.groups is None else rivals.groups[answered]
     table = _reliability(confidence[answered], cells > 0, bins, n_cells, own, rivals.seed)
-    distance = (table["confidence"] - table["accuracy"]).abs() * table["n_cells"]
     n = int(answered.sum())
+    error, if_calibrated = _calibration_error(confidence[answered], cells > 0, bins, rivals.seed)
+    over = confidence[answered] - (cells > 0)
     return Calibration(
         n_cells=n_cells,
         coverage=n / n_cells,
         accuracy=float((cells > 0).mean()) if n else float("nan"),
         macro_f1=f1.whole if n else float("nan"),
-        expected_calibration_error=float(distance.sum() / n) if n else float("nan"),
+        expected_calibration_error=error,
+        error_if_calibrated=if_calibrated,
+        overconfidence=mean_interval(over, groups=own, seed=rivals.seed) if n else (float("nan"),) * 3,
         n_coarse=int((cells == 2).sum()),
         n_beyond=None if to_choose_from is None else _n_beyond(true[given], to_choose_from, named),
         reliability=table,
@@ -320,11 +340,40 @@ def _fits(said: str, true: str, named: list[str]) -> int:
     return int(any(said in ancestors(part) for part in parts))
 
 
+def _bins_of(confidence: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.searchsorted(np.arange(bins + 1) / bins, confidence, side="right") - 1, 0, bins - 1)
+
+
+def _calibration_error(
+    confidence: np.ndarray, right: np.ndarray, bins: int, seed: int
+) -> tuple[float, tuple[float, float]]:
+    """Return the expected calibration error, and what it is where the confidence is the chance to be right.
+
+    The latter is the mean and the 95 % quantile over draws (consistency resampling: Broecker and Smith, Weather and
+    Forecasting 22:651, 2007). Cells are put in the order of their confidence: their place in the file changes nothing.
+    """
+    if not len(confidence):
+        return float("nan"), (float("nan"), float("nan"))
+    order = np.argsort(confidence, kind="stable")
+    confidence, right = confidence[order], right[order]
+    at = _bins_of(confidence, bins)
+    starts = np.flatnonzero(np.diff(at, prepend=-1))
+    rng = np.random.default_rng(seed)
+    drawn = np.array(
+        [
+            np.abs(np.add.reduceat(confidence - (rng.random(len(confidence)) < confidence), starts)).sum()
+            for _ in range(REPLICATES)
+        ]
+    )
+    error = float(np.abs(np.add.reduceat(confidence - right, starts)).sum() / len(confidence))
+    return error, (float(drawn.mean() / len(confidence)), float(np.quantile(drawn, 0.95) / len(confidence)))
+
+
 def _reliability(
     confidence: np.ndarray, right: np.ndarray, bins: int, n_cells: int, groups: np.ndarray | None, seed: int
 ) -> pd.DataFrame:
     edges = np.arange(bins + 1) / bins
-    at = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)
+    at = _bins_of(confidence, bins)
     rows = []
     for i in np.unique(at):
         here, above = at == i, at >= i

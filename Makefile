@@ -9,11 +9,12 @@ export PYTHONDONTWRITEBYTECODE :=
 UV := $(shell uv --version >/dev/null 2>&1 && echo uv || echo .bootstrap/bin/uv)
 RUN := $(UV) run --locked
 STAMP := .venv/.installed
-# Tests of one package (PACKAGE=scprint-model) or all; a test file's own tests stay in one process, with what they share.
+# Tests of one package (PACKAGE=scprint-model) or all, in a process a core of one thread each. A process that has
+# nothing left takes half of another's tests, the last ones: a file's tests mostly stay together, with what they share.
 TESTS = $(if $(PACKAGE),tests/$(subst -,_,$(PACKAGE)),)
-PARALLEL = -n auto --dist loadscope
+PYTEST = OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist worksteal
 
-.PHONY: help install demo test test-slow test-packages test-kernels lint audit format bench bench-quick bench-full bench-compare docs build clean
+.PHONY: help install demo test test-slow test-all test-packages test-kernels lint audit format bench bench-quick bench-full bench-compare docs build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -32,10 +33,13 @@ demo: $(STAMP)  ## the main job on real cells: writes demo/index.html
 	$(RUN) scprint demo --out demo
 
 test: $(STAMP)  ## the tests, in parallel; PACKAGE=grnndata: those of one package
-	$(RUN) pytest $(PARALLEL) -m "not slow" $(TESTS)
+	$(PYTEST) -m "not slow" $(TESTS)
 
 test-slow: $(STAMP)  ## the slow tests, which `make test` leaves out
-	$(RUN) pytest $(PARALLEL) -m slow $(TESTS)
+	$(PYTEST) -m slow $(TESTS)
+
+test-all: $(STAMP)  ## both at once, as CI runs them
+	$(PYTEST) $(TESTS)
 
 test-packages: build  ## each package installed alone from its wheel and used; FULL=1: every Python, and its tests
 	UV=$(UV) FULL=$(FULL) PACKAGE=$(PACKAGE) $(UV) run --no-project python tests/packages/check_packages.py dist

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import entry_points
 
 import numpy as np
@@ -11,8 +12,11 @@ from anndata import AnnData
 
 import bengrn
 import grnndata
+from bengrn.align import align
 from bengrn.baselines import random_expectation
 from bengrn.methods.correlation import PEARSON
+from bengrn.network import as_network
+from bengrn.scoring import score_universe
 
 SYMBOLS = ["SOX2", "PAX6", "ACTB", "GAPDH", "OTX2", "RHO"]
 IDS = [f"ENSG0000000000{i}" for i in range(6)]
@@ -123,7 +127,14 @@ def test_both_tables_and_the_scores_have_one_random_expectation(network, truth):
 def test_random_expectation_is_what_many_random_networks_score_on_average(network, truth):
     rng = np.random.default_rng(0)
     expected = bengrn.score(network, truth).random_expectation
-    drawn = [bengrn.score((rng.random((6, 6)), SYMBOLS), truth) for _ in range(2000)]
+    # each network has the same genes: they are brought onto those of the truth once
+    first = as_network((rng.random((6, 6)), SYMBOLS))
+    universe = align(first, truth)
+    assert universe.n_pairs == 20
+    drawn = [
+        score_universe(replace(universe, scores=rng.random(universe.scores.shape)), first, truth, transposed=False)
+        for _ in range(2000)
+    ]
     assert {one.n_pairs for one in drawn} == {20}
     for key, value in expected.items():
         values = np.array([getattr(one, key) for one in drawn])

@@ -211,6 +211,14 @@ SPEED = (
         code=(_BENGRN, "benchmarks/speed/trees"),
     ),
     _speed(
+        *("trees_whole", "trees.whole:whole_times"),
+        "Whole networks at the sizes that people run, two threads, one run each",
+        ("work",),
+        lower=("CPU s", "peak MB"),
+        code=(_BENGRN, "benchmarks/speed/trees"),
+        gigabytes=8.0,
+    ),
+    _speed(
         *("deep", "deep:deep_times"),
         "Deep methods, CPU, two threads, one run; scGPT's published sizes with random weights",
         ("work",),

@@ -187,6 +187,14 @@ SPEED = (
         **(_SCPRINT | _OURS),
     ),
     _speed(
+        *("products", "products:product_times"),
+        "Where the time of a network of 100 cells × 1,000 genes goes: best of 5 runs, one thread, float32",
+        ("work",),
+        lower=("CPU s",),
+        higher=("share of the best",),
+        code=(_MODEL, "benchmarks/speed"),
+    ),
+    _speed(
         *("checkpoints", "checkpoints:checkpoint_times"),
         "Opening a checkpoint of 78 million weights: seconds, best of 5 processes; memory beyond the imports",
         ("work",),

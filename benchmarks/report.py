@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def _section(
         if not mine:
             mine = _last(suite)
         if mine:
-            parts += [Text((suite.title,)), _table(suite, mine)]
+            parts += [Text((suite.title,)), *_figures(suite, mine), _table(suite, mine)]
             parts += _plots(suite, found[found["suite"] == suite.name])
         else:
             parts.append(Text((f"{suite.title}: not part of this run, and there is no table of an earlier one.",)))
@@ -97,6 +98,15 @@ def _section(
             Table("Peers", "Peer", [Column("state", "State")], [Block("Peers, and why some did not run", states)])
         )
     return Section(chapter.title, tuple(parts), chapter.lead)
+
+
+def _figures(suite: Suite, results: Sequence[Mapping[str, Any]]) -> list[Part]:
+    """Return the parts that the suite's own function makes of all of its rows."""
+    if not suite.figures:
+        return []
+    module, _, name = suite.figures.partition(":")
+    found: list[Part] = getattr(import_module(module), name)([row for result in results for row in result["rows"]])
+    return found
 
 
 def _table(suite: Suite, results: Sequence[Mapping[str, Any]]) -> Table:

@@ -43,6 +43,8 @@ class Suite:
         Number of times that the same work runs, by size; their spread is the noise of numbers that have no interval.
     minutes, gigabytes
         Limits of each unit of work.
+    figures
+        Function as ``"module:name"`` that makes parts of the page of the rows of all units, above the table.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Suite:
     repeats: Mapping[str, int] = field(default_factory=dict)
     minutes: float = 10.0
     gigabytes: float = 8.0
+    figures: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

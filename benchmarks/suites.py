@@ -10,26 +10,78 @@ ONE: tuple[dict, ...] = ({},)
 _BENGRN, _GRNNDATA = "packages/bengrn/src", "packages/grnndata/src"
 _MODEL, _LOADER = "packages/scprint-model/src", "packages/scdataloader/src"
 
-NETWORKS = (
-    Suite(
-        name="networks",
+#: Methods of the tables of networks, by the label that shows they ran.
+_NETWORK_METHODS = {
+    "correlation": "pearson",
+    "Spearman correlation": "spearman",
+    "partial correlation": "partial-correlation",
+    "CLR": "clr",
+    "GENIE3-TF": "GENIE3-TF",
+    "GRNBoost2": "GRNBoost2",
+    "shared forest": "shared forest",
+    "RegDiffusion": "RegDiffusion",
+    "DeepSEM": "DeepSEM",
+    "degrees of the truth alone": "degrees of the truth",
+    "random": "random",
+}
+
+
+def _networks(name: str, title: str, config: str, *sizes: str, **more: Any) -> Suite:
+    told = {"peers": _NETWORK_METHODS, "minutes": 60} | more
+    return Suite(
+        name=name,
         section="networks",
-        title="Networks of cell types against truths of regulation, with intervals over regulators",
+        title=title,
         function="benchmarks.grn.leaderboard:network_scores",
-        sizes={"quick": ({"config": "quick"},), "bench": ({"config": "bench"},), "full": ({"config": "bench"},)},
+        sizes={size: ({"config": "quick" if size == "quick" else config},) for size in sizes},
         names=("dataset", "group", "truth", "regulators", "orientation", "label"),
         method="label",
-        higher=("ap", "ap_ratio", "epr", "auprc_paper", "gain"),
+        higher=("ap", "ap_ratio", "epr", "auprc_paper", "odds_ratio", "auroc", "gain", "tf", "markers", "encode"),
         lower=("wall_s", "cpu_s", "peak_memory_mb"),
-        peers={
-            "correlation": "pearson",
-            "CLR": "clr",
-            "GENIE3-TF": "GENIE3-TF",
-            "GRNBoost2": "GRNBoost2",
-            "random": "random",
-        },
         code=("benchmarks/grn", _BENGRN, _GRNNDATA, _MODEL, _LOADER),
-        minutes=60,
+        figures="benchmarks.grn.figures:parts",
+        **told,
+    )
+
+
+_DAY = {"minutes": 24 * 60, "gigabytes": 32.0}
+NETWORKS = (
+    _networks(
+        *("networks", "Networks of cell types against truths of regulation, with intervals over regulators"),
+        *("cell_types", "quick", "bench", "full"),
+    ),
+    _networks(
+        *("networks_stem_cells", "Embryonic stem cells of McCalla et al. against ChIP and perturbations"),
+        *("stem_cells", "bench", "full"),
+    ),
+    _networks(
+        *("networks_simulated", "Simulated cells: SERGIO on RegNetwork, and BEELINE's example by BoolODE"),
+        *("simulated", "bench", "full"),
+    ),
+    _networks(
+        *("networks_large", "1,024 cells and 5,000 genes, as in the paper, with GENIE3 and longer trainings"),
+        *("full_cell_types", "full"),
+        **_DAY | {"peers": _NETWORK_METHODS | {"GENIE3": "GENIE3"}},
+    ),
+    _networks(
+        *("networks_genome", "Networks of the whole genome"),
+        *("genome", "full"),
+        **_DAY | {"peers": {"random": "random"}},
+    ),
+    _networks(
+        *("networks_omnipath_26", "The paper's cell types of kidney, retina and colon against OmniPath"),
+        *("omnipath_26", "full"),
+        **_DAY | {"data": ("kidney.h5ad", "retina.h5ad", "colon.h5ad")},
+    ),
+    _networks(
+        *("networks_k562", "K562 cells against ChIP and genome-wide perturb-seq"),
+        *("k562", "full"),
+        **_DAY | {"data": ("K562_gwps_raw_singlecell_01.h5ad",)},
+    ),
+    _networks(
+        *("networks_beeline", "BEELINE's seven experiments against its four kinds of networks"),
+        *("beeline", "full"),
+        **_DAY | {"data": ("BEELINE-data/inputs/scRNA-Seq/hESC/ExpressionData.csv",)},
     ),
     Suite(
         name="grn_retina",
@@ -116,19 +168,29 @@ INTEGRATION = (
         minutes=20,
     ),
 )
+_ABLATION = {
+    "section": "ablations",
+    "sizes": {"full": tuple({"steps": 300, "seed": seed} for seed in range(3))},
+    "names": ("method", "data"),
+    "method": "method",
+    "higher": ("knn", "neighbours_kept", "nameable", "right", "strictly_right", "macro_f1", "labels_kept"),
+    "lower": ("depth_share", "cpu_s"),
+    "code": ("benchmarks/ablation", _MODEL, _LOADER),
+    "minutes": 24 * 60,
+}
 ABLATIONS = (
     Suite(
         name="ablation",
-        section="ablations",
         title="The small model with one part changed, 300 steps, three seeds",
         function="benchmarks.ablation.table:ablation_scores",
-        sizes={"full": tuple({"steps": 300, "seed": seed} for seed in range(3))},
-        names=("method", "data"),
-        method="method",
-        higher=("knn", "depth_share", "neighbours_kept", "nameable", "right", "strictly_right", "macro_f1"),
         peers={"components + logistic regression": "corpus PCs + logistic regression"},
-        code=("benchmarks/ablation", _MODEL, _LOADER),
-        minutes=24 * 60,
+        **_ABLATION,
+    ),
+    Suite(
+        name="ablation_paper",
+        title="The paper's ablations: one part of its own recipe changed, 300 steps, three seeds",
+        function="benchmarks.ablation.paper:paper_scores",
+        **_ABLATION,
     ),
 )
 

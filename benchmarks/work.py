@@ -35,10 +35,10 @@ class Work:
         """Checksum of all that the result depends on: arguments, versions, code, environments and data."""
         told = [
             *(self.suite.name, self.suite.function, dict(self.arguments), self.repeat, self.threads),
-            *(platform.python_version(), _of_files((ROOT / "uv.lock",))),
-            _of_files(tuple(ROOT / place for place in (module_file(self.suite), *self.suite.code))),
+            *(platform.python_version(), checksum((ROOT / "uv.lock",))),
+            checksum(tuple(ROOT / place for place in (module_file(self.suite), *self.suite.code))),
             [lock_of(name).read_text("utf-8") for name in self.suite.environments],
-            _of_files(tuple(data_folder() / name for name in self.suite.data)),
+            checksum(tuple(data_folder() / name for name in self.suite.data)),
         ]
         return digest(told)[:DIGITS]
 
@@ -85,7 +85,7 @@ def module_file(suite: Suite) -> str:
 
 
 @cache
-def _of_files(places: Sequence[Path]) -> str:
+def checksum(places: Sequence[Path]) -> str:
     """Return a checksum of files and of all files in folders; a file that is absent counts as such."""
     found = hashlib.sha256()
     for place in places:

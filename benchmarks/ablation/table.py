@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
+from os import pathsep
 from pathlib import Path
 
 import pandas as pd
 
-#: Variables that name a store of training cells, a table of gene features, and files of cells to score on.
-STORE, FEATURES, CELLS = "SCPRINT_ABLATION_STORE", "SCPRINT_ABLATION_FEATURES", "SCPRINT_ABLATION_CELLS"
+from benchmarks.ablation.paper import CELLS, FEATURES, STORE, given
 
 
 def ablation_scores(*, seed: int, steps: int) -> pd.DataFrame:
@@ -22,16 +21,10 @@ def ablation_scores(*, seed: int, steps: int) -> pd.DataFrame:
     FileNotFoundError
         If a variable is not set.
     """
-    missing = [name for name in (STORE, FEATURES, CELLS) if not os.environ.get(name)]
-    if missing:
-        raise FileNotFoundError(
-            f"set {', '.join(missing)}: the store and gene features that packages/scprint-model/scripts make, and "
-            f"files of cells (several joined by {os.pathsep!r})"
-        )
-    files = os.environ[CELLS].split(os.pathsep)
+    places = given()
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.csv"
-        command = [sys.executable, "-m", "benchmarks.ablation", os.environ[STORE], os.environ[FEATURES], *files]
-        command += ["--seeds", str(seed), "--steps", str(steps), "--table", str(table), "--runs", folder]
-        subprocess.run(command, check=True)
+        command = [sys.executable, "-m", "benchmarks.ablation", places[STORE], places[FEATURES]]
+        command += [*places[CELLS].split(pathsep), "--seeds", str(seed), "--steps", str(steps)]
+        subprocess.run([*command, "--table", str(table), "--runs", folder], check=True)
         return pd.read_csv(table)

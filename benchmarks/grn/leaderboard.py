@@ -3,56 +3,72 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from benchmarks.grn.data_sets import TRUTHS, completed
+from benchmarks.grn.enrichment import enrichment_rows
 from benchmarks.peer import NOT_RUN
-from benchmarks.work import ROOT, USUAL, data_folder
+from benchmarks.work import ROOT, checksum, data_folder
 from bengrn import benchmark
-from scdataloader import datasets
+from bengrn.benchmarking.preset import load_preset
 
 HERE = Path(__file__).parent
-#: Networks that are there already are not made again.
+#: Networks that are there already are not made again, as long as no code is another.
 WORK = ROOT / "runs" / "bench" / "networks"
-#: Files of truths beside a checkout; without them truths are fetched.
-TRUTHS = USUAL.parent / "networks"
-SCORES = ("ap", "ap_ratio", "epr", "auprc_paper", "gain")
+_CODE = ("benchmarks/grn/methods.py", *(f"packages/{name}/src" for name in ("bengrn", "grnndata", "scprint-model")))
+SCORES = ("ap", "ap_ratio", "epr", "auprc_paper", "odds_ratio", "auroc", "gain")
 NAMES = ("dataset", "group", "truth", "regulators", "orientation", "label")
+SIZES = ("n_cells", "n_genes", "n_regulators_with_edges", "n_positives", "prevalence", "p_degree")
 COST = ("wall_s", "cpu_s", "peak_memory_mb")
 
 
 def network_scores(config: str) -> pd.DataFrame:
-    """Run a configuration of this folder, and return its scores with their intervals.
+    """Run a configuration of this folder, and return its scores with their intervals, and tests of enrichment.
 
-    A data set without a path is a file of the folder of data by its name, or the bundled retina.
+    A data set without a path is one of :mod:`benchmarks.grn.data_sets`. A configuration without methods, or of a
+    preset, has those of methods.yaml. ``enrichment`` lists the tests that each network takes beside its scores.
 
     Raises
     ------
     RuntimeError
         If no network has a score.
     """
-    told: dict[str, Any] = yaml.safe_load((HERE / f"{config}.yaml").read_text(encoding="utf-8"))
-    told.pop("title", None)
+    told = read(config)
     NOT_RUN.update(told.pop("not_run", {}))
+    tests = told.pop("enrichment", ())
     if TRUTHS.is_dir():
         os.environ.setdefault("BENGRN_DATA", str(TRUTHS))
+        os.environ.setdefault("GRNNDATA_CACHE", str(TRUTHS.parent / "sets"))
     limits = {f"{name}_limit": value for name, value in told.pop("limits", {}).items()}
-    with tempfile.TemporaryDirectory() as folder:
-        for one in told["datasets"]:
-            if one["name"] == "retina":
-                one["path"] = str(Path(folder) / "retina.h5ad")
-                datasets.retina_1k().write_h5ad(one["path"])
-            elif "path" not in one:
-                one["path"] = str(data_folder() / f"{one['name']}.h5ad")
-        table = benchmark(**{"workers": 1, **told}, **limits, out=WORK / config)
+    told["datasets"] = [completed(one) for one in told["datasets"]]
+    out = WORK / f"{config}-{checksum(tuple(ROOT / place for place in _CODE))[:12]}"
+    table = benchmark(**told, **limits, out=out)
     if not (table["status"] == "ok").any():
         first = table.iloc[0]
         raise RuntimeError(
             f"no network has a score; the first, {first['label']}, {first['status']}: {first['message']}"
         )
     kept = [name for score in SCORES for name in (score, f"{score}_low", f"{score}_high")]
-    return table[[*NAMES, *(name for name in kept if name in table), *COST, "status", "message"]]
+    columns = [*NAMES, *(name for name in kept if name in table), *SIZES, *COST, "status", "message"]
+    rows = table[columns]
+    return pd.concat([rows, enrichment_rows(out, table, tests)], ignore_index=True) if tests else rows
+
+
+def read(config: str) -> dict[str, Any]:
+    """Return a configuration of this folder, or of a preset that it changes, with its methods."""
+    told: dict[str, Any] = yaml.safe_load((HERE / f"{config}.yaml").read_text(encoding="utf-8"))
+    preset = told.pop("preset", None)
+    if preset is not None:
+        told = dict(load_preset(preset, data_folder()).values) | told
+    told.pop("title", None)
+    return told | {"methods": told["methods"] if preset is None and "methods" in told else usual_methods()}
+
+
+def usual_methods() -> list[Any]:
+    """Return the methods of a configuration that names none."""
+    told: list[Any] = yaml.safe_load((HERE / "methods.yaml").read_text(encoding="utf-8"))
+    return told

@@ -1,0 +1,111 @@
+"""The paper's ablations of the small model: one part of its own recipe changed at a time.
+
+The base has fixed gene features, as the paper has fixed embeddings of proteins. One ablation of the paper is not here:
+predicting by the product of gene and cell embeddings instead of through the bottleneck, for which the model has no
+decoder.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from benchmarks.ablation.__main__ import corpus_cells
+from benchmarks.ablation.recipes import MIN_CONTEXT, Row, data_of, train
+from benchmarks.ablation.scores import network_scores, read_cells
+from benchmarks.peer import NOT_RUN
+from scdataloader import CellDataModule, CellStore, GeneVocabulary
+from scdataloader.labels import LabelClass
+from scprint_model.training.module import PretrainingModule
+
+#: Variables that name a store of training cells, a table of gene features, and files of cells to score on.
+STORE, FEATURES, CELLS = "SCPRINT_ABLATION_STORE", "SCPRINT_ABLATION_FEATURES", "SCPRINT_ABLATION_CELLS"
+BATCH_SIZE = 48
+_MISSING = {"gene-cell product": "instead of the bottleneck: the model has no decoder of that kind"}
+_PAPER: dict[str, Any] = {"recipe": "paper", "min_context": MIN_CONTEXT}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A row of the table, with what :class:`benchmarks.ablation.recipes.Row` does not say."""
+
+    row: Row
+    n_heads: int = 2
+    weighted: bool = True
+
+
+_BASE = Row(features=True, objective=_PAPER)
+CHANGES: dict[str, Change] = {
+    "paper's recipe": Change(row=_BASE),
+    "no positions": Change(row=replace(_BASE, architecture={"position_scale": 0.0})),
+    "total instead of log normalisation": Change(row=replace(_BASE, normalization="sum")),
+    "masking instead of denoising": Change(
+        row=replace(_BASE, objective=_PAPER | {"weights": {"denoising": 0.0}, "mask_ratios": (0.3,)})
+    ),
+    "4 heads": Change(row=_BASE, n_heads=4),
+    "no weighted sampling": Change(row=_BASE, weighted=False),
+    "gene embeddings trained": Change(row=replace(_BASE, features=False)),
+    "MSE instead of ZINB": Change(row=replace(_BASE, architecture={"likelihood": "mse"})),
+}
+
+
+def paper_scores(*, steps: int, seed: int, only: list[str] | None = None) -> pd.DataFrame:
+    """Train the rows with one seed, and return their scores on cells that none of them saw.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a variable that names the training cells, features or files is not set.
+    """
+    places = given()
+    NOT_RUN.update(_MISSING)
+    torch.set_num_threads(1)
+    store, vocabulary = CellStore.open(places[STORE]), GeneVocabulary.for_organisms(["human", "mouse"])
+    sets = {Path(file).stem: read_cells(Path(file), vocabulary) for file in places[CELLS].split(os.pathsep)}
+    labels = store.obs(["cell_type_ontology_term_id"])["cell_type_ontology_term_id"].astype(str)
+    reference = LabelClass.from_terms(labels.unique().tolist(), ("CL",), own_outputs=True)
+    corpus, rows = corpus_cells(store, vocabulary), []
+    for name in only or CHANGES:
+        started = time.process_time()
+        module, data = trained(CHANGES[name], Path(places[STORE]), Path(places[FEATURES]), steps=steps, seed=seed)
+        space = data.label_space.classes["cell_type"]
+        told = {"method": name, "seed": seed, "steps": steps}
+        for of, scores in network_scores(module.network, sets, vocabulary, space, reference, corpus).items():
+            rows.append(told | {"cpu_s": round(time.process_time() - started), "data": of, **scores})
+    return pd.DataFrame(rows)
+
+
+def trained(
+    change: Change, store: Path, features: Path, *, steps: int, seed: int
+) -> tuple[PretrainingModule, CellDataModule]:
+    """Train a row, and return the module and its data."""
+    data = data_of(change.row, store, n_cells=steps * BATCH_SIZE, batch_size=BATCH_SIZE, seed=seed)
+    if not change.weighted:
+        data.drawing = replace(data.drawing, weight_classes=())  # all cells alike
+    sizes = {"d_model": 64, "n_layers": 2, "n_heads": change.n_heads}
+    with tempfile.TemporaryDirectory() as folder:
+        return train(change.row, data, features, Path(folder), steps=steps, seed=seed, sizes=sizes), data
+
+
+def given() -> dict[str, str]:
+    """Return what the variables name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one is not set.
+    """
+    missing = [name for name in (STORE, FEATURES, CELLS) if not os.environ.get(name)]
+    if missing:
+        raise FileNotFoundError(
+            f"set {', '.join(missing)}: the store and gene features that packages/scprint-model/scripts make, and "
+            f"files of cells (several joined by {os.pathsep!r})"
+        )
+    return {name: os.environ[name] for name in (STORE, FEATURES, CELLS)}

@@ -1,0 +1,114 @@
+"""Tests of enrichment beside the scores: whether hubs are factors or markers, and factors find known targets."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.stats import t
+
+from bengrn import enrich
+from bengrn.benchmarking.work_files import WorkFiles, read_json, read_weights
+from grnndata import GRNAnnData
+
+logger = logging.getLogger(__name__)
+
+#: What stands in the column of truths, where nothing is held to be a true edge.
+TRUTH = "enrichment"
+#: The paper ranks hubs by eigenvector centrality.
+RANKING = "eigenvector"
+N_PERMUTATIONS = 200
+
+
+def enrichment_rows(out: Path, table: pd.DataFrame, tests: Sequence[str]) -> pd.DataFrame:
+    """Return a row for each network of a benchmark: its tests of enrichment.
+
+    Parameters
+    ----------
+    out
+        Folder of the benchmark.
+    table
+        Table of the benchmark.
+    tests
+        Tests to make, of :data:`bengrn.enrichment.SETS`.
+
+    Returns
+    -------
+    DataFrame
+        ``tf``: how much higher factors stand among the hubs than other genes, in normal scores, and its p-value that
+        allows for co-regulation; ``markers``: cell types whose markers stand out among the hubs, of those tested;
+        ``encode``: by how much the mean AUROC of factors' ENCODE targets is above that of the same targets in other
+        genes' rows, with its 95 % interval over factors; ``encode_share``: share of factors at FDR 5 %, and by chance.
+    """
+    files = WorkFiles(out.absolute())
+    places = {
+        made["network_sha256"]: path.parent
+        for path in sorted(files.work.glob("*/inference.json"))
+        if (made := read_json(path)) and made.get("status") == "ok"
+    }
+    networks = table[table["network_sha256"].isin(list(places))].drop_duplicates(["dataset", "group", "label"])
+    rows = []
+    for row in networks.to_dict("records"):
+        named = {key: row[key] for key in ("dataset", "group", "label")} | {"truth": TRUTH, "orientation": "as stored"}
+        folder = places[row["network_sha256"]]
+        try:
+            found = tested(folder, str(files.cells(read_json(folder / "job.json")["cells"])), tuple(tests))
+            rows.append(named | {"regulators": "all", "status": "ok", "message": ""} | found)
+        except (ValueError, OSError) as error:
+            rows.append(
+                named | {"regulators": "all", "status": "failed", "message": f"{type(error).__name__}: {error}"}
+            )
+    return pd.DataFrame(rows)
+
+
+def tested(folder: Path, cells: str, tests: tuple[str, ...]) -> dict[str, Any]:
+    """Return the tests of the network in a folder; what cannot be tested is told in ``message``."""
+    weights: Any = read_weights(folder)
+    var = _genes(cells)
+    regulates = np.asarray((weights != 0).sum(axis=1)).ravel() > 0
+    some = None if regulates.mean() > 0.5 else var.index[regulates].astype(str).tolist()
+    network = GRNAnnData(AnnData(var=var), grn=weights)
+    found = enrich(network, rankings=RANKING, sets=tests, regulators=some, n_permutations=N_PERMUTATIONS)
+    summary, rows = found.summary.set_index("test"), found.table
+    told: dict[str, Any] = {}
+    factors = rows[rows["test"] == "tf"]
+    if len(factors):
+        told |= {"tf": float(factors["difference"].iloc[0]), "tf_p": float(factors["p_correlated"].iloc[0])}
+    if (rows["test"] == "cell_types").any():
+        sets = rows[rows["test"] == "cell_types"]
+        told |= {"markers": int(sets["significant"].sum()), "markers_tested": len(sets)}
+    targets = rows[(rows["test"] == "encode") & (rows["ranking"] == "specific")]
+    if len(targets):
+        told |= _mean("encode", targets["auroc"] - targets["auroc_expected"])
+        one = summary.loc[["encode"]].query("ranking == 'specific'").iloc[0]
+        told |= {
+            "encode_share": one["share"],
+            "encode_by_chance": one["share_by_chance"],
+            "encode_factors": len(targets),
+        }
+    reasons = found.summary.loc[found.summary["not_available"] != "", ["test", "ranking", "not_available"]]
+    told["message"] = "; ".join(f"{one.test}, {one.ranking}: {one.not_available}" for one in reasons.itertuples())
+    return told
+
+
+def _mean(name: str, values: pd.Series) -> Mapping[str, float]:
+    """Return a mean and the ends of its interval by Student's t."""
+    n, mean = len(values), float(values.mean())
+    if n < 2:
+        return {name: mean}
+    half = float(t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    return {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
+
+
+@cache
+def _genes(cells: str) -> pd.DataFrame:
+    read: Any = anndata.read_h5ad(cells)
+    return read.var

@@ -1,0 +1,144 @@
+"""The networks' part of the benchmarks: configurations, chosen heads, sums over networks, enrichment."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from anndata import AnnData
+from benchmarks.grn import leaderboard, methods
+from benchmarks.grn.enrichment import enrichment_rows
+from benchmarks.grn.figures import parts
+from benchmarks.suites import _NETWORK_METHODS, SUITES
+
+from bengrn.benchmarking.as_config import as_config
+from bengrn.benchmarking.located_yaml import Section
+from bengrn.benchmarking.work_files import WorkFiles, write_json, write_weights
+from bengrn.truths import load_truth
+from grnndata import GRNAnnData
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Stand in for files that users fetch: K562 cells with their guides, and BEELINE's and the paper's by name only."""
+    obs = pd.DataFrame({"gene": ["non-targeting"] * 4 + ["MYC"] * 2}, index=list("abcdef"))
+    cells = AnnData(np.ones((6, 4), np.float32), obs=obs, var=pd.DataFrame(index=["MYC", "JUN", "FOS", "TP53"]))
+    cells.write_h5ad(tmp_path / "K562_gwps_raw_singlecell_01.h5ad")
+    monkeypatch.setenv("SCPRINT_EVALUATION_DATA", str(tmp_path))
+    return tmp_path
+
+
+CONFIGS = sorted(
+    {unit["config"] for suite in SUITES for units in suite.sizes.values() for unit in units if "config" in unit}
+)
+
+
+def test_each_configuration_that_needs_no_files_is_understood(data):
+    cells = AnnData(np.ones((3, 2), np.float32), obs=pd.DataFrame({"cell_type": ["a"] * 3}, index=list("abc")))
+    for config in CONFIGS:
+        if config in ("omnipath_26", "beeline"):
+            continue
+        told = leaderboard.read(config)
+        told.pop("not_run", None)
+        tests = told.pop("enrichment", ())
+        assert set(tests) <= {"tf", "cell_types", "encode"}
+        for one in told["datasets"]:
+            one["cells"] = cells
+            one.setdefault("truths", told.get("truths") or ["omnipath-demo"])
+        found = as_config(Section(told))
+        labels = {one.label for one in found.methods} | {"degrees of the truth"}
+        suite = next(
+            one for one in SUITES for units in one.sizes.values() for unit in units if unit == {"config": config}
+        )
+        if config not in ("quick", "genome"):
+            assert set(suite.peers.values()) <= labels, config
+    assert "not_run" in leaderboard.read("quick")
+    assert set(_NETWORK_METHODS) - {"correlation", "CLR", "degrees of the truth alone", "random"} <= set(
+        leaderboard.read("quick")["not_run"]
+    )
+
+
+def test_a_preset_has_the_cells_of_its_file_and_the_methods_of_the_comparison(data):
+    told = leaderboard.read("k562")
+    assert told["datasets"][0]["cells"].n_obs == 4  # those that no guide targets
+    assert [one["name"] for one in told["truths"]] == ["perturb-seq", "ChIP-seq (ChIP-Atlas)"]
+    assert told["methods"] == leaderboard.usual_methods()
+    with pytest.raises(FileNotFoundError, match=re.escape("kidney.h5ad")):
+        leaderboard.read("omnipath_26")
+
+
+def test_no_row_is_of_heads_that_saw_its_edges(monkeypatch):
+    genes = [f"G{i}" for i in range(40)]
+    rng = np.random.default_rng(0)
+    planes = rng.random((40, 40, 2)).astype(np.float32)
+    names = ["layer 0 head 0", "layer 0 head 1"]
+    stack = GRNAnnData(AnnData(var=pd.DataFrame(index=genes)), grn=planes, planes=names)
+    edges = pd.DataFrame({"source": rng.choice(genes, 200), "target": rng.choice(genes, 200)})
+    seen = []
+
+    def select(_, given, **__):
+        seen.append(set(given["source"]))
+        return SimpleNamespace(heads=((0, len(seen) - 1),))  # the first half chooses head 0, the second head 1
+
+    monkeypatch.setattr(methods, "get_method", lambda *_, **__: SimpleNamespace(infer=lambda *_, **__: stack))
+    monkeypatch.setattr(methods, "load_truth", lambda *_, **__: SimpleNamespace(edges=edges))
+    monkeypatch.setattr("scprint_model.networks.select_heads", select)
+    network = methods.OMNIPATH_HEADS.infer(AnnData(var=pd.DataFrame(index=genes)))
+    assert seen[0] | seen[1] == set(edges["source"])
+    assert not seen[0] & seen[1]
+    for i, gene in enumerate(genes):
+        made_by = [head for head in (0, 1) if np.array_equal(network.grn[i], planes[i, :, head])]
+        assert len(made_by) == 1
+        assert gene not in seen[made_by[0]]
+
+
+def test_only_factors_regulate_where_the_method_is_told_so():
+    cells = AnnData(np.random.default_rng(0).poisson(3, (30, 3)).astype(np.float32))
+    cells.var_names = ["GAPDH", "JUN", "ACTB"]
+    network = methods.OfFactors(name="x", method="shared-forest", settings={"n_trees": 20}).infer(cells, rng=0)
+    assert network.regulators.tolist() == ["JUN"]
+
+
+def test_scores_are_summed_over_networks_with_the_interval_of_their_spread():
+    row = {"dataset": "d", "truth": "T", "orientation": "as stored", "label": "ours", "status": "ok"}
+    rows = [row | {"group": "a", "ap_ratio": 2.0}, row | {"group": "b", "ap_ratio": 4.0}]
+    rows.append(row | {"group": "a", "ap_ratio": 99.0, "orientation": "transposed"})
+    rows.append(row | {"group": "a", "label": "random", "ap_ratio": 1.0, "ap_ratio_low": 0.8, "ap_ratio_high": 1.1})
+    _, plot, table = parts(rows)
+    (ours, random) = table.blocks[0].rows
+    number = ours.cells["ap_ratio"]
+    # Student's t with 1 degree of freedom at 97.5 % is 12.706; the standard error of 2 and 4 is 1
+    assert (ours.name, number.value, number.high) == ("ours", 3.0, pytest.approx(3 + 12.7062, abs=1e-3))
+    assert (random.cells["ap_ratio"].low, random.badges) == (0.8, ("baseline",))
+    assert plot.panels[0].title == "T"
+    assert parts([row | {"status": "failed"}]) == []
+
+
+def test_enrichment_is_found_where_it_was_planted(tmp_path):
+    truth = load_truth("encode").edges
+    factors = truth["source"].value_counts().index[:30].tolist()
+    genes = sorted({*factors, *truth["target"].value_counts().index[:300]})
+    place = {gene: i for i, gene in enumerate(genes)}
+    weights = np.random.default_rng(0).random((len(genes), len(genes))).astype(np.float32)
+    known = truth[truth["source"].isin(genes) & truth["target"].isin(genes)]
+    planted = weights.copy()
+    planted[known["source"].map(place), known["target"].map(place)] += 1
+    cells = AnnData(np.ones((2, len(genes)), np.float32))
+    cells.var_names = genes
+    files = WorkFiles(tmp_path)
+    files.cells("c").parent.mkdir(parents=True)
+    cells.write_h5ad(files.cells("c"))
+    table = []
+    for key, found in {"noise": weights, "planted": planted}.items():
+        files.network(key).mkdir()
+        made = {"status": "ok", "network_sha256": write_weights(files.network(key), found)}
+        write_json(files.inference(key), made)
+        write_json(files.network(key) / "job.json", {"cells": "c"})
+        table.append({"dataset": "d", "group": "", "label": key, **made})
+    rows = enrichment_rows(tmp_path, pd.DataFrame(table), ["encode"]).set_index("label")
+    assert rows.loc["planted", "encode_low"] > 0.1
+    assert rows.loc["planted", "encode_share"] > rows.loc["noise", "encode_share"]
+    assert rows.loc["noise", "encode_low"] < 0 < rows.loc["noise", "encode_high"]

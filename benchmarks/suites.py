@@ -33,7 +33,9 @@ def _networks(name: str, title: str, config: str, *sizes: str, **more: Any) -> S
         section="networks",
         title=title,
         function="benchmarks.grn.leaderboard:network_scores",
-        sizes={size: ({"config": "quick" if size == "quick" else config},) for size in sizes},
+        sizes={
+            size: tuple({"config": one} for one in (["quick"] if size == "quick" else config.split())) for size in sizes
+        },
         names=("dataset", "group", "truth", "regulators", "orientation", "label"),
         method="label",
         higher=("ap", "ap_ratio", "epr", "auprc_paper", "odds_ratio", "auroc", "gain", "tf", "markers", "encode"),
@@ -56,7 +58,7 @@ NETWORKS = (
     ),
     _networks(
         *("networks_simulated", "Simulated cells: SERGIO on RegNetwork, and BEELINE's example by BoolODE"),
-        *("simulated", "bench", "full"),
+        *("simulated beeline_example", "bench", "full"),
     ),
     _networks(
         *("networks_large", "1,024 cells and 5,000 genes, as in the paper, with GENIE3 and longer trainings"),

@@ -12,7 +12,7 @@ STAMP := .venv/.installed
 # Tests of one package (PACKAGE=scprint-model) or all, in a process a core of one thread each. A process that has
 # nothing left takes half of another's tests, the last ones: a file's tests mostly stay together, with what they share.
 TESTS = $(if $(PACKAGE),tests/$(subst -,_,$(PACKAGE)),)
-PYTEST = OMP_NUM_THREADS=1 $(RUN) pytest -n auto --dist worksteal
+PYTEST = OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(RUN) pytest -n auto --dist worksteal
 
 .PHONY: help install demo test test-slow test-all test-packages test-kernels lint audit format bench bench-quick bench-full bench-compare docs build clean
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# A table of places of 1 MiB stays in the second cache of today's processors.
-_BINS = 1 << 17
+# A table of places of 2 MiB stays in the second cache of today's processors.
+_BINS = 1 << 18
 # With more values in one bin than this a bisection is the shorter way for the scores that share it.
 _MOST_IN_BIN = 12
 _SAMPLE = 1 << 12

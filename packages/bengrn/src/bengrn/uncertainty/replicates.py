@@ -8,6 +8,7 @@ Nothing is sorted or ranked again.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -223,9 +224,11 @@ def _count_rows(pairs: Pairs, blocks: _Blocks, rows: slice) -> _Counts:
         column, is_tied = blocks.gaps.below(scores)
         regulator = np.searchsorted(ends[1:], is_tied, side="right") + start
         tied.append(_take_tied(blocks, column, is_tied, regulator))
-        column += np.repeat(np.arange(ends.size - 1) * n_columns, np.diff(ends))
+        is_above = scores > 0
+        for row, (first, last) in enumerate(itertools.pairwise(ends)):
+            column[first:last] += row * n_columns
+            predicted[part.start + row] = np.count_nonzero(is_above[first:last])
         between[part] = np.bincount(column, minlength=between[part].size).reshape(-1, n_columns)
-        predicted[part] = np.diff(np.append(0, np.cumsum(scores > 0))[ends])
     tied += _correct(pairs, blocks, rows, between, predicted)
     return _Counts(between, _joined(tied), predicted)
 

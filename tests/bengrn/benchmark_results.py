@@ -50,6 +50,7 @@ def make_results(folder, groups=("rod cell", "Müller glia"), truths=("omnipath"
             scores = pd.DataFrame(
                 {
                     "regulator": GENES[:30],
+                    "symbol": ["SYMBOL0"] + [""] * 29,
                     "n_positives": np.arange(60, 0, -2),
                     "ap": 0.01,
                     "ap_ratio": rng.lognormal(np.log(row["ap_ratio"]), 0.6, 30),

@@ -101,13 +101,19 @@ def test_agreement_is_a_matrix_of_networks(results, one, ax):
         pl.agreement(one, "both")
 
 
-def test_regulators_with_most_edges_come_first(one, ax):
+def test_regulators_with_most_edges_are_drawn_by_symbol_beside_their_tree(one, ax):
     pl.regulators(one, 3, ax=ax)
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["GENE0 (60)", "GENE1 (58)", "GENE2 (56)"]
+    places = [text.get_text() for text in ax.get_yticklabels()]
+    assert sorted(places) == ["GENE1 (58)", "GENE2 (56)", "SYMBOL0 (60)"]
     names = [text.get_text() for text in ax.get_xticklabels()]
     row = row_of(one, "clr", "symmetric")
     ratio = one.regulators[row.name]["ap_ratio"][1]
-    assert ax.images[0].get_array()[1, names.index("clr")] == pytest.approx(np.log2(ratio))
+    assert ax.images[0].get_array()[places.index("GENE1 (58)"), names.index("clr")] == pytest.approx(np.log2(ratio))
+    # two links join three regulators, at the middles of their rows
+    (beside,) = ax.child_axes
+    assert len(beside.lines) == 2
+    assert sorted({y for line in beside.lines for y in line.get_ydata()} & {0, 1, 2}) == [0, 1, 2]
+    assert beside.get_ylim() == ax.get_ylim() == (2.5, -0.5)
     assert f"{ratio:.2g}" in [text.get_text() for text in ax.texts]
     with pytest.raises(ValueError, match="n is a number of regulators, 1 or more, and not 0"):
         pl.regulators(one, 0)

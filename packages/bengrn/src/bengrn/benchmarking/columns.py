@@ -128,7 +128,7 @@ DETAILS = "details"
 #: have none. The last is one a network, and begins with the first 16 digits of ``network_sha256``.
 DETAIL_FILES: dict[str, tuple[str, ...]] = {
     "{details}.curve.parquet": ("recall", "precision"),  # at most 200 points, by rising recall
-    "{details}.regulators.parquet": ("regulator", "n_positives", "ap", "ap_ratio"),  # those with a true edge
+    "{details}.regulators.parquet": ("regulator", "symbol", "n_positives", "ap", "ap_ratio"),  # those with a true edge
     "{network}.edges.parquet": ("source", "target", "weight"),  # at most 10,000 of largest weight
 }
 

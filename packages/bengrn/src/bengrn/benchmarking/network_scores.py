@@ -15,7 +15,7 @@ from bengrn.align import NoOverlapError, Universe, align
 from bengrn.baselines import degree_only
 from bengrn.benchmarking.columns import SCORES
 from bengrn.benchmarking.work_files import WorkFiles, write_parquet
-from bengrn.network import Network, is_sparse
+from bengrn.network import SYMBOL, Network, is_sparse
 from bengrn.scoring import Scores, score_universe
 from bengrn.truths.ground_truth import GroundTruth
 from bengrn.uncertainty import bootstrap, degree_preserving_p
@@ -101,7 +101,7 @@ def score_rows(
         row = {"orientation": orientation} | row_of(scores, how, seed=seed)
         if not turned:
             row["details"] = details
-            write_details(scores, details, files)
+            write_details(scores, symbols_by_name(network, scores.matched_by), details, files)
         rows.append(row)
     return rows
 
@@ -125,7 +125,7 @@ def degree_rows(
     # The weights hold the truth's own edges: against other truths they are no fair rival.
     row = row_of(scores, replace(how, n_permutations=0), seed=seed)
     row["message"] = "made from the truth that it is scored on"
-    write_details(scores, details, files)
+    write_details(scores, symbols_by_name(genes, scores.matched_by), details, files)
     return [{"orientation": "symmetric", "details": details} | row]
 
 
@@ -167,8 +167,14 @@ def row_of(scores: Scores, how: Scoring, *, seed: int) -> dict[str, Any]:
     return row | sizes | told | {"date": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def write_details(scores: Scores, name: str, files: WorkFiles) -> None:
-    """Write the precision-recall curve and the scores of each regulator."""
+def symbols_by_name(network: Network, naming: str) -> dict[str, str]:
+    """Return the symbol of each gene, by its name in a naming; empty where the network has no symbols."""
+    symbols = network.namings.get(SYMBOL, pd.Index([]))
+    return dict(zip(network.namings[naming], symbols, strict=False))
+
+
+def write_details(scores: Scores, symbols: Mapping[str, str], name: str, files: WorkFiles) -> None:
+    """Write the precision-recall curve and the scores of each regulator, with its symbol where that is known."""
     curve = scores.curve
     recall, precision = np.asarray(curve.recall), np.asarray(curve.precision)
     at = np.unique(np.linspace(0, len(recall) - 1, MOST_POINTS).round().astype(int))
@@ -179,6 +185,7 @@ def write_details(scores: Scores, name: str, files: WorkFiles) -> None:
     own = pd.DataFrame(
         {
             "regulator": table.index.astype(str),
+            "symbol": [symbols.get(one, "") for one in table.index.astype(str)],
             "n_positives": table["n_positives"].to_numpy(),
             "ap": table["ap"].to_numpy(),
             "ap_ratio": (table["ap"] / table["prevalence"]).to_numpy(),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from bengrn.benchmarking.report.reading import Results
-from bengrn.benchmarking.report.score_plots import agreement_of, network_sets, regulators_of
+from bengrn.benchmarking.report.regulator_map import MOST_REGULATORS, log_ratios, regulator_map
+from bengrn.benchmarking.report.score_plots import agreement_of, network_sets
 from bengrn.pl.canvas import as_results, get_axes, one_question, tidy
 
 if TYPE_CHECKING:
@@ -67,8 +68,11 @@ def agreement(
     return tidy(ax, title)
 
 
-def regulators(results: Results | PathLike[str] | str, n: int = 25, ax: Axes | None = None) -> Axes:
+def regulators(results: Results | PathLike[str] | str, n: int = MOST_REGULATORS, ax: Axes | None = None) -> Axes:
     """Draw average precision over prevalence of single regulators, for networks as stored; 1 is random.
+
+    Regulators go by their symbols where these are known, with the number of true edges behind. Those that are alike
+    stand side by side, and so do networks; the tree of the regulators' clusters is drawn beside them.
 
     Parameters
     ----------
@@ -94,18 +98,23 @@ def regulators(results: Results | PathLike[str] | str, n: int = 25, ax: Axes | N
         raise ValueError(f"n is a number of regulators, 1 or more, and not {n}")
     found = as_results(results)
     question = one_question(found)
-    table = regulators_of(found, question.rows, n)
+    drawn = regulator_map(found, question.rows, n)
+    table = drawn.table
     if not len(table):
         where = found.folder or "a folder: read one with bengrn.read_results"
         raise ValueError(f"no scores of regulators of these rows are in {where}")
-    values = table.to_numpy(dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        logs = np.log2(values)
-    most = float(np.abs(logs[np.isfinite(logs)]).max(initial=0.3))
-    ax = get_axes(ax, (2.6 + 0.5 * table.shape[1], 1.8 + 0.24 * len(table)))
-    image = ax.imshow(np.maximum(logs, -most), cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
-    _finish(ax, table.index.tolist(), table.columns.tolist(), values, np.abs(logs) > 0.6 * most)
-    ax.figure.colorbar(image, ax=ax, label="AP ÷ prevalence (log2)")
+    logs = log_ratios(table)
+    most = float(np.nanmax(np.abs(logs), initial=0.3))
+    ax = get_axes(ax, (3.0 + 0.5 * table.shape[1], 1.8 + 0.24 * len(table)))
+    image = ax.imshow(logs, cmap="PuOr", vmin=-most, vmax=most, aspect="auto")
+    _finish(ax, table.index.tolist(), table.columns.tolist(), table.to_numpy(), np.abs(logs) > 0.6 * most)
+    ax.figure.colorbar(image, ax=ax, label="AP ÷ prevalence (log2)", pad=0.15)
+    if drawn.row_tree:
+        beside = ax.inset_axes((1.01, 0, 0.1, 1))
+        for link in drawn.row_tree:
+            beside.plot([far for _, far in link], [place for place, _ in link], color="0.4", linewidth=0.8)
+        beside.set_ylim(ax.get_ylim())
+        beside.set_axis_off()
     return tidy(ax, question.title)
 
 

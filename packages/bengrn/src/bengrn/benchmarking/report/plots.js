@@ -125,7 +125,13 @@ function drawHeat(svg, width, panel, _marks, measure) {
       if (cell >= 34) add(svg, "text", { class: strength > 0.6 ? "value strong" : "value", x: left + (j + 0.5) * cell, y: head + (i + 0.5) * height + 4, "text-anchor": "middle" }, value >= 100 ? String(Math.round(value)) : value < 1 ? value.toFixed(2) : value.toPrecision(2));
     });
   });
-  return head + panel.rows.length * height + 6;
+  const right = left + panel.columns.length * cell + 3, bottom = head + panel.rows.length * height + 3;
+  tree(svg, panel.row_tree, (place, far) => `${right + 34 * far} ${head + (place + 0.5) * height}`);
+  tree(svg, panel.column_tree, (place, far) => `${left + (place + 0.5) * cell} ${bottom + 26 * far}`);
+  return bottom + (panel.column_tree.length ? 32 : 3);
+}
+function tree(svg, links, at) {
+  for (const link of links) add(svg, "path", { class: "tree", d: "M" + link.map((corner) => at(...corner)).join("L") });
 }
 
 // ---- series: the same colour, shape and dashes in all panels of a plot --------------------------------------------

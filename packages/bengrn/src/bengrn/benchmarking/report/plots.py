@@ -94,6 +94,8 @@ class Panel:
         Names of a matrix.
     values
         For each measure the matrix, None where there is no value.
+    row_tree, column_tree
+        Clusters of a matrix, drawn beside it: corners of each link, as place and height from 0 to 1.
     facets
         Values by which it is filtered.
     """
@@ -105,6 +107,8 @@ class Panel:
     rows: Sequence[str] = ()
     columns: Sequence[str] = ()
     values: Mapping[str, Sequence[Sequence[float | None]]] = field(default_factory=dict)
+    row_tree: Sequence[Sequence[tuple[float, float]]] = ()
+    column_tree: Sequence[Sequence[tuple[float, float]]] = ()
     facets: Facets = field(default_factory=dict)
 
     def data(self) -> dict[str, Any]:
@@ -117,6 +121,8 @@ class Panel:
             "rows": list(self.rows),
             "columns": list(self.columns),
             "values": {key: [[rounded(v, 3) for v in row] for row in matrix] for key, matrix in self.values.items()},
+            "row_tree": [[[rounded(v) for v in corner] for corner in link] for link in self.row_tree],
+            "column_tree": [[[rounded(v) for v in corner] for corner in link] for link in self.column_tree],
             "facets": dict(self.facets),
         }
 

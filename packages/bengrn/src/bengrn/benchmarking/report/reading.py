@@ -81,7 +81,7 @@ class Results:
 
     @cached_property
     def regulators(self) -> dict[int, pd.DataFrame]:
-        """Scores of each regulator for each row that has them: columns regulator, n_positives, ap and ap_ratio."""
+        """Scores of each regulator for each row that has them; see :data:`bengrn.benchmarking.columns.DETAIL_FILES`."""
         return self._details("regulators")
 
     @cached_property

@@ -16,10 +16,9 @@ from bengrn.benchmarking.report.page import Facets
 from bengrn.benchmarking.report.plots import Mark, Measure, Panel, Plot
 from bengrn.benchmarking.report.questions import Question, is_baseline
 from bengrn.benchmarking.report.reading import Results
+from bengrn.benchmarking.report.regulator_map import regulator_map
 from bengrn.benchmarking.report.score_rows import LABELS, row_facets, variant
 
-#: Regulators of a heat map, those with most true edges.
-_MOST_REGULATORS = 25
 #: Points of a curve on the page: at most and at least, and of all curves together.
 _MOST_POINTS, _FEWEST_POINTS, _ALL_POINTS = 100, 30, 20_000
 
@@ -170,41 +169,29 @@ def agreement(results: Results) -> Plot | None:
     return Plot("heat", caption, panels, measures)
 
 
-def regulators_of(results: Results, rows: pd.DataFrame, most: int = _MOST_REGULATORS) -> pd.DataFrame:
-    """Return AP over prevalence of the regulators with most true edges, one column a network, the largest first."""
-    columns: dict[str, pd.Series] = {}
-    sizes: dict[str, int] = {}
-    for place, row in rows.iterrows():
-        scores = results.regulators.get(int(str(place)))
-        if scores is None:
-            continue
-        words = variant(row, results.table)
-        name = f"{row['label']} ({', '.join(words)})" if words else str(row["label"])
-        scores = scores.set_index(scores["regulator"].astype(str))
-        columns[name] = scores["ap_ratio"].astype(float)
-        sizes |= dict(zip(scores.index, scores["n_positives"].astype(int), strict=True))
-    if not columns:
-        return pd.DataFrame()
-    chosen = sorted(sizes, key=lambda name: (-sizes[name], name))[:most]
-    table = pd.DataFrame(columns).reindex(chosen)
-    return table.set_axis([f"{name} ({sizes[name]:,})" for name in chosen], axis="index")
-
-
 def regulator_maps(results: Results, asked: Sequence[Question]) -> Plot | None:
     """Return the scores of single regulators, a panel for each question; None where there are none."""
     panels = []
     for question in asked:
-        table = regulators_of(results, question.rows)
-        if len(table):
-            values = {"ap_ratio": _nullable(table.to_numpy())}
-            rows, columns, facets = table.index.tolist(), table.columns.tolist(), _panel_facets(question.rows)
-            panel = Panel(question.title, question.note, rows=rows, columns=columns, values=values, facets=facets)
+        drawn = regulator_map(results, question.rows)
+        if len(drawn.table):
+            panel = Panel(
+                question.title,
+                question.note,
+                rows=drawn.table.index.tolist(),
+                columns=drawn.table.columns.tolist(),
+                values={"ap_ratio": _nullable(drawn.table.to_numpy())},
+                row_tree=drawn.row_tree,
+                column_tree=drawn.column_tree,
+                facets=_panel_facets(question.rows),
+            )
             panels.append(panel)
     if not panels:
         return None
     caption = (
         "AP over prevalence of each regulator's own targets, for networks as stored: blue is above random, brown "
-        "below. Behind a regulator stands its number of true edges; those with few of them swing widely by chance."
+        "below. Behind a regulator stands its number of true edges; those with few of them swing widely by chance. "
+        "Regulators and networks that are alike stand side by side; the trees show their clusters."
     )
     return Plot("heat", caption, panels, [Measure("ap_ratio", "AP ÷ prevalence", diverging=True)])
 

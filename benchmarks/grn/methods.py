@@ -84,7 +84,7 @@ _JACOBIAN = {"source": "jacobian", "keep_regulators": True}
 GENIE3_TF = OfFactors(name="GENIE3-TF", method="genie3", settings={"n_trees": 100})
 GENIE3_TF_1000 = OfFactors(name="GENIE3-TF", method="genie3")
 GRNBOOST2_TF = OfFactors(name="GRNBoost2", method="grnboost2")
-JACOBIAN = OfFactors(name="scPRINT, Jacobian", method="scprint", settings=_JACOBIAN | {"n_cells": 8})
+JACOBIAN = OfFactors(name="scPRINT, Jacobian", method="scprint", settings=_JACOBIAN | {"n_cells": 4})
 JACOBIAN_FULL = OfFactors(name="scPRINT, Jacobian", method="scprint", settings=_JACOBIAN | {"n_cells": 100})
 OMNIPATH_HEADS = OtherHalf(name="scPRINT, OmniPath heads", truth="omnipath")
 COLLECTRI_HEADS = OtherHalf(name="scPRINT, CollecTRI heads", truth="collectri")

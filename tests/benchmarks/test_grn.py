@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from benchmarks.grn import leaderboard, methods
+from benchmarks.grn import data_sets, leaderboard, methods
 from benchmarks.grn.enrichment import enrichment_rows
 from benchmarks.grn.figures import parts
 from benchmarks.suites import _NETWORK_METHODS, SUITES
@@ -17,7 +17,7 @@ from benchmarks.suites import _NETWORK_METHODS, SUITES
 from bengrn.benchmarking.as_config import as_config
 from bengrn.benchmarking.located_yaml import Section
 from bengrn.benchmarking.work_files import WorkFiles, write_json, write_weights
-from bengrn.truths import load_truth
+from bengrn.truths import GroundTruth, load_truth
 from grnndata import GRNAnnData
 
 
@@ -100,6 +100,17 @@ def test_only_factors_regulate_where_the_method_is_told_so():
     cells.var_names = ["GAPDH", "JUN", "ACTB"]
     network = methods.OfFactors(name="x", method="shared-forest", settings={"n_trees": 20}).infer(cells, rng=0)
     assert network.regulators.tolist() == ["JUN"]
+
+
+def test_truths_in_capitals_are_spelled_as_the_mouse_s_genes(monkeypatch):
+    edges = pd.DataFrame({"source": ["NANOG"], "target": ["POU5F1"]})
+    capitals = GroundTruth.from_edges(edges, name="x", genes={"NANOG", "POU5F1", "SOX2"}, organism="mouse")
+    monkeypatch.setattr("bengrn.truths.load_truth", lambda *_, **__: capitals)
+    found = data_sets.mouse_spelling({"name": "ChIP", "truth": "beeline", "options": {}})["name"]
+    assert (found.name, found.organism, found.genes) == ("ChIP", "mouse", {"Nanog", "Pou5f1", "Sox2"})
+    assert found.edges[["source", "target"]].to_numpy().tolist() == [["Nanog", "Pou5f1"]]
+    other = {"name": "both", "truth": "mccalla", "options": {}}
+    assert data_sets.mouse_spelling(other) is other
 
 
 def test_scores_are_summed_over_networks_with_the_interval_of_their_spread():

@@ -1,6 +1,7 @@
 """Train the rows of the ablation and score them: ``python -m benchmarks.ablation STORE FEATURES FILE ...``.
 
-A row and seed that the table holds already is not trained again, so a run that broke off goes on. The corpus and the
+A row and seed that the table holds already is not trained again, so a run that broke off goes on. The networks are
+saved beside their loss curves. The corpus and the
 features are made by the scripts of packages/scprint-model; the files are cells that the corpus does not hold.
 """
 
@@ -15,10 +16,11 @@ import pandas as pd
 import torch
 from scipy import sparse
 
-from benchmarks.ablation.recipes import ROWS, data_of, train
+from benchmarks.ablation.recipes import FINISHED, ROWS, data_of, finish, train
 from benchmarks.ablation.scores import Cells, CorpusComponents, network_scores, read_cells, rival_scores
 from scdataloader import CellStore, GeneVocabulary
 from scdataloader.labels import LabelClass
+from scprint_model.checkpoints.folder import save_folder
 
 RESULTS = Path(__file__).parents[1] / "results" / "ablation.csv"
 #: Of each data set, for the mean and spread of a network's embedding.
@@ -67,7 +69,7 @@ def main() -> None:
     parser.add_argument("--d-model", type=int, default=64, help="width")
     parser.add_argument("--layers", type=int, default=2, help="blocks")
     parser.add_argument("--table", type=Path, default=RESULTS, help="table to write")
-    parser.add_argument("--runs", type=Path, default=Path("runs/ablation"), help="folder of the loss curves")
+    parser.add_argument("--runs", type=Path, default=Path("runs/ablation"), help="folder of loss curves and networks")
     given = parser.parse_args()
     torch.set_num_threads(1)
     store = CellStore.open(given.store)
@@ -87,17 +89,23 @@ def main() -> None:
     sizes = {"d_model": given.d_model, "n_layers": given.layers, "n_heads": 2}
     for seed in given.seeds:
         for name in given.rows:
-            if (name, seed) in done:
+            names = (name, name + FINISHED) if ROWS[name].finished else (name,)
+            if all((one, seed) in done for one in names):
                 continue
             started, row = time.process_time(), ROWS[name]
             n_cells = given.steps * given.batch_size
             data = data_of(row, given.store, n_cells=n_cells, batch_size=given.batch_size, seed=seed)
             folder = given.runs / f"{name.replace(' ', '_')}-{seed}"
             module = train(row, data, given.features, folder, steps=given.steps, seed=seed, sizes=sizes)
-            seconds = time.process_time() - started
-            space = data.label_space.classes["cell_type"]
-            scores = network_scores(module.network, sets, vocabulary, space, reference, corpus)
-            add(given.table, name, seed, given.steps if row.trained else 0, seconds, scores)
+            for one in names:
+                if one != name:
+                    finish(module, data)
+                seconds = time.process_time() - started
+                save_folder(module.network, folder / one.replace(" ", "_"), card={})
+                space = data.label_space.classes["cell_type"]
+                scores = network_scores(module.network, sets, vocabulary, space, reference, corpus)
+                if (one, seed) not in done:
+                    add(given.table, one, seed, given.steps if row.trained else 0, seconds, scores)
 
 
 if __name__ == "__main__":

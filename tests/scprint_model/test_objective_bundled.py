@@ -19,6 +19,7 @@ from scprint_model.model import ScPrint
 from scprint_model.training.objective import LossWeights, Objective, Recipe
 from scprint_model.training.passes import context_of, noised, thinned
 from scprint_model.training.recipes import RECIPES
+from scprint_model.training.validation import Validation
 
 N_GENES, N_CELLS = 40, 6
 #: The outputs are a, b and ab, the label above both.
@@ -173,3 +174,33 @@ def test_after_a_short_training_genes_that_vary_together_lie_together() -> None:
     pairs = np.triu_indices(N_GENES, 1)
     agreement = np.corrcoef((tokens @ tokens.T).numpy()[pairs], held_out[pairs])[0, 1]
     assert agreement > 0.3
+
+
+def test_validation_shows_the_network_whole_profiles_and_which_genes_were_measured(monkeypatch) -> None:
+    torch.manual_seed(0)
+    model, objective, batch = network().eval(), Objective(LABELS, BUNDLED), cells()
+    objective.centres = torch.randn(2, 5)
+    told: dict[str, Any] = {}
+    encode, forward = model.encode, model.forward
+
+    def spy(name: str, call: Any) -> Any:
+        def spied(*given: Any, **options: Any) -> Any:
+            told[name] = options["profile"]
+            return call(*given, **options)
+
+        return spied
+
+    monkeypatch.setattr(model, "encode", spy("encode", encode))
+    monkeypatch.setattr(model, "forward", spy("forward", forward))
+    validation = Validation(model, objective, n_cells=4)
+    validation.add(batch, {"loss": torch.tensor(1.0)})
+    torch.testing.assert_close(told["encode"].counts, batch["profile_counts"], rtol=0, atol=0)
+    torch.testing.assert_close(told["encode"].centre, objective.centres[batch["dataset"]], rtol=0, atol=0)
+    noisy, end = told["forward"], int(batch["profile_starts"][4])  # of the four cells that are denoised
+    assert noisy.counts.shape == (end,)
+    assert (noisy.counts <= batch["profile_counts"][:end]).all()
+    assert 0.15 < float(noisy.counts.sum() / batch["profile_counts"][:end].sum()) < 0.6  # (1 - 0.55 · 0.8)² is 0.31
+    assert noisy.centre.shape == (4, 5)
+    scores = validation.finish(lambda total: total)
+    assert scores["cells_denoising_gain"] == 4
+    assert scores["cells_embedding"] == 4

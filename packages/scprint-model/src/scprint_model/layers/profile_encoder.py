@@ -47,6 +47,12 @@ class Profile:
         """Return the same genes with other counts."""
         return replace(self, counts=counts)
 
+    def first(self, n: int) -> Profile:
+        """Return the profiles of the first n cells."""
+        end = int(self.starts[n])
+        centre = None if self.centre is None else self.centre[:n]
+        return Profile(genes=self.genes[:end], counts=self.counts[:end], starts=self.starts[: n + 1], centre=centre)
+
     def centred(self, centre: Tensor) -> Profile:
         """Return the same for cells of one panel, whose centre is given, (F,)."""
         return replace(self, centre=centre.expand(len(self.starts) - 1, -1))

@@ -339,7 +339,7 @@ class PretrainingModule(lightning.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Begin to gather."""
         share = -(-self.validation_cells // self.trainer.world_size)
-        self._validation = Validation(self.network, noise=self.objective.recipe.noise, n_cells=share)
+        self._validation = Validation(self.network, self.objective, n_cells=share)
 
     def validation_step(self, batch: CellBatch, batch_idx: int) -> None:
         """Take a batch in, under the same noise every time."""

@@ -34,6 +34,7 @@ from scprint_model.training.passes import (
     noised,
     thinned,
     thinned_total,
+    with_centre,
 )
 from scprint_model.training.recipes import RECIPES, LossWeights, ObjectiveConfig, Recipe
 from scprint_model.training.regulator_file import read_regulators
@@ -157,10 +158,10 @@ class Objective(nn.Module):
                 n_genes //= 2
             length = draw_length(n_genes, recipe.min_context, recipe.short_share, generator=generator)
             length = n_genes if length is None and recipe.second_view else length
-        context = self._with_centre(context_of(batch, length), batch)
+        context = with_centre(context_of(batch, length), batch, self.centres)
         if recipe.second_view:
             behind = 0 if length is None else length
-            second = self._with_centre(context_of(batch, length, after=behind), batch)
+            second = with_centre(context_of(batch, length, after=behind), batch, self.centres)
         if self.training and recipe.thinning > 1:
             sizes = (recipe.thinning, model.config.n_genes)
             context = thinned(context, *sizes, generator=generator)
@@ -207,34 +208,40 @@ class Objective(nn.Module):
 
     def classification(self, class_logits: dict[str, Tensor], labels: Tensor) -> Tensor:
         """Sum of the hierarchical losses of all classes, a scalar; labels (B, C)."""
-        if self.recipe.label_loss == "cross_entropy":
-            losses = [
-                hierarchical_cross_entropy(class_logits[name], labels[:, i], self.get_buffer(f"_{name}"))
-                for i, name in enumerate(self.class_names)
-            ]
-        else:
-            losses = [
-                hierarchical_loss(class_logits[name], labels[:, i], below, own=own)
-                for i, (name, below, own) in enumerate(self._hierarchies())
-            ]
+        losses = [
+            self._classification(name, class_logits[name], labels[:, i]) for i, name in enumerate(self.class_names)
+        ]
         return torch.stack(losses).sum() if losses else labels.new_zeros((), dtype=torch.float32)
 
     def label_sigmoids(self, class_logits: dict[str, Tensor], labels: Tensor) -> Tensor:
         """Sum of the binary losses of all classes, each a mean over the labelled cells; labels (B, C)."""
         losses = [
-            hierarchical_loss(class_logits[name], labels[:, i], below, own=own, per_labelled_cell=True)
-            for i, (name, below, own) in enumerate(self._hierarchies())
+            self._label_sigmoids(name, class_logits[name], labels[:, i]) for i, name in enumerate(self.class_names)
         ]
         return torch.stack(losses).sum() if losses else labels.new_zeros((), dtype=torch.float32)
 
-    def _hierarchies(self) -> list[tuple[str, Tensor, Tensor]]:
-        return [(name, self.get_buffer(f"_{name}"), self.get_buffer(f"_own_{name}")) for name in self.class_names]
+    def label_loss(self, name: str, logits: Tensor, labels: Tensor) -> Tensor:
+        """Weighted sum of the label terms of one class, a scalar; logits (B, n) on any device, labels (B,)."""
+        loss = logits.new_zeros(())
+        if self.weights.classification:
+            loss = loss + self.weights.classification * self._classification(name, logits, labels)
+        if self.weights.label_sigmoids:
+            loss = loss + self.weights.label_sigmoids * self._label_sigmoids(name, logits, labels)
+        return loss
 
-    def _with_centre(self, context: Context, batch: CellBatch) -> Context:
-        """Tell the profile which genes the cells' data sets measure."""
-        if context.profile is None or self.centres is None:
-            return context
-        return replace(context, profile=replace(context.profile, centre=self.centres[batch["dataset"]]))
+    def _classification(self, name: str, logits: Tensor, labels: Tensor) -> Tensor:
+        below, own = self._hierarchy(name, logits.device)
+        if self.recipe.label_loss == "cross_entropy":
+            return hierarchical_cross_entropy(logits, labels, below)
+        return hierarchical_loss(logits, labels, below, own=own)
+
+    def _label_sigmoids(self, name: str, logits: Tensor, labels: Tensor) -> Tensor:
+        below, own = self._hierarchy(name, logits.device)
+        return hierarchical_loss(logits, labels, below, own=own, per_labelled_cell=True)
+
+    def _hierarchy(self, name: str, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Return which outputs lie below each coarser label of a class, and the place of its own."""
+        return self.get_buffer(f"_{name}").to(device), self.get_buffer(f"_own_{name}").to(device)
 
     def passes(
         self,

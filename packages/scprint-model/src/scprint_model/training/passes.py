@@ -45,6 +45,18 @@ class Context:
     real: Tensor | None
     profile: Profile | None = None
 
+    def first(self, n: int) -> Context:
+        """Return the first n cells."""
+        return Context(
+            genes=self.genes[:n],
+            counts=self.counts[:n],
+            total_counts=self.total_counts[:n],
+            context_total=self.context_total[:n],
+            lengths=None if self.lengths is None else self.lengths[:n],
+            real=None if self.real is None else self.real[:n],
+            profile=None if self.profile is None else self.profile.first(n),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Noised:
@@ -95,6 +107,13 @@ def context_of(batch: CellBatch, n_genes: int | None = None, *, after: int = 0) 
         lengths=lengths,
         real=real,
     )
+
+
+def with_centre(context: Context, batch: CellBatch, centres: Tensor | None) -> Context:
+    """Tell the profile of a context which genes the cells' data sets measure, by their centres, (n_datasets, F)."""
+    if context.profile is None or centres is None:
+        return context
+    return replace(context, profile=replace(context.profile, centre=centres[batch["dataset"]]))
 
 
 def draw_length(n_genes: int, min_context: int, share: float, *, generator: torch.Generator | None) -> int | None:

@@ -108,7 +108,7 @@ class SavePretrained(Callback):
             "held_out_cells": len(data.val_cells) + len(data.test_cells),
             "steps": trainer.global_step,
             "batch_size": data.batch_size,
-            "context": data.context,
+            "context": data.context if network.context is None else network.context,
             "parameters": sum(p.numel() for p in network.parameters()),
             "validation": {k: v for k, v in metrics.items() if math.isfinite(v)},
         }

@@ -14,8 +14,8 @@ from scdataloader import CellBatch
 from scprint_model.intervals import share_interval
 from scprint_model.metrics import LabelCounts, agreeing_cells, depth_share, spearman
 from scprint_model.model import ScPrint
-from scprint_model.noise import downsample
-from scprint_model.training.passes import Context, context_of
+from scprint_model.training.objective import Objective
+from scprint_model.training.passes import Context, context_of, noised, with_centre
 
 #: Sums a tensor over the processes.
 Sum = Callable[[Tensor], Tensor]
@@ -28,15 +28,15 @@ class Validation:
     ----------
     network
         In evaluation mode.
-    noise
-        Down-sampling rate of the denoising test.
+    objective
+        What the network is trained with: the denoising test has its noise.
     n_cells
         Cells of this process for which embedding and denoising are measured; labels and losses take all.
     """
 
-    def __init__(self, network: ScPrint, *, noise: float, n_cells: int) -> None:
+    def __init__(self, network: ScPrint, objective: Objective, *, n_cells: int) -> None:
         self.network = network
-        self.noise = noise
+        self.objective = objective
         self.n_cells = n_cells
         device = next(network.parameters()).device
         self.labels = {name: LabelCounts(n, device) for name, n in network.config.class_sizes.items()}
@@ -54,8 +54,10 @@ class Validation:
         self._cells += size
         for name, value in terms.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(value) * size
-        seen = context_of(batch)
-        encoding = self.network.encode(seen.genes, seen.counts, seen.total_counts, lengths=seen.lengths)
+        seen = with_centre(context_of(batch), batch, self.objective.centres)
+        encoding = self.network.encode(
+            seen.genes, seen.counts, seen.total_counts, lengths=seen.lengths, profile=seen.profile
+        )
         for i, (name, logits) in enumerate(encoding.class_logits.items()):
             self.labels[name].add(logits.argmax(dim=1), batch["labels"][:, i])
         part = slice(max(min(self.n_cells - self._measured, size), 0))
@@ -72,20 +74,23 @@ class Validation:
 
     def _gain(self, seen: Context, part: slice, generator: torch.Generator | None) -> Tensor:
         """Spearman with the clean counts, the prediction's minus the noisy counts'; (cells,), NaN where undefined."""
-        counts = seen.counts[part]
-        noisy = downsample(counts, self.noise, generator=generator)
+        counts, n_genes = seen.counts[part], self.network.config.n_genes
+        rate = self.objective.recipe.noise
+        noisy = noised(seen.first(part.stop), rate, n_genes, drawn=False, generator=generator)
         output = self.network(
             seen.genes[part],
-            noisy,
+            noisy.counts,
             seen.total_counts[part],
             expected_total=seen.context_total[part],
             lengths=None if seen.lengths is None else seen.lengths[part],
+            profile=noisy.profile,
+            shown_total=noisy.shown_total,
         )
         expected = output.mean.float()
         if output.zero_logits is not None:
             expected = expected * torch.sigmoid(-output.zero_logits.float())
         truth = counts.cpu()  # ranks need float64, which not all devices have
-        return spearman(truth, expected.cpu()) - spearman(truth, noisy.cpu())
+        return spearman(truth, expected.cpu()) - spearman(truth, noisy.counts.cpu())
 
     def finish(self, total: Sum) -> dict[str, float]:
         """Return all scores, the same in every process; what cannot be measured is left out.

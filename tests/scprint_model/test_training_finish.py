@@ -1,0 +1,145 @@
+"""The end of a training: heads that are fitted to the end, and an embedding that is measured."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+
+from scdataloader import CellDataModule, LabelSpace
+from scdataloader.labels import LabelClass
+from scdataloader.options import Holdout
+from scprint_model import tasks
+from scprint_model.training.finish import FinishNetwork, choose_cells, fit_last_layer, look
+from scprint_model.training.module import PretrainingModule
+from scprint_model.training.objective import LossWeights, Objective
+from scprint_model.training.recipes import RECIPES, ObjectiveConfig
+
+#: The outputs are a, b, c and ab, the label above a and b: codes 0 to 3, and 4 for cells that are called ab.
+LABELS = LabelSpace(
+    {"cell_type": LabelClass(("a", "b", "c", "ab"), ("ab",), sparse.csr_array([[True, True, False, True]]), {})}
+)
+
+
+def objective(**weights: float) -> Objective:
+    return Objective(LABELS, replace(RECIPES["paper"], weights=LossWeights(**weights)))
+
+
+@pytest.fixture
+def separable() -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs of 90 cells of three labels, on scales far apart, one of which does not vary."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 30)
+    inputs = rng.normal(size=(90, 5)) + np.eye(3, 5)[labels] * 1.5
+    inputs = inputs * [1, 100, 0.01, 1, 0] + [0, 50, 3, -2, 7]
+    return torch.from_numpy(inputs), torch.from_numpy(labels)
+
+
+def test_with_cross_entropy_alone_it_is_the_logistic_regression_of_scikit_learn(separable):
+    inputs, labels = separable
+    out = torch.nn.Linear(5, 4)
+    before, after = fit_last_layer(out, inputs, labels, objective(), "cell_type")
+    assert after < 0.8 < before
+    scaled = (inputs - inputs.mean(dim=0)) / inputs.std(dim=0, correction=0).where(
+        inputs.std(dim=0) > 0, torch.tensor(1)
+    )
+    expected = LogisticRegression(max_iter=1000, tol=1e-8).fit(scaled, labels).predict_proba(scaled)
+    with torch.no_grad():
+        found = out(inputs.float()).softmax(dim=1).numpy()
+    assert found[:, 3].max() < 0.02  # no cell has this label
+    np.testing.assert_allclose(found[:, :3], expected, atol=0.02)
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
+
+
+def test_coarse_labels_and_unknown_ones_count_as_in_the_training(separable):
+    inputs, labels = separable
+    coarse = torch.where((labels == 0) & (torch.arange(90) % 2 == 0), 4, labels)
+    coarse[50:] = torch.where(torch.arange(40) % 3 == 0, -1, coarse[50:])
+    trained = objective(label_sigmoids=0.5)
+    out = torch.nn.Linear(5, 4)
+    before, after = fit_last_layer(out, inputs, coarse, trained, "cell_type")
+    with torch.no_grad():
+        logits = out(inputs.float())
+        by_hand = trained.classification({"cell_type": logits}, coarse[:, None])
+        by_hand = by_hand + 0.5 * trained.label_sigmoids({"cell_type": logits}, coarse[:, None])
+    assert after - by_hand < 0.2 * after  # the rest is the penalty
+    assert after < before
+    assert float(by_hand) == pytest.approx(float(trained.label_loss("cell_type", logits, coarse)), rel=1e-6)
+    seen = out.weight.detach().clone()
+    assert fit_last_layer(out, inputs, torch.full((90,), -1), trained, "cell_type") == (0.0, 0.0)
+    torch.testing.assert_close(out.weight, seen, rtol=0, atol=0)
+
+
+@pytest.fixture(scope="module")
+def data(retina, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    for name, part in (("one", retina[:200]), ("other", retina[200:])):
+        part.copy().write_h5ad(folder / f"{name}.h5ad")
+    module = CellDataModule(
+        [str(folder / f"{name}.h5ad") for name in ("one", "other")],
+        classes=["cell_type"], organisms=["human"], context=48, batch_size=32, holdout=Holdout(val_fraction=0.1),
+    )  # fmt: skip
+    module.setup("fit")
+    return module
+
+
+def test_some_cells_of_each_data_set_and_of_each_label(data):
+    chosen = choose_cells(data, 5, seed=0)
+    assert (np.diff(chosen) > 0).all()
+    assert set(chosen) <= set(data.train_cells)
+    labels, sets = data.cells.labels[:, 0], data.cells.dataset
+    for number in (0, 1):
+        mine = data.train_cells[sets[data.train_cells] == number]
+        for label in np.unique(labels[mine]):
+            there = (labels[mine] == label).sum()
+            assert (labels[chosen][sets[chosen] == number] == label).sum() >= min(there, 20)
+    assert len(chosen) < len(data.train_cells)
+    np.testing.assert_array_equal(choose_cells(data, 5, seed=0), chosen)
+    np.testing.assert_array_equal(choose_cells(data, 1000, seed=0), data.train_cells)
+
+
+def test_statistics_are_those_of_the_tokens_that_tasks_give_and_labels_come_out_better(data, retina):
+    torch.manual_seed(0)
+    module = PretrainingModule(d_model=16, n_layers=1, n_heads=2, dropout=0.2)
+    network = module.build(data)
+    callback = FinishNetwork(cells=1000, context=40)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    cells = retina[data.train_cells].copy()  # the files are the retina's cells in their order
+    first = tasks.encode(network.eval(), cells, context=40).class_logits["cell_type"]
+    network.train()
+    callback.on_train_end(SimpleNamespace(is_global_zero=False), module)  # another process saves it
+    assert network.standardisation is None
+    callback.finish(module, data)
+    assert network.training
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"class_heads.cell_type.out.weight", "class_heads.cell_type.out.bias"}
+    found = tasks.encode(network.eval(), cells, context=40)
+    np.testing.assert_allclose(network.standardisation.mean, found.embeddings.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(network.standardisation.scale, found.embeddings.std(axis=0), rtol=1e-2, atol=1e-4)
+    assert network.context == 40
+    labels = data.cells.labels[data.train_cells, 0]
+    logits = found.class_logits["cell_type"]
+    assert (logits.argmax(axis=1) == labels).mean() > (first.argmax(axis=1) == labels).mean() + 0.2
+    assert (logits.argmax(axis=1) == labels).mean() > np.bincount(labels[labels >= 0]).max() / len(labels) + 0.05
+
+
+def test_half_of_the_cells_are_thinned_where_the_recipe_thins_and_are_no_part_of_the_statistics(data):
+    torch.manual_seed(0)
+    module = PretrainingModule(d_model=16, n_layers=1, n_heads=2, objective=ObjectiveConfig(thinning=8.0))
+    network = module.build(data).eval()
+    seen = look(network, module.objective, data, cells=1000, context=40, seed=0)
+    assert 0.35 < seen.whole.mean() < 0.65
+    assert len(seen.whole) == len(seen.labels) == len(seen.embeddings) == len(data.train_cells)
+    again = look(network, module.objective, data, cells=1000, context=40, seed=0)
+    np.testing.assert_array_equal(again.embeddings, seen.embeddings)
+    FinishNetwork(cells=1000, context=40, heads=False).finish(module, data)
+    expected = seen.embeddings[seen.whole].astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(network.standardisation.mean, expected, atol=1e-5)
+
+
+def test_numbers_that_are_too_small_are_refused():
+    with pytest.raises(ValueError, match="cells=0 and context=None must be at least 1"):
+        FinishNetwork(cells=0)

@@ -1,13 +1,12 @@
-"""What is done to a network when its training ends: class heads are fitted to the end, the embedding is measured.
+"""What is done to a network when its training ends: class heads are fitted anew, the embedding is measured.
 
-Shapes: B cells, F inputs of a head's last layer, T cell tokens, d model width, n labels of a class, C classes.
+Shapes: B cells, F features that a head reads, T cell tokens, d model width, n labels of a class, C classes.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,27 +21,32 @@ from torch import Tensor, nn
 from scdataloader import CellDataModule
 from scdataloader.collate import Collator
 from scprint_model.checkpoints.standardisation import Standardisation
+from scprint_model.finetuning.extend import use_all_tokens
 from scprint_model.model import ScPrint
 from scprint_model.profiles import format_of
 from scprint_model.training.module import PretrainingModule
 from scprint_model.training.objective import Objective
-from scprint_model.training.passes import context_of, thinned, with_centre
+from scprint_model.training.passes import context_of, thin_cells, with_centre
 
 logger = logging.getLogger(__name__)
 
 BATCH, ITERATIONS = 64, 200
+#: Half the squared weights of standardised features are added to the summed loss so many times.
+PENALTY = 10
 #: Cells of each label of a data set that are looked at, where it has as many.
 OF_LABEL = 20
 
 
 class FinishNetwork(Callback):
-    """Fits the class heads to the end, and measures the embedding, when a training is over.
+    """Fits the class heads anew, and measures the embedding, when a training is over.
 
-    The last layer of each class head then minimises the recipe's own label terms over some training cells of each data
-    set, under the ridge penalty of a logistic regression with C = 1, while all else of the network stays as it is. The
-    steps of a training see few cells of a label, and a network that learns leaves its heads behind. The cells are shown
-    as tasks show them, by their most expressed genes; where the recipe thins cells, half of these are thinned, too.
-    Mean and spread of the tokens over the others are kept with the model, for ``embed(standardise=True)``.
+    The steps of a training see few cells of a label, and a network that still learns leaves its heads behind. At the
+    end each head becomes one linear map of the tokens ``base`` and the class's own, which minimises the recipe's label
+    loss over some training cells of each data set, under the ridge penalty of a logistic regression with C = 0.1, while
+    all else of the network stays. Where that loss is cross-entropy, all logits are then scaled and shifted alike, so
+    that their sigmoids are confidences; that changes no label. The cells are shown as tasks show them, by their most
+    expressed genes; where the recipe thins cells, each is shown a second time, thinned by the largest factor. Mean and
+    spread of the tokens of whole cells are kept with the model, for ``embed(standardise=True)``.
 
     It stands behind `AverageWeights`, so that the average is what is finished, and before `SavePretrained`.
 
@@ -95,30 +99,24 @@ class FinishNetwork(Callback):
         seen = look(network, objective, data, cells=self.cells, context=context, seed=self.seed)
         network.standardisation = Standardisation.of(seen.embeddings[seen.whole])
         if self.heads:
-            for i, name in enumerate(objective.class_names):
-                out = cast("nn.Linear", network.class_heads[name].out)
-                before, after = fit_last_layer(out, seen.inputs[name], seen.labels[:, i], objective, name)
-                logger.info("head of %s: loss %.3f, then %.3f", name, before, after)
+            fit_heads(network, objective, seen)
         network.train(training)
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a network makes of some training cells.
+    """What a network makes of some training cells, and of the same ones thinned.
 
     Attributes
     ----------
-    inputs
-        Name of each class to the inputs of its head's last layer, (B, F) float64.
     labels
         (B, C) codes.
     embeddings
         (B, T, d) float32.
     whole
-        (B,) bool, false for cells that were thinned.
+        (B,) bool, false where a cell was thinned.
     """
 
-    inputs: dict[str, Tensor]
     labels: Tensor
     embeddings: np.ndarray
     whole: np.ndarray
@@ -126,7 +124,7 @@ class Seen:
 
 @torch.no_grad()
 def look(network: ScPrint, objective: Objective, data: CellDataModule, *, cells: int, context: int, seed: int) -> Seen:
-    """Show a network some training cells of each data set by their most expressed genes, half of them thinned.
+    """Show a network some training cells of each data set by their most expressed genes, and again thinned.
 
     Parameters
     ----------
@@ -153,25 +151,21 @@ def look(network: ScPrint, objective: Objective, data: CellDataModule, *, cells:
     device = next(network.parameters()).device
     generator = torch.Generator(device=device).manual_seed(seed)
     labels, embeddings, whole = [], [], []
-    with _inputs_of(network) as inputs:
-        for begin in range(0, len(chosen), BATCH):
-            batch: Any = shown.__getitems__(chosen[begin : begin + BATCH].tolist())
-            batch = {name: value.to(device) for name, value in batch.items()}
-            clean = with_centre(context_of(batch), batch, objective.centres)
-            told = clean
-            if objective.recipe.thinning > 1:
-                told = thinned(clean, objective.recipe.thinning, network.config.n_genes, generator=generator)
-            options = {"lengths": told.lengths, "profile": told.profile}
-            found = network.encode(told.genes, told.counts, told.total_counts, **options)
+    for begin in range(0, len(chosen), BATCH):
+        batch: Any = shown.__getitems__(chosen[begin : begin + BATCH].tolist())
+        batch = {name: value.to(device) for name, value in batch.items()}
+        clean = with_centre(context_of(batch), batch, objective.centres)
+        told = [clean]
+        if objective.recipe.thinning > 1:
+            share = torch.full_like(clean.total_counts, 1 / objective.recipe.thinning, dtype=torch.float32)
+            told.append(thin_cells(clean, share, network.config.n_genes, generator=generator))
+        for one in told:
+            options = {"lengths": one.lengths, "profile": one.profile}
+            found = network.encode(one.genes, one.counts, one.total_counts, **options, classes=())
             labels.append(batch["labels"].cpu())
             embeddings.append(found.cell_embeddings.float().cpu().numpy())
-            whole.append((told.total_counts == clean.total_counts).cpu().numpy())
-    return Seen(
-        {name: torch.cat(parts) for name, parts in inputs.items()},
-        torch.cat(labels),
-        np.concatenate(embeddings),
-        np.concatenate(whole),
-    )
+            whole.append(np.full(len(one.genes), one is clean))
+    return Seen(torch.cat(labels), np.concatenate(embeddings), np.concatenate(whole))
 
 
 def choose_cells(data: CellDataModule, cells: int, *, seed: int) -> np.ndarray:
@@ -185,41 +179,76 @@ def choose_cells(data: CellDataModule, cells: int, *, seed: int) -> np.ndarray:
     return np.sort(order[chosen.to_numpy()])
 
 
-def fit_last_layer(
-    out: nn.Linear, inputs: Tensor, labels: Tensor, objective: Objective, name: str
-) -> tuple[float, float]:
-    """Minimise the label terms of one class by the last layer of its head, in place; return them before and after.
+def fit_heads(network: ScPrint, objective: Objective, seen: Seen) -> None:
+    """Put linear maps of two tokens, ``base`` and the class's own, in the place of the class heads.
 
     Parameters
     ----------
-    out
-        Last layer of the head; changed.
-    inputs
-        (B, F) what it reads of each cell, float64, on the CPU.
-    labels
-        (B,) codes.
+    network
+        Network; changed, and its config with it.
     objective
-        Label terms and their weights.
+        Label loss.
+    seen
+        Training cells. A class that none of them has a label of keeps its head.
+    """
+    for i, name in enumerate(objective.class_names):
+        known = seen.labels[:, i] >= 0
+        if not known.any():
+            continue
+        tokens = [network.token_names.index("base"), network.token_names.index(name)]
+        inputs = torch.from_numpy(seen.embeddings[known.numpy()][:, tokens]).flatten(1).double()
+        weight, bias, loss = fit_map(inputs, seen.labels[known, i], objective, name)
+        use_all_tokens(network, [name])
+        out = cast("nn.Linear", network.class_heads[name].out)
+        with torch.no_grad():
+            places = out.weight.zero_().unflatten(1, (len(network.token_names), -1))
+            places[:, tokens] = weight.unflatten(1, (2, -1)).to(places)
+            out.bias.copy_(bias)
+        logger.info("head of %s: loss %.3f on %d cells", name, loss, len(inputs))
+
+
+def fit_map(inputs: Tensor, labels: Tensor, objective: Objective, name: str) -> tuple[Tensor, Tensor, float]:
+    """Return weight (n, F) and bias (n,) of the linear map with the least label loss of one class, and that loss.
+
+    Parameters
+    ----------
+    inputs
+        (B, F) features of each cell, float64, on the CPU.
+    labels
+        (B,) codes, all of them known.
+    objective
+        Label loss.
     name
         Name of the class.
     """
-    known = labels >= 0
-    if not known.any():
-        return 0.0, 0.0
-    inputs, labels = inputs[known], labels[known]
     mean, scale = inputs.mean(dim=0), inputs.std(dim=0, correction=0)
     scale = torch.where(scale > 1e-6 * scale.max(), scale, torch.inf)  # what does not vary says nothing
     x = (inputs - mean) / scale
-    first = out.weight.detach().cpu().double(), out.bias.detach().cpu().double()
-    weight = torch.where(scale.isfinite(), first[0] * scale, 0).requires_grad_()
-    bias = (first[1] + first[0] @ mean).requires_grad_()
-    weights = objective.weights
-    ridge = (weights.classification + weights.label_sigmoids) / (2 * len(labels))
+    n = len(objective.label_space.classes[name].leaves)
+    weight, bias = x.new_zeros(n, x.shape[1], requires_grad=True), x.new_zeros(n, requires_grad=True)
+    ridge = PENALTY / (2 * len(labels))
+    by_entropy = objective.recipe.label_loss == "cross_entropy"
+    fitted = objective.cross_entropy if by_entropy else objective.sigmoids
 
     def loss() -> Tensor:
-        return objective.label_loss(name, x @ weight.T + bias, labels) + ridge * weight.square().sum()
+        logits = x @ weight.T + bias
+        return fitted(name, logits, labels) + ridge * weight.square().sum()
 
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+    minimise(loss, [weight, bias])
+    least = loss().item()
+    weight, bias = weight.detach(), bias.detach()
+    if by_entropy:
+        logits, change = x @ weight.T + bias, x.new_zeros(2, requires_grad=True)
+        minimise(lambda: objective.sigmoids(name, logits * change[0].exp() + change[1], labels), [change])
+        size, shift = change[0].detach().exp(), change[1].detach()
+        weight, bias = weight * size, bias * size + shift
+    raw = weight / scale
+    return raw, bias - raw @ mean, least
+
+
+def minimise(loss: Callable[[], Tensor], of: list[Tensor]) -> None:
+    """Change tensors to where a loss is least, by L-BFGS."""
+    optimizer = torch.optim.LBFGS(of, max_iter=ITERATIONS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
@@ -227,29 +256,4 @@ def fit_last_layer(
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    before = loss().item()
     optimizer.step(closure)  # type: ignore[no-untyped-call]
-    after = loss().item()
-    with torch.no_grad():
-        raw = weight / scale
-        out.weight.copy_(raw)
-        out.bias.copy_(bias - raw @ mean)
-    return before, after
-
-
-@contextmanager
-def _inputs_of(network: ScPrint) -> Iterator[dict[str, list[Tensor]]]:
-    """Gather what the last layer of each class head is given, (B, F) float64 on the CPU, batch after batch."""
-    found: dict[str, list[Tensor]] = {name: [] for name in network.class_heads}
-
-    def keep(name: str) -> Any:
-        return lambda _, given: found[name].append(given[0].detach().cpu().double())
-
-    handles = [
-        cast("nn.Linear", head.out).register_forward_pre_hook(keep(name)) for name, head in network.class_heads.items()
-    ]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()

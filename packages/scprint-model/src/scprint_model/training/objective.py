@@ -215,29 +215,23 @@ class Objective(nn.Module):
 
     def label_sigmoids(self, class_logits: dict[str, Tensor], labels: Tensor) -> Tensor:
         """Sum of the binary losses of all classes, each a mean over the labelled cells; labels (B, C)."""
-        losses = [
-            self._label_sigmoids(name, class_logits[name], labels[:, i]) for i, name in enumerate(self.class_names)
-        ]
+        losses = [self.sigmoids(name, class_logits[name], labels[:, i]) for i, name in enumerate(self.class_names)]
         return torch.stack(losses).sum() if losses else labels.new_zeros((), dtype=torch.float32)
 
-    def label_loss(self, name: str, logits: Tensor, labels: Tensor) -> Tensor:
-        """Weighted sum of the label terms of one class, a scalar; logits (B, n) on any device, labels (B,)."""
-        loss = logits.new_zeros(())
-        if self.weights.classification:
-            loss = loss + self.weights.classification * self._classification(name, logits, labels)
-        if self.weights.label_sigmoids:
-            loss = loss + self.weights.label_sigmoids * self._label_sigmoids(name, logits, labels)
-        return loss
+    def cross_entropy(self, name: str, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of one class, a mean over the labelled cells; logits (B, n) on any device, labels (B,)."""
+        return hierarchical_cross_entropy(logits, labels, self._hierarchy(name, logits.device)[0])
 
-    def _classification(self, name: str, logits: Tensor, labels: Tensor) -> Tensor:
-        below, own = self._hierarchy(name, logits.device)
-        if self.recipe.label_loss == "cross_entropy":
-            return hierarchical_cross_entropy(logits, labels, below)
-        return hierarchical_loss(logits, labels, below, own=own)
-
-    def _label_sigmoids(self, name: str, logits: Tensor, labels: Tensor) -> Tensor:
+    def sigmoids(self, name: str, logits: Tensor, labels: Tensor) -> Tensor:
+        """Binary loss of one class, summed over labels, a mean over the labelled cells; as `cross_entropy`."""
         below, own = self._hierarchy(name, logits.device)
         return hierarchical_loss(logits, labels, below, own=own, per_labelled_cell=True)
+
+    def _classification(self, name: str, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.recipe.label_loss == "cross_entropy":
+            return self.cross_entropy(name, logits, labels)
+        below, own = self._hierarchy(name, logits.device)
+        return hierarchical_loss(logits, labels, below, own=own)
 
     def _hierarchy(self, name: str, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return which outputs lie below each coarser label of a class, and the place of its own."""

@@ -173,6 +173,11 @@ def thinned(context: Context, most: float, n_genes: int, *, generator: torch.Gen
     """
     drawn = torch.rand(len(context.genes), generator=generator, device=context.genes.device)
     share = most ** -(2 * drawn - 1).clamp(min=0)
+    return thin_cells(context, share, n_genes, generator=generator)
+
+
+def thin_cells(context: Context, share: Tensor, n_genes: int, *, generator: torch.Generator | None) -> Context:
+    """Keep of each cell's counts a share, (B,), totals included; the rest as `thinned`."""
     totals = context.total_counts * share
     if context.profile is None:
         counts = thin(context.counts, share[:, None], generator=generator)

@@ -22,7 +22,7 @@ MIN_CONTEXT = 96
 #: Added to the name of a row whose network is finished.
 FINISHED = ", heads fitted"
 #: Cells of each data set that a network is finished with, and the genes that it is shown of them.
-FINISH = {"cells": 200, "context": 256}
+FINISH_CELLS, FINISH_CONTEXT = 200, 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,4 +149,4 @@ def train(
 
 def finish(module: PretrainingModule, data: CellDataModule) -> None:
     """Fit the heads of a trained row to the end, in place."""
-    FinishNetwork(**FINISH).finish(module, data)
+    FinishNetwork(cells=FINISH_CELLS, context=FINISH_CONTEXT).finish(module, data)

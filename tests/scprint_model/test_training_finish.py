@@ -66,7 +66,7 @@ def test_of_a_coarse_label_any_output_below_it_is_right_as_in_the_training(separ
     weight, bias, loss = fit_map(inputs, coarse, trained, "cell_type")
     best = (inputs @ weight.T + bias).argmax(dim=1)
     assert np.isin(best[coarse == 4], [0, 1, 3]).mean() > 0.9
-    assert (best[coarse < 4] == coarse[coarse < 4]).double().mean() > 0.8
+    assert (best[coarse < 4] == coarse[coarse < 4]).double().mean() > 0.7
     assert 0 < loss < float(trained.cross_entropy("cell_type", torch.zeros(90, 4), coarse))
 
 
@@ -75,7 +75,8 @@ def test_binary_losses_are_minimised_as_they_are(separable):
     binary = Objective(LABELS, replace(RECIPES["paper"], label_loss="binary"))
     weight, bias, loss = fit_map(inputs, labels, binary, "cell_type")
     logits = inputs @ weight.T + bias
-    assert 0 < loss - float(binary.sigmoids("cell_type", logits, labels)) < 0.1 * loss  # the penalty
+    penalty = 10 * float((weight * inputs.std(dim=0, correction=0)).square().sum()) / (2 * 90)
+    assert loss - float(binary.sigmoids("cell_type", logits, labels)) == pytest.approx(penalty, rel=1e-6)
     assert expit(logits.numpy()).sum(axis=1).mean() == pytest.approx(1, abs=2e-3)
 
 

@@ -160,8 +160,8 @@ def look(network: ScPrint, objective: Objective, data: CellDataModule, *, cells:
             share = torch.full_like(clean.total_counts, 1 / objective.recipe.thinning, dtype=torch.float32)
             told.append(thin_cells(clean, share, network.config.n_genes, generator=generator))
         for one in told:
-            options = {"lengths": one.lengths, "profile": one.profile}
-            found = network.encode(one.genes, one.counts, one.total_counts, **options, classes=())
+            cells_told = (one.genes, one.counts, one.total_counts)
+            found = network.encode(*cells_told, lengths=one.lengths, profile=one.profile, classes=())
             labels.append(batch["labels"].cpu())
             embeddings.append(found.cell_embeddings.float().cpu().numpy())
             whole.append(np.full(len(one.genes), one is clean))
@@ -201,8 +201,8 @@ def fit_heads(network: ScPrint, objective: Objective, seen: Seen) -> None:
         use_all_tokens(network, [name])
         out = cast("nn.Linear", network.class_heads[name].out)
         with torch.no_grad():
-            places = out.weight.zero_().unflatten(1, (len(network.token_names), -1))
-            places[:, tokens] = weight.unflatten(1, (2, -1)).to(places)
+            places = out.weight.zero_().view(len(out.weight), len(network.token_names), -1)
+            places[:, tokens] = weight.view(len(weight), 2, -1).to(places)
             out.bias.copy_(bias)
         logger.info("head of %s: loss %.3f on %d cells", name, loss, len(inputs))
 

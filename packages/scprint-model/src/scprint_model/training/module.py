@@ -28,7 +28,7 @@ from scprint_model.training.optimizer import (
     rate_factor,
     set_apart,
 )
-from scprint_model.training.position import ResumableLoader, make_resumable
+from scprint_model.training.position import RestoredPlace, ResumableLoader, make_resumable
 from scprint_model.training.resume import check_identity, identity, seed_step
 from scprint_model.training.sharding import shard, whole
 from scprint_model.training.start import check_start, started
@@ -259,8 +259,8 @@ class PretrainingModule(lightning.LightningModule):
         return self.model
 
     def configure_callbacks(self) -> Sequence[lightning.Callback]:
-        """Every training shows its speed."""
-        return [Throughput()]
+        """Every training shows its speed, and goes on at the place of its checkpoint."""
+        return [Throughput(), RestoredPlace()]
 
     # ---------------------------------------------------------------------------------------------------- training
 

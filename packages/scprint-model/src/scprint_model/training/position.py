@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import lightning
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
 from scdataloader import CellBatch
@@ -122,6 +123,20 @@ class _After:
 
     def __len__(self) -> int:
         return len(self._batch_sampler) - self._done
+
+
+class RestoredPlace(Callback):
+    """Gives the training loader the place of a checkpoint where Lightning has not.
+
+    Lightning does when it makes its loaders. A schedule that has to know how many steps there are, as ``"cosine"`` does
+    with ``max_epochs``, has them made before the checkpoint's place is read, which would then never be used: the epoch
+    would begin again.
+    """
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        """Give it, before the first batch."""
+        if trainer.fit_loop._combined_loader_states_to_load:
+            trainer.fit_loop._load_combined_loader_states()
 
 
 def make_resumable(data: lightning.LightningDataModule, trainer: lightning.Trainer) -> None:

@@ -34,7 +34,7 @@ def read_parquet_base_grn(path: Path) -> Rectangle:
     Raises
     ------
     ValueError
-        When a column of a factor is no column of numbers.
+        When a column of a factor does not hold numbers.
     """
     import pyarrow.parquet as pq
 
@@ -58,7 +58,7 @@ def read_text_base_grn(text: TextTable) -> Rectangle:
     Raises
     ------
     ValueError
-        When a column of a factor is no column of numbers.
+        When a column of a factor does not hold numbers.
     """
     header = text.lines[0]
     places = [place for place, name in enumerate(header) if name not in (PEAK, GENE, *_UNNAMED)]

@@ -47,7 +47,7 @@ def from_edges(
         Cells × genes to hold the network, its ``var_names`` covering every source and target. When None, the
         result has no cells, and its genes are the sources and targets, sorted.
     by
-        Column that says which network an edge belongs to, for example its cell type: each becomes a named
+        Column that says which network an edge belongs to, for example its cell type. Each value becomes a named
         network, see `GRNAnnData.networks`, in the order in which they first come. None for one network.
     columns
         Names of source, target and weight where they are not recognised, for example ``{"source": "cause",
@@ -56,7 +56,7 @@ def from_edges(
         Treatment of a pair that is listed more than once: ``"error"``, add the weights up (``"sum"``) or take
         the largest (``"max"``).
     missing
-        What to do with rows that lack a name or a finite number: ``"error"``, or ``"drop"`` them, which is logged.
+        Treatment of rows that lack a name or a finite number: ``"error"``, or ``"drop"`` them, which is logged.
     method, parameters, normalisation
         See `grnndata.describe`.
 
@@ -200,7 +200,7 @@ def from_networkx(
     Parameters
     ----------
     graph
-        Its nodes are genes, an edge u → v says that u regulates v; a Graph gives an undirected network.
+        Graph whose nodes are genes. An edge u → v says that u regulates v; a Graph gives an undirected network.
         Parallel edges of a multigraph are summed.
     adata
         Cells × genes to hold the network, its ``var_names`` covering every gene with an edge. When None, the

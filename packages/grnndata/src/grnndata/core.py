@@ -49,7 +49,7 @@ class GRNAnnData(AnnData):
     The network is ``varp["GRN"]``, shape (genes, genes), float32, CSR or dense: **row = regulator (source),
     column = target**, 0 = no edge. ``uns["grn"]`` says how it was made. Everything else is AnnData; slicing,
     views, ``copy``, ``to_memory``, backed mode, pickling, h5ad and zarr files keep the class and the network.
-    Three things give a plain AnnData: ``.T``, whose variables are no longer genes, ``anndata.read_h5ad`` and
+    Three things give a plain AnnData: ``.T``, whose variables are cells, ``anndata.read_h5ad`` and
     ``anndata.concat`` (use `grnndata.read_h5ad` and `grnndata.concat`).
 
     An object may hold several networks: named ones (``adata.networks["rod cell"]``), or one dense stack, shape
@@ -78,7 +78,7 @@ class GRNAnnData(AnnData):
     TypeError
         When weights are not real numbers.
     ValueError
-        When there is no network, its shape is not that of the genes, it holds NaN or infinite weights, it is
+        When no network is given or held, its shape is not that of the genes, it holds NaN or infinite weights, it is
         said to be undirected and is not symmetric, gene names repeat, or the AnnData is backed by a file.
 
     Examples
@@ -215,9 +215,9 @@ class GRNAnnData(AnnData):
         Parameters
         ----------
         top_k
-            Keep this many edges, those of largest absolute weight; all when None.
+            Number of edges to keep, those of largest absolute weight; all when None.
         threshold
-            Keep edges whose absolute weight is at least this; all when None.
+            Smallest absolute weight of an edge that is kept; all when None.
 
         Returns
         -------
@@ -343,7 +343,7 @@ def adopt(adata: AnnData) -> GRNAnnData:
     Raises
     ------
     ValueError
-        When there is no network, or not a valid one.
+        When the object holds no network, or not a valid one.
     """
     require_network(adata)
     adopted = cast("GRNAnnData", _adopt(adata))

@@ -1,4 +1,4 @@
-"""Which columns of an edge table are source, target and weight: by the names that tools use, by name, by place."""
+"""Find the source, target and weight columns of an edge table: by the names that tools use, by name, by place."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def guess_columns(text: TextTable) -> dict[str, int | None] | None:
     Raises
     ------
     ValueError
-        When there is no header and it is not clear which columns are meant.
+        When the table lacks a header and it is not clear which columns are meant.
     """
     if not text.lines or is_known(text.lines[0]) or not any(map(text.is_number, text.lines[0])):
         return None

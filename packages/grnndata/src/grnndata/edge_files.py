@@ -50,7 +50,7 @@ def recognise_edges(table: pd.DataFrame, columns: Columns | None = None, *, miss
         ``("source", "target", None, "weight")``; None is a column to ignore, and without ``"weight"`` every weight
         is 1.
     missing
-        What to do with rows that lack a name or a finite number: ``"error"``, or ``"drop"`` them.
+        Treatment of rows that lack a name or a finite number: ``"error"``, or ``"drop"`` them.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def read_edges(
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When the file's kind is unknown or it cannot be read as that, a name is missing, a weight is not a
         finite number, and as `recognise_edges`.
@@ -156,7 +156,7 @@ def read_edges_or_matrix(
 
 
 def read_special(path: Path, text: TextTable | None, missing: Missing = "error") -> pd.DataFrame | Rectangle | None:
-    """Read a file that is no edge table: regulons, a SIF file, a matrix, a base GRN; None when it is neither.
+    """Read regulons, a SIF file, a matrix or a base GRN, which are not edge tables; None for any other file.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def read_special(path: Path, text: TextTable | None, missing: Missing = "error")
 
 
 def is_special(path: PathLike[str] | str) -> bool:
-    """Say whether a file's name tells that it is no table: regulons, a SIF file or a numpy array."""
+    """Tell whether a file's name ends as those of regulons, SIF files and numpy arrays do, which are not tables."""
     return Path(path).name.lower().endswith((".gmt", ".gmt.gz", ".sif", ".npy"))
 
 

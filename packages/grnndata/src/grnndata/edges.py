@@ -128,13 +128,13 @@ def edges_to_matrix(table: pd.DataFrame, genes: Genes, *, duplicates: Duplicates
     genes
         Names of rows and columns; unique, and covering every source and target.
     duplicates
-        What to do when a pair is listed more than once: ``"error"``, add the weights up (``"sum"``) or take
+        Treatment of a pair that is listed more than once: ``"error"``, add the weights up (``"sum"``) or take
         the largest (``"max"``).
 
     Returns
     -------
     scipy.sparse.csr_matrix
-        float32, shape (genes, genes), row = source. Weights of 0 are no edges.
+        float32, shape (genes, genes), row = source. Weights of 0 are not edges.
 
     Raises
     ------

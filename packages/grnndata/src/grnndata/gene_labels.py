@@ -14,7 +14,7 @@ def gene_labels(grn: GRNAnnData, label: str) -> pd.Series:
     Raises
     ------
     KeyError
-        When there is no such column. (``"symbol"``, the default of every plot, may be absent.)
+        When the column does not exist. (``"symbol"``, the default of every plot, may be absent.)
     """
     names = pd.Series(grn.var_names.to_numpy(), index=grn.var_names, dtype="str")
     if label not in grn.var:

@@ -46,7 +46,7 @@ def read_gmt(path: os.PathLike[str] | str, *, duplicates: Duplicates = "error") 
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When the file is not text, a line has no genes, or a name occurs again; the message names the line.
     """

@@ -74,9 +74,9 @@ def read_graphml(path: PathLike[str] | str) -> nx.Graph:
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
-        When it is no GraphML file.
+        When it is not a GraphML file.
     """
     path = _existing(path)
     try:
@@ -163,7 +163,7 @@ def read_sif(path: PathLike[str] | str) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When a line has a source and an interaction and no target.
     """

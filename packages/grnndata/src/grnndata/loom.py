@@ -69,7 +69,7 @@ def read_loom(
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When it is not a loom file, has no regulons or several kinds of them, a factor is not among the genes, gene
         names repeat, or an attribute does not have the length of the matrix.

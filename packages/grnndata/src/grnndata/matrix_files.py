@@ -85,9 +85,9 @@ def read_npy_matrix(path: Path, *, missing: Missing = "error") -> Rectangle:
     Raises
     ------
     FileNotFoundError
-        When there are no names.
+        When the file with the names does not exist.
     ValueError
-        When there are as many rows or columns as names, and as `read_text_matrix`.
+        When the numbers of rows and columns are not those of the names, and as `read_text_matrix`.
     """
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     genes, regulators = (path.with_suffix(f".{what}.txt") for what in ("genes", "regulators"))

@@ -41,7 +41,7 @@ class NamedGenes:
     respelled
         Names that were found in another case or under another name, with the name that the gene has there.
     ambiguous
-        Names that are of several genes, and so of none, with the first names of these genes.
+        Names that several genes have, which count as not found, with the first names of these genes.
     """
 
     asked: tuple[str, ...]
@@ -132,7 +132,7 @@ def find_genes(asked: Iterable[str], *namings: Sequence[str], what: str = "genes
 
     A name is looked for as it is written, then without what stands around it (blanks, quotes, the version of an Ensembl
     id, the mark of a regulon as in ``CRX(+)``), and then in any case: each time in one naming after the other. A name
-    that several genes have is of none.
+    that several genes have counts as not found.
 
     Parameters
     ----------

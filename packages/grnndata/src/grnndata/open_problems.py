@@ -45,7 +45,7 @@ def read_open_problems(
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When it is not an h5ad file or holds no prediction, and as `grnndata.from_edges`.
 
@@ -108,7 +108,7 @@ def write_open_problems(
     method_id
         Name of the method; that in ``uns["grn"]`` when None.
     top_k
-        Keep this many edges, those of largest absolute weight; all when None. The task reads 50,000.
+        Number of edges to keep, those of largest absolute weight; all when None. The task reads 50,000.
 
     Raises
     ------

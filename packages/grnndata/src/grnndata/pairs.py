@@ -44,7 +44,7 @@ def read_pairs(
     path
         File with text whose fields are separated by tabs, commas, semicolons or white space, or a parquet file. Text
         may be compressed by gzip, xz or bzip2, which its first bytes tell. Files that `grnndata.read_edges` reads and
-        that are no edge tables (matrices, regulons, base GRNs, ``.sif``, ``.graphml``) give the pairs whose weight
+        that are not edge tables (matrices, regulons, base GRNs, ``.sif``, ``.graphml``) give the pairs whose weight
         is not 0.
     columns
         Names of the source and the target column, or, for a file without a header, their positions from 0; or a dict

@@ -55,7 +55,7 @@ def read_h5ad(
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When it is not an h5ad file, holds no network or not a valid one, or says that its rows are regulators
         while `orientation` says targets.
@@ -94,7 +94,7 @@ def read_zarr(path: PathLike[str] | str, *, orientation: Orientation = "regulato
     Raises
     ------
     FileNotFoundError
-        When there is no such folder.
+        When the folder does not exist.
     ValueError
         As `read_h5ad`.
     """
@@ -138,7 +138,7 @@ def read_network(
         ``"target_regulator"`` for a matrix whose rows are targets; see `read_h5ad`. Edge tables and looms name source
         and target, and take no notice of it.
     columns, sep, missing
-        Columns and separator of an edge table, and what to do with weights that are no numbers, see `read_edges`.
+        Columns and separator of an edge table, and treatment of weights that are not numbers, see `read_edges`.
     duplicates
         Treatment of an edge that a table lists twice, see `from_edges`.
     with_cells
@@ -155,7 +155,7 @@ def read_network(
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When the name does not say what kind of file it is, when the file cannot be read or holds no network, or none
         called `name`, and when `columns` or `sep` are given for something else than a table.
@@ -230,7 +230,7 @@ def choose_network(grn: GRNAnnData, name: str | None, *, option: str = "name=") 
     Raises
     ------
     ValueError
-        When there is no network of this name, or there are several and `name` is None.
+        When no network has this name, or there are several and `name` is None.
     """
     names = list(grn.networks)
     if name is not None:

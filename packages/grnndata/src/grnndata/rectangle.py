@@ -47,7 +47,7 @@ def square(rectangle: Rectangle) -> tuple[sp.csr_matrix, pd.Index]:
     Returns
     -------
     tuple
-        The network, CSR, shape (genes, genes), and its genes: the columns, then the rows that are no column.
+        The network, CSR, shape (genes, genes), and its genes: the columns, then the rows that are not columns.
 
     Raises
     ------

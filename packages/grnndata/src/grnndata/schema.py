@@ -156,7 +156,7 @@ def describe(
         Its parameters. Numbers, strings, booleans, None, flat lists and nested dicts are kept; anything else
         is kept as its ``str``, because a file could not hold it.
     directed
-        False when i → j and j → i mean the same.
+        Whether i → j and j → i are different edges.
     normalisation
         Name of what was done to the weights; ``"none"`` when None.
 

@@ -243,7 +243,7 @@ def read(path: Path | str) -> list[Step]:
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When something else has the record's name in it.
     """

@@ -42,7 +42,7 @@ def degree_distribution(
     ImportError
         When matplotlib is not installed, or igraph for the fit.
     ValueError
-        When there are no edges, `direction` is unknown, or a law cannot be fitted.
+        When the network has no edges, `direction` is unknown, or a law cannot be fitted.
     """
     table = degrees_of(grn, direction)
     shown = table[table["degree"] > 0]

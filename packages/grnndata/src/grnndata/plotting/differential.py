@@ -67,14 +67,14 @@ def differential(
     genes
         Names which both networks have.
     neighbours
-        Also draw this many targets of every gene, the strongest in each network, and all edges out of the given
+        Number of targets of every gene to draw too, the strongest in each network, with all edges out of the given
         genes; 0 for the edges between the given genes. Genes of one network only are left out.
     top_edges
         Number of edges to choose in each network, those of largest absolute weight.
     names
         Names of the two networks.
     label
-        Column of ``var`` of `a` to name genes by; their names when there is no ``"symbol"``.
+        Column of ``var`` of `a` to name genes by; their names when ``var`` lacks ``"symbol"``.
     ax
         Axes to draw on; a new figure when None.
 

@@ -93,7 +93,7 @@ def draw_edges(
     scale
         Absolute weight of the widest edge.
     bowed
-        Which edges bend, so as to be told apart from the opposite one; those that have one when None.
+        Edges that bend, so as to be told apart from the opposite one; those that have one when None.
     """
     from matplotlib.patches import FancyArrowPatch
 

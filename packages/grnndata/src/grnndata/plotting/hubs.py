@@ -38,7 +38,7 @@ def hubs(
     direction
         ``"out"`` for regulators, ``"in"`` for targets, see `grnndata.tl.strength`.
     label
-        Column of ``var`` to name genes by; their names when there is no ``"symbol"``.
+        Column of ``var`` to name genes by; their names when ``var`` lacks ``"symbol"``.
     regulators
         Genes to draw in another colour, by name or label, for example `grnndata.transcription_factors`.
 

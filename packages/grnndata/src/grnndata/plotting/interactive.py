@@ -64,7 +64,7 @@ def network_html(
         Number of edges, those of largest absolute weight; with `genes`, the edges to their neighbours come
         first. Self-edges are not drawn.
     label
-        Column of ``var`` to name genes by; their names when there is no ``"symbol"``.
+        Column of ``var`` to name genes by; their names when ``var`` lacks ``"symbol"``.
     regulators
         Genes to draw as diamonds, by name or label, for example `grnndata.transcription_factors`.
     communities
@@ -83,7 +83,7 @@ def network_html(
     KeyError
         When `label` is not a column of ``var``.
     ValueError
-        When genes are unknown, repeated or none, a gene has no community, or there are no edges to choose.
+        When genes are unknown, repeated or none, a gene has no community, or no edge is left to choose.
     """
     regulators = None if regulators is None else list(regulators)
     made = step(network_html, locals(), inputs=[grn], skip=("grn", "path"))

@@ -49,7 +49,7 @@ def matrix(
         Community of every gene, as `grnndata.tl.louvain` returns: genes are put together by community, with
         lines between. Within one, and without, the strongest come first.
     label
-        Column of ``var`` to name genes by; their names when there is no ``"symbol"``.
+        Column of ``var`` to name genes by; their names when ``var`` lacks ``"symbol"``.
     ax
         Axes to draw on; a new figure when None.
 

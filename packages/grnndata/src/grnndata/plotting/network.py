@@ -55,12 +55,12 @@ def subnetwork(
     genes
         Names or labels of genes; see `grnndata.find_genes`.
     neighbours
-        Also draw this many targets of every gene, those of largest absolute weight, with their edges.
+        Number of targets of every gene to draw too, those of largest absolute weight, with their edges.
     top_edges
         Number of edges to draw, those of largest absolute weight; with `neighbours`, the edges from the given
         genes to their neighbours come first.
     label
-        Column of ``var`` to name genes by; their names when there is no ``"symbol"``.
+        Column of ``var`` to name genes by; their names when ``var`` lacks ``"symbol"``.
     regulators
         Genes to draw as diamonds, by name or label, for example `grnndata.transcription_factors`.
     communities

@@ -32,7 +32,7 @@ def transcription_factors(organism: str = "human") -> list[str]:
     Raises
     ------
     ValueError
-        When there is no list for the organism.
+        When the organism has no list here.
 
     References
     ----------

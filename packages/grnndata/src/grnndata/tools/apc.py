@@ -18,9 +18,9 @@ def apc(grn: GRNAnnData) -> GRNAnnData:
     """Return a copy with the average product correction: every weight minus what its two genes' means predict.
 
     The weight of i → j loses ``out_mean(i) × in_mean(j) / mean``: the means of i's outgoing edges, of j's
-    incoming ones and of all, each over pairs of different genes, with 0 for an absent edge. A network that is
-    such a product of a factor a regulator and a factor a target, so holds nothing about pairs, becomes 0. For
-    a symmetric network this is the correction of the paper.
+    incoming ones and of all, each over pairs of different genes, with 0 for an absent edge. A network whose
+    weights are products of one factor for the regulator and one for the target says nothing about single
+    pairs, and becomes 0. For a symmetric network this is the correction of the paper.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How often a gene lies between two others."""
+"""Count how often a gene lies between two others."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def betweenness(grn: GRNAnnData, *, normalised: bool = True, top_k: int | None =
     grn
         The network.
     normalised
-        Divide by the number of pairs of other genes (ordered ones in a directed network).
+        Whether to divide by the number of pairs of other genes (ordered ones in a directed network).
     top_k
-        Use the strongest edges out of every regulator only, as many; None uses all. Time is O(genes × edges):
-        use this for a dense network.
+        Number of strongest edges out of every regulator that are used; None uses all. Time is O(genes × edges):
+        give a number for a dense network.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which gene sets stand out in a ranking of genes, where genes are correlated among themselves: CAMERA."""
+"""Find gene sets that stand out in a ranking of genes, where genes are correlated among themselves: CAMERA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a gene regulates, or is regulated."""
+"""Measure how much a gene regulates, or is regulated."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def strength(
     grn
         The network.
     direction
-        ``"out"``: edges in which the gene is the regulator (row sums); ``"in"``: the target (column sums).
+        ``"out"``: edges in which the gene is the regulator (row sums); ``"in"``: edges in which it is the target
+        (column sums).
     signed
-        Add the weights themselves; otherwise their absolute values, as activation and repression both count.
+        Whether to add the weights themselves; otherwise their absolute values, as activation and repression both count.
     self_edges
         Whether edges from a gene to itself count.
 
@@ -86,7 +87,7 @@ def hubs(grn: GRNAnnData, n: int = 10, *, direction: Direction = "out") -> pd.Da
     grn
         The network.
     n
-        How many genes; all when there are fewer.
+        Number of genes; all when there are fewer.
     direction
         See `strength`.
 

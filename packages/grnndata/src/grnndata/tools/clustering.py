@@ -1,4 +1,4 @@
-"""How often two neighbours of a gene are neighbours too."""
+"""Count how often two neighbours of a gene are neighbours too."""
 
 from __future__ import annotations
 

@@ -28,9 +28,9 @@ def louvain(grn: GRNAnnData, *, resolution: float = 1.0, top_k: int | None = 10,
     resolution
         Larger gives more and smaller communities; 1 is plain modularity.
     top_k
-        Edges kept per regulator; None keeps all, which is slow on a dense network.
+        Number of edges kept per regulator; None keeps all, which is slow on a dense network.
     seed
-        Of the order in which genes are visited; the same seed gives the same communities.
+        Seed for the order in which genes are visited; the same seed gives the same communities.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def leiden(grn: GRNAnnData, *, resolution: float = 1.0, top_k: int | None = 10, 
     grn, resolution, top_k
         See `louvain`.
     seed
-        Of the order in which genes are visited; the same seed gives the same communities. Python's own random
+        Seed for the order in which genes are visited; the same seed gives the same communities. Python's own random
         numbers are left alone; igraph draws from them afterwards, as it does by default.
 
     Returns

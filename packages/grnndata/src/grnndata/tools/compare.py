@@ -1,4 +1,4 @@
-"""How much two networks agree."""
+"""Measure how much two networks agree."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_EDGES = 4_000_000
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two networks have in common: see `compare`."""
+    """Numbers that say what two networks have in common: see `compare`."""
 
     #: Genes of each network, in both, and the last as a share of the genes in either.
     n_genes_a: int
@@ -65,11 +65,11 @@ def compare(a: GRNAnnData, b: GRNAnnData, *, top_k: int = 20, self_edges: bool =
     a, b
         The networks; genes are matched by ``var_names``.
     top_k
-        Edges out of every gene that are looked at.
+        Number of strongest edges out of every gene that are looked up in the other network.
     self_edges
         Whether edges from a gene to itself take part.
     seed
-        Of the sample of pairs.
+        Seed for the sample of pairs.
 
     Returns
     -------
@@ -116,7 +116,7 @@ def compare_all(networks: Mapping[str, GRNAnnData] | Sequence[GRNAnnData] | GRNA
     networks
         By name, in a sequence (then called ``"0", "1", ...``), or an object that holds several.
     **options
-        As `compare`.
+        Options of `compare`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which genes are connected, without a copy of a dense network."""
+"""Find which genes are connected, without a copy of a dense network."""
 
 from __future__ import annotations
 

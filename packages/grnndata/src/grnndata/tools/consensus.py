@@ -40,7 +40,7 @@ def consensus(
     Parameters
     ----------
     networks
-        By name, in a sequence, or an object that holds several. Genes are matched by ``var_names``.
+        Networks by name or in a sequence, or an object that holds several. Genes are matched by ``var_names``.
     how
         Weight of an edge in the result. ``"mean"``: its mean weight, 0 where a network does not have it;
         networks on different scales are to be normalised first. ``"max"``: its weight of largest absolute
@@ -50,7 +50,7 @@ def consensus(
         edges that a network has if that is smaller; the mean rank r becomes (K + 1 - r) / K, which is 1 for the
         strongest edge of every network and 0, no edge, for one that none has (Borda count).
     top_k
-        Of each network take part only the strongest edges, this many, after the choice of genes; an
+        Number of edges of each network that take part, its strongest ones after the choice of genes; an
         undirected network counts pairs. None takes all, and 100,000 for ``"rank"``.
     genes
         ``"shared"``: those in all networks; ``"all"``: those in any, where a network has no edges of genes
@@ -70,7 +70,7 @@ def consensus(
     TypeError
         When an item is not a GRNAnnData.
     ValueError
-        When there are no networks, they share no gene, gene names repeat within one, `how` or `genes` is
+        When `networks` is empty, they share no gene, gene names repeat within one, `how` or `genes` is
         unknown, or `top_k` is not a positive whole number.
 
     References

@@ -1,4 +1,4 @@
-"""How many genes have how many edges."""
+"""Count the genes with each number of edges, and fit a power law to them."""
 
 from __future__ import annotations
 

@@ -59,13 +59,13 @@ def differential_hubs_of_cells(
 ) -> pd.DataFrame:
     """Infer networks of two groups of cells, and find genes that are stronger hubs in one of them.
 
-    With `replicate` a network is made of each replicate and group, of as many cells each, and the networks are
-    compared as `differential_hubs` does: the p-values speak of other donors.
+    With `replicate`, a network is made of each replicate and group, always of the same number of cells. The networks
+    are compared as `differential_hubs` does, and the p-values hold for other donors too.
 
-    Without, the test is within the sample: the two networks are made again after the labels of the cells were
-    exchanged, `permutations` times. Its null hypothesis is that all cells are exchangeable, and it speaks of other
-    cells of the same donors. Where each group has donors of its own, those differ whatever the groups are, and the
-    test finds that. Its columns are called ``p_within_sample`` and ``q_within_sample`` for this reason.
+    Without `replicate`, the test is within the sample: the two networks are made again after the labels of the cells
+    were exchanged, `permutations` times. Its null hypothesis is that all cells are exchangeable, and its p-values hold
+    for other cells of the same donors only. Where each group has donors of its own, those differ whatever the groups
+    are, and the test finds that. Its columns are called ``p_within_sample`` and ``q_within_sample`` for this reason.
 
     Parameters
     ----------

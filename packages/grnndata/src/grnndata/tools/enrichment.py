@@ -1,4 +1,4 @@
-"""Which gene sets stand out in a ranking of genes, or among the genes of a group."""
+"""Find gene sets that stand out in a ranking of genes, or among the genes of a group."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def prerank(
 
     Gene-set enrichment analysis of a ranked list, with gseapy. Centralities are used as they are, not centred:
     most genes of a network have little or no strength, and as a hit counts by its absolute value, centring
-    would let those genes decide. So a positive score means hubs; a negative one, a set that lacks hubs.
+    would let those genes decide. A positive score therefore means hubs, a negative one a set that lacks hubs.
     Pass another `ranking` to test something signed, such as the differences of two networks. With 20,000 genes
     and 1,000 permutations gseapy takes about 0.1 s and 2 MB a set.
 
@@ -67,9 +67,9 @@ def prerank(
     min_size, max_size
         Sets with fewer or more genes of the ranking are left out.
     n_permutations
-        Random sets that the score of each set is compared with.
+        Number of random sets that the score of each set is compared with.
     seed
-        Of these and of the order of ties.
+        Seed for these and for the order of ties.
 
     Returns
     -------
@@ -164,8 +164,8 @@ def over_representation(
     background
         All genes that could have been among `genes`: a network, or their names. Sets are reduced to these.
     label
-        Where the background is a network, the column of ``var`` with the names that the sets use,
-        ``var_names`` where it is absent. `genes` may be ``var_names`` or such labels. Not used otherwise.
+        Column of ``var`` with the names that the sets use, where the background is a network; ``var_names``
+        where it is absent. `genes` may be ``var_names`` or such labels. Not used otherwise.
     min_size, max_size
         Sets with fewer or more genes of the background are left out.
 
@@ -182,7 +182,7 @@ def over_representation(
     TypeError
         When `genes` or `background` is one string.
     ValueError
-        When there are no genes, some are not in the background, or no set has enough genes of it.
+        When `genes` is empty, some are not in the background, or no set has enough genes of it.
 
     References
     ----------

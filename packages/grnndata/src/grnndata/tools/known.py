@@ -31,7 +31,7 @@ def keep_known(grn: GRNAnnData, known: GRNAnnData | pd.DataFrame, *, invert: boo
         A network, or a table with columns ``source, target``, over any genes; its weights do not matter. An
         edge is known in its direction only, in both when `known` or `grn` is undirected.
     invert
-        Keep the edges that are not in `known` instead.
+        Whether to keep the edges that are not in `known` instead.
 
     Returns
     -------

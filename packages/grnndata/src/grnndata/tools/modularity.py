@@ -1,4 +1,4 @@
-"""How well a division of the genes into communities fits the network."""
+"""Measure how well a division of the genes into communities fits the network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def modularity(
     resolution
         Factor of what chance would give.
     top_k
-        Edges kept per regulator; all when None.
+        Number of edges kept per regulator; all when None.
 
     Returns
     -------

@@ -35,9 +35,9 @@ def replicate_networks(
     regulators: Sequence[str] | None = None,
     seed: int = 0,
 ) -> dict[str, dict[str, GRNAnnData]]:
-    """Infer a network of every replicate of two groups of cells, from as many cells each.
+    """Infer a network of every replicate of two groups of cells, each from the same number of cells.
 
-    Networks of fewer cells are noisier, and noise changes strengths: so as many cells are drawn, without
+    Networks of fewer cells are noisier, and noise changes strengths: so the same number of cells is drawn, without
     replacement, of every replicate. Choose the genes before, so that a method does not choose others each time.
     The result is what `differential_hubs`, `differential_edges` and `differential_overlap` compare.
 

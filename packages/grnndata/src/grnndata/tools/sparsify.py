@@ -22,9 +22,9 @@ def top_k(grn: GRNAnnData, k: int, *, per: Per = "regulator", self_edges: bool =
     grn
         The network; not changed.
     k
-        How many edges to keep, those of largest absolute weight; ties go to the genes first in ``var_names``.
+        Number of edges to keep, those of largest absolute weight; ties go to the genes first in ``var_names``.
     per
-        `k` edges out of every ``"regulator"``, into every ``"target"``, or of the whole network (``"all"``).
+        Scope of `k`: edges out of every ``"regulator"``, into every ``"target"``, or of the whole network (``"all"``).
         An undirected network keeps a pair when either of its genes does, and `k` counts pairs for ``"all"``.
     self_edges
         Whether edges from a gene to itself compete too; they are dropped otherwise.
@@ -52,10 +52,10 @@ def threshold(grn: GRNAnnData, minimum: float, *, absolute: bool = True) -> GRNA
     grn
         The network; not changed.
     minimum
-        Edges of this weight are kept. An undirected network keeps a pair when both its directions reach it:
+        Smallest weight that is kept. An undirected network keeps a pair when both its directions reach it:
         they may differ by rounding.
     absolute
-        Compare absolute weights, so that strong repression stays; otherwise the weights themselves.
+        Whether to compare absolute weights, so that strong repression stays; otherwise the weights themselves.
 
     Returns
     -------

@@ -40,8 +40,8 @@ def eigenvector(grn: GRNAnnData, direction: Direction = "in") -> pd.Series:
     grn
         The network; self-edges count.
     direction
-        ``"in"``: of the genes that regulate it (the left eigenvector, as networkx defines it); ``"out"``: of
-        the genes it regulates (the right one). Genes that the strongest group does not reach score 0.
+        ``"in"``: scores of the genes that regulate it are summed (the left eigenvector, as networkx defines it);
+        ``"out"``: of those it regulates (the right one). Genes that the strongest group does not reach score 0.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def eigenvector(grn: GRNAnnData, direction: Direction = "in") -> pd.Series:
     Raises
     ------
     ValueError
-        When no gene regulates itself directly or through others, so that there is no eigenvalue above 0; when
+        When no gene regulates itself directly or through others, so that no eigenvalue is above 0; when
         several groups of genes share the largest one; when `direction` is unknown.
     RuntimeError
         When the eigenvalue of a group downstream is so close that the scores cannot be computed.
@@ -69,7 +69,7 @@ def pagerank(grn: GRNAnnData, damping: float = 0.85, *, direction: Direction = "
     """Score every gene by the share of time that a walker along edges spends at it.
 
     The walker follows an edge with a probability in proportion to its absolute weight, or, with probability
-    1 - damping and wherever there is no edge to follow, goes to any gene.
+    1 - damping and wherever it finds no edge to follow, goes to any gene.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def statistics(grn: GRNAnnData, *, communities: pd.Series | Sequence[Any] | None
     communities
         Label of every gene for ``modularity``, see `modularity`; those of `leiden` when None.
     seed
-        Of `leiden`.
+        Seed for `leiden`.
 
     Returns
     -------

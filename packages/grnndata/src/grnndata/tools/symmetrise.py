@@ -24,7 +24,7 @@ def symmetrise(grn: GRNAnnData, how: Merge = "mean") -> GRNAnnData:
     grn
         The network; not changed.
     how
-        What becomes of the two weights; an absent edge counts as 0, and self-edges keep their weight.
+        Rule that makes one weight of the two; an absent edge counts as 0, and self-edges keep their weight.
         ``"mean"`` and ``"sum"`` add up signed weights. ``"max"`` and ``"min"`` take the one that is larger or
         smaller in absolute value, with its sign, the positive one if they differ in sign only; so ``"min"``
         keeps the pairs with edges in both directions.

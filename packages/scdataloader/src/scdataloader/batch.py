@@ -14,9 +14,9 @@ class CellBatch(TypedDict):
     Attributes
     ----------
     genes
-        Vocabulary index of each gene, -1 where there is none (see `mask`), int64, shape (B, S).
+        Vocabulary index of each gene, -1 where a place holds none (see `mask`), int64, shape (B, S).
     counts
-        Raw counts, 0 where there is no gene, float32, shape (B, S).
+        Raw counts, 0 where a place holds no gene, float32, shape (B, S).
     total_counts
         Counts of the whole cell (its depth), also of genes outside the context, float32, shape (B,).
     labels

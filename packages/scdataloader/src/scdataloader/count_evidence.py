@@ -28,11 +28,11 @@ _NEAR = 0.01
 
 
 class CountEvidence:
-    """What speaks against whole numbers being raw counts; give it all blocks, then ask for `warnings`.
+    """Evidence that whole numbers are not raw counts; give it all blocks, then ask for `warnings`.
 
-    Four things do: every count is 0 or 1; every count is a multiple of one number; cells lack numbers that raw counts
-    have, as after scaling each cell and rounding (CPM); total counts are nearly the same in all cells. Data with fewer
-    than 20 cells or 1,000 positive counts prove nothing.
+    Four things count: every count is 0 or 1; every count is a multiple of one number; cells lack numbers that raw
+    counts have, as after scaling each cell and rounding (CPM); total counts are nearly the same in all cells. Data with
+    fewer than 20 cells or 1,000 positive counts prove nothing.
 
     Examples
     --------

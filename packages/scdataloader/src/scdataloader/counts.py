@@ -30,7 +30,7 @@ def csr_counts(adata: AnnData) -> sparse.csr_matrix:
     Raises
     ------
     ValueError
-        When there is no X.
+        When the data have no X.
     """
     if adata.X is None:
         raise ValueError("X is empty: put the raw counts in X")

@@ -168,7 +168,7 @@ class CellDataModule(lightning.LightningDataModule):
 
     @property
     def split(self) -> Split:
-        """Which cells are held out, `Split.to_frame` counts them and `Split.save` keeps it; after `setup`."""
+        """The cells that are held out; `Split.to_frame` counts them and `Split.save` keeps it; after `setup`."""
         if self._split is None:
             raise RuntimeError("call setup() first")
         return self._split

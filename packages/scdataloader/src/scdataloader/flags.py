@@ -47,7 +47,7 @@ def unclear(column: pd.Series) -> str:
 
 
 def measured(table: pd.DataFrame) -> np.ndarray:
-    """Return which genes of a table were measured, by its column ``measured``; bool, all where there is no such column.
+    """Return which genes of a table were measured, by its column ``measured``; bool, all where this column is absent.
 
     Raises
     ------

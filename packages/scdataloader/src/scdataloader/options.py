@@ -80,7 +80,7 @@ class Corpus:
 
     @property
     def choice(self) -> CountsChoice | None:
-        """Which counts are meant; None: nothing is said of them."""
+        """The counts that are meant; None: nothing is said of them."""
         place = place_of_counts(self.layer, self.counts, usual="auto")
         return CountsChoice(counts=place or "auto", round=self.round) if place is not None or self.round else None
 

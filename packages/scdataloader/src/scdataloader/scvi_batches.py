@@ -1,4 +1,4 @@
-"""What a batch for scvi-tools is made of: counts of chosen genes, and a code for technical batch and label."""
+"""Make batches for scvi-tools: counts of chosen genes, and a code for technical batch and label."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Column:
 
     @classmethod
     def none(cls, n_cells: int) -> Self:
-        """Give all cells the same value: there is no column."""
+        """Give all cells the same value, without a column."""
         return cls(None, np.zeros(n_cells, np.int32), np.array([UNKNOWN_CATEGORY], dtype=object))
 
     @classmethod

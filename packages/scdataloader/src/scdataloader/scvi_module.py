@@ -176,7 +176,7 @@ class ScviDataModule(lightning.LightningDataModule):
 
     @property
     def registry(self) -> dict[str, Any]:
-        """What scvi-tools keeps of data: the names of genes, batches and labels, and their numbers."""
+        """Description of the data that scvi-tools keeps: the names of genes, batches and labels, and their numbers."""
         try:
             of = version("scvi-tools")
         except PackageNotFoundError:

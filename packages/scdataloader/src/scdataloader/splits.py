@@ -1,4 +1,4 @@
-"""Which cells a model trains on, is validated on, and is tested on: fixed, stored, and nothing on two sides.
+"""Split cells into those a model trains on, is validated on and is tested on: fixed, stored, and none on two sides.
 
 `select_rows` chooses the cells of a store before they are split.
 

@@ -65,7 +65,7 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
     Raises
     ------
     ValueError
-        When there are no cells, or a data set measures fewer known genes than the context asks for.
+        When the data hold no cells, or a data set measures fewer known genes than the context asks for.
 
     Examples
     --------
@@ -144,8 +144,8 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         extras
             Further entries of the batch.
         apart
-            Number of the part of each cell, shape (n_cells,), such as its part of a split: cells of other parts are no
-            neighbours.
+            Number of the part of each cell, shape (n_cells,), such as its part of a split: cells of other parts are
+            not neighbours.
         """
         other = copy.copy(self)
         other._read_extras(extras, apart)
@@ -263,7 +263,7 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         Raises
         ------
         IndexError
-            When there is no such cell.
+            When a cell does not exist.
         """
         cells = np.asarray(indices, dtype=np.int64)
         outside = cells[(cells < 0) | (cells >= len(self))]
@@ -289,7 +289,7 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         Raises
         ------
         ValueError
-            When there are no cells.
+            When `cells` is empty.
         """
         if len(cells) == 0:
             raise ValueError("a batch needs at least one cell")

@@ -45,15 +45,15 @@ class Format(Protocol):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Collator:
-    """Says which genes of each cell a batch shows, and in which format; see `scdataloader.CellDataset`.
+    """Choose the genes of each cell that a batch shows, and their format; see `scdataloader.CellDataset`.
 
     Parameters
     ----------
     vocabulary
         The genes that batches are made of.
     context
-        Places per cell, also those of special tokens such as ``<cls>``; the paper uses 2,200. None only for the choices
-        ``"given"`` and ``"all"``, whose lists decide; there it is an upper limit.
+        Number of places per cell, also those of special tokens such as ``<cls>``; the paper uses 2,200. None only for
+        the choices ``"given"`` and ``"all"``, whose lists decide; there it is an upper limit.
     choice
         ``"random_expressed"`` (the default), ``"most_expressed"``, ``"most_variable"``, ``"given"`` or ``"all"``. For
         Geneformer, which ranks a cell's genes itself, leave it None. Genes that a data set did not measure are never
@@ -65,11 +65,11 @@ class Collator:
     missing
         Treatment of cells whose data set did not measure a gene of the list: ``"error"``, or ``"mask"`` it.
     variable_context
-        False: every cell has exactly as many genes as the context, filled up with unexpressed ones. True: as many as
-        it expresses (or its data set measured), the context at most; the batch is as wide as its longest cell and
-        has a ``mask``.
+        Whether cells may differ in their number of genes. False: every cell has exactly as many genes as the context,
+        filled up with unexpressed ones. True: as many as it expresses (or its data set measured), the context at most;
+        the batch is as wide as its longest cell and has a ``mask``.
     min_context
-        Each batch draws its context anew between this and `context`; for training.
+        Fewest genes of a batch, which then draws its context anew between this and `context`; for training.
     format
         `ScPrintFormat` (the default), `ScGPTFormat` or `GeneformerFormat`.
     shuffle

@@ -1,4 +1,4 @@
-"""Which matrix of a data set holds its raw counts, and of which cells and genes they are taken."""
+"""Find the matrix of a data set that holds its raw counts, and take them of the cells and genes that are wanted."""
 
 from scdataloader.expression.counts_choice import CountsChoice
 from scdataloader.expression.read import read_expression

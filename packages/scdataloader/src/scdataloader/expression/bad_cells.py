@@ -1,4 +1,4 @@
-"""Cells with values that are no counts: which they are, and how that is told."""
+"""Find the cells with values that are not counts, and tell of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEPT = 1000
 
 @dataclass(frozen=True)
 class BadCells:
-    """Cells with values that are no counts.
+    """Cells with values that are not counts.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ def bad_cells(matrix: Matrix, names: pd.Index, *, values: int | None = None) -> 
 
 
 def bad_rows(block: sparse.csr_matrix) -> dict[str, np.ndarray]:
-    """Return the rows with values that are no counts, by what is wrong."""
+    """Return the rows with values that are not counts, by what is wrong."""
     data = block.data
     if data.dtype.kind in "bu":
         return {}

@@ -1,4 +1,4 @@
-"""What people say of the counts that they mean: where they lie, and what to do with what is no count."""
+"""Keep what people say of the counts that they mean: where they lie, and what to do with values that are not counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CountsChoice:
         Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
         values are refused.
     drop_bad_cells
-        Whether to leave out the cells with values that are no counts (NaN, negative, fractional), at most a tenth.
+        Whether to leave out the cells with values that are not counts (NaN, negative, fractional), at most a tenth.
     unique_names
         Whether to number repeated names of cells, as in AAAC-1.
     organism

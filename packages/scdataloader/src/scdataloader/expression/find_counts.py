@@ -34,7 +34,7 @@ _FEW = 5
 
 @dataclass(frozen=True)
 class Undo:
-    """How a matrix was made from counts.
+    """The way a matrix was made from counts.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ def recover(block: sparse.csr_matrix, undo: Undo) -> tuple[sparse.csr_matrix, np
     block
         Stored values, shape (n_cells, n_genes).
     undo
-        What to undo.
+        Normalisation to undo.
 
     Returns
     -------
@@ -122,7 +122,7 @@ _BAD_IN_SAMPLE = 0.5
 
 @dataclass(frozen=True)
 class Counts:
-    """Where a source's raw counts are.
+    """The place of a source's raw counts.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class Counts:
         Raises
         ------
         ValueError
-            When a value is no count; the message says in which cells.
+            When a value is not a count; the message says in which cells.
         """
         for begin, end, block in self.matrix.blocks(values):
             yield begin, end, self.checked(begin, end, block)
@@ -314,7 +314,7 @@ def out_of_bad_cells(matrix: Matrix, names: pd.Index) -> str:
 def are_fractional_counts(sample: sparse.csr_matrix) -> bool:
     """Say whether values are counts with fractions, as tools estimate them that divide reads among genes.
 
-    They are not negative, a tenth at least are whole numbers, and they are no logarithms or scaled counts.
+    They are not negative, a tenth at least are whole numbers, and they are neither logarithms nor scaled counts.
     """
     values = sample.data[sample.data != 0]
     if not len(values) or not np.isfinite(values).all() or (values < 0).any():

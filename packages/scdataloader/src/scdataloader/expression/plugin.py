@@ -1,4 +1,4 @@
-"""How bengrn reads cells of any format: it finds this by the entry-point group "bengrn.readers"."""
+"""Read cells of any format for bengrn, which finds this module by the entry-point group "bengrn.readers"."""
 
 from __future__ import annotations
 

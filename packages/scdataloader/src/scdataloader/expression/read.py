@@ -29,7 +29,7 @@ def read_expression(path: Path | str, choice: CountsChoice | None = None) -> Ann
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If it is of another format, has no X, or not the raw counts that are meant.
     """

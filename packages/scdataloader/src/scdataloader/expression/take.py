@@ -85,14 +85,14 @@ def take_counts(source: Source, choice: CountsChoice | None = None, *, undo_log:
     source
         Cells; see `scdataloader.open_source`.
     choice
-        Which counts are meant; None: those of X.
+        Counts that are meant; None: those of X.
     undo_log
         Whether to take counts behind a logarithm or a scale, where there are none as such.
 
     Raises
     ------
     ValueError
-        When there are no such counts; the message says where there are some, or which option helps.
+        When such counts are not found; the message says where there are some, or which option helps.
     """
     choice = choice or CountsChoice()
     notes: list[str] = []
@@ -155,7 +155,7 @@ def with_counts(
     adata
         Cells, in memory or in a file; not changed.
     layer, counts, round
-        Which counts; see `CountsChoice`.
+        Counts that are meant; see `CountsChoice`.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def with_counts(
     Raises
     ------
     ValueError
-        When there are no such counts; the message says where there are some, or which option helps.
+        When such counts are not found; the message says where there are some, or which option helps.
     """
     choice = CountsChoice(layer=layer, counts=counts, round=round)
     if choice == CountsChoice():

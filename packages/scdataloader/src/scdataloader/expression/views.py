@@ -36,7 +36,7 @@ def of_genes(matrix: Matrix, places: np.ndarray) -> Matrix:
 
 
 def rounded(matrix: Matrix) -> Matrix:
-    """Return the values rounded to whole numbers, half to even; those that are no numbers stay as they are."""
+    """Return the values rounded to whole numbers, half to even; those that are not numbers stay as they are."""
 
     def rows(begin: int, end: int) -> sparse.csr_matrix:
         block = matrix.rows(begin, end)

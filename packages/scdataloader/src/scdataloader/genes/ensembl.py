@@ -78,7 +78,7 @@ def fetch_gene_table(
     Raises
     ------
     ValueError
-        When there is no such release or organism, or a file is damaged.
+        When the release or organism does not exist, or a file is damaged.
     ConnectionError
         When the server does not answer.
 

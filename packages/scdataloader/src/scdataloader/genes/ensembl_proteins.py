@@ -60,7 +60,7 @@ def fetch_proteins(
     Raises
     ------
     ValueError
-        When there is no such release or organism, or what arrives has another checksum.
+        When the release or organism does not exist, or what arrives has another checksum.
     ConnectionError
         When the server does not answer.
 

@@ -85,7 +85,7 @@ def gene_table(organism: str, *, release: int | str | None = None, cache: Path |
     Raises
     ------
     ValueError
-        When the organism is unknown or there is no such table; the message says how to get it.
+        When the organism is unknown or the table does not exist; the message says how to get it.
     """
     taxon = organism_id(organism, cache=cache)
     if release is None and taxon in ORGANISMS:
@@ -165,7 +165,7 @@ def read_gene_table(table: pd.DataFrame | Path | str) -> pd.DataFrame:
     ValueError
         When something is missing, or ids are empty, repeated or carry versions, or a start is not a whole number.
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     """
     frame = _read_any(Path(table)) if isinstance(table, str | Path) else table.copy()
     if "gene_id" not in frame:

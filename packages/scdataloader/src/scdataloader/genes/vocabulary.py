@@ -70,7 +70,7 @@ class GeneVocabulary:
     def shared_rows(self) -> np.ndarray:
         """Row of an embedding table in which genes of the same (upper-case) symbol share one row; int64.
 
-        Mouse *Rho* and human *RHO* so share what a model learns of either. It stands in for the protein embeddings
+        Mouse *Rho* and human *RHO* thus share what a model learns of either. It stands in for the protein embeddings
         of the paper, which give orthologs nearly the same vector.
         """
         rows: dict[str, int] = {}
@@ -85,12 +85,12 @@ class GeneVocabulary:
         organisms
             Names or taxon ids; see `gene_table` for those that are not packaged.
         biotype
-            The genes that are taken.
+            Biotype of the genes that are taken.
 
         Raises
         ------
         ValueError
-            When there is no table of an organism, or it has no gene of the biotype.
+            When an organism has no table, or its table has no gene of the biotype.
         """
         tables = []
         for name in organisms:

@@ -78,7 +78,7 @@ def is_unknown(label: object) -> bool:
 
 
 def ontology_of(term: str) -> str | None:
-    """Return the ontology that has the term, such as ``"CL"``; None where there is no such term.
+    """Return the ontology that has the term, such as ``"CL"``; None where the term is unknown.
 
     Taxa are not looked up: every ``NCBITaxon:`` and a number is taken for one.
     """
@@ -92,7 +92,7 @@ def ontology_of(term: str) -> str | None:
 
 @lru_cache(maxsize=65536)
 def ancestors(term: str) -> frozenset[str]:
-    """Return all terms above an ontology term, without itself; empty where there is no hierarchy, as for taxa."""
+    """Return all terms above an ontology term, without itself; empty without a hierarchy, as for taxa."""
     entry = _entry(term)
     return frozenset(entry["ancestors"]) - {term} if entry and "ancestors" in entry else frozenset()
 
@@ -280,7 +280,7 @@ def find_term(label: str, scope: Sequence[str]) -> str:
     Raises
     ------
     ValueError
-        When there is no such term (the nearest are named), or when the label fits several.
+        When no term fits (the nearest are named), or when the label fits several.
 
     Examples
     --------

@@ -68,15 +68,16 @@ class LabelSpace:
             none from ``<class>``; they may be ids or names, or several joined by ``||`` or commas. A table with
             neither column counts as unlabelled.
         classes
-            Those in `CLASSES` are looked up in their ontologies. Any other class with a column of ids is looked up in
-            all of them; any other column, such as ``"batch"`` or ``"donor_id"``, gives flat labels, taken as they are.
+            Names of the classes. Those in `CLASSES` are looked up in their ontologies. Any other class with a column of
+            ids is looked up in all of them. Any other column, such as ``"batch"`` or ``"donor_id"``, gives flat labels,
+            taken as they are.
         flat
-            The classes whose labels are taken as they are even so, such as a ``"cell_type"`` in words of one's own.
+            Names of classes whose labels are taken as they are even so, such as a ``"cell_type"`` in one's own words.
         strict
-            Refuse labels that are not understood. By default they are logged and count as unknown; `check_labels`
-            lists them.
+            Whether to refuse labels that are not understood. By default they are logged and count as unknown;
+            `check_labels` lists them.
         min_leaves
-            Leaf labels that a class must have; fewer than two leave a classifier nothing to learn.
+            Number of leaf labels that a class must have; fewer than two leave a classifier nothing to learn.
         own_outputs
             Whether coarser labels are outputs of their own beside the leaves below them; see `LabelClass.from_terms`.
 
@@ -113,7 +114,7 @@ class LabelSpace:
         obs
             Columns as for `from_obs`.
         strict
-            Refuse labels that the space does not hold.
+            Whether to refuse labels that the space does not hold.
 
         Raises
         ------

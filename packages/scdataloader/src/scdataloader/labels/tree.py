@@ -177,7 +177,7 @@ def draw_tree(labels: LabelClass, counts: Mapping[str, int], path: Path | str, *
     ImportError
         When matplotlib is not installed.
     ValueError
-        When the file's ending is none of these, or when there is no label.
+        When the file's ending is none of these, or when no cell has a label.
     """
     path = Path(path)
     if path.suffix.lower() not in _FORMATS:

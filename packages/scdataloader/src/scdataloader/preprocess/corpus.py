@@ -39,7 +39,7 @@ _EXPECTED = (FileNotFoundError, ValueError, OSError, MemoryError, ImportError)
 
 
 class Writer(Protocol):
-    """What makes one output: a dataclass of settings, such as `scdataloader.Preprocessor`."""
+    """Something that makes one output: a dataclass of settings, such as `scdataloader.Preprocessor`."""
 
     def write(self, source: str, out: Path, /) -> Report:
         """Write the output of a source to `out`."""
@@ -89,19 +89,19 @@ def preprocess_files(
     out
         Folder of the outputs, made if need be. On a cluster, it and the inputs lie where all workers see them.
     preprocessor
-        What makes each output.
+        Settings and steps that make each output.
     names
-        Of the outputs, one each. By default those of the inputs, without suffix.
+        Names of the outputs, one each. By default those of the inputs, without suffix.
     workers
-        Processes of this machine, one thread each; 1 works in this one. A script that asks for more must do so under
-        ``if __name__ == "__main__":``, since each process imports it anew.
+        Number of processes of this machine, one thread each; 1 works in this one. A script that asks for more must do
+        so under ``if __name__ == "__main__":``, since each process imports it anew.
     client
-        Work on this Dask cluster instead (its client, or the address of its scheduler).
+        Client of a Dask cluster to work on instead, or the address of its scheduler.
     keep_going
-        Go on after a file that fails; `CorpusReport.failed` holds these. Otherwise files that have begun are finished,
-        and the error is raised.
+        Whether to go on after a file that fails; `CorpusReport.failed` holds these. Otherwise files that have begun are
+        finished, and the error is raised.
     overwrite
-        Make every file anew.
+        Whether to make every file anew.
 
     Returns
     -------
@@ -111,14 +111,14 @@ def preprocess_files(
     Raises
     ------
     ValueError
-        Before any work: no files, names that are no names or the same, an output that would overwrite an input.
+        Before any work: no files, names that are not names or the same, an output that would overwrite an input.
         Without `keep_going`: a file cannot be used.
     FileNotFoundError
         Without `keep_going`, before any work: files do not exist.
     OSError
         Without `keep_going`: a file cannot be read or written, for instance because the disk is full.
     RuntimeError
-        Without `keep_going`: a worker process died, or something went wrong that is no fault of the file.
+        Without `keep_going`: a worker process died, or something went wrong that is not the file's fault.
     ImportError
         With `client`, without the package distributed.
 

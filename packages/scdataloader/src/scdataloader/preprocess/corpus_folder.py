@@ -45,7 +45,7 @@ def _locked_folder(out: Path) -> tuple[Path, IO[str]]:
 
 
 def remove_leftovers(out: Path) -> int:
-    """Remove the work folders in `out` of processes that are no more; returns how many."""
+    """Remove the work folders in `out` of processes that have ended; returns how many."""
     n = 0
     for folder in sorted(out.glob(f"{_PREFIX}*")):
         with suppress(OSError):

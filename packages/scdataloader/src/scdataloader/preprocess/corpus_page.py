@@ -28,7 +28,7 @@ def page(results: Sequence[FileResult]) -> str:
     Parameters
     ----------
     results
-        What became of each file of the corpus.
+        Result of each file of the corpus.
     """
     style, script = ((files(__package__) / f"corpus_page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     # Only this very script may run, whatever names the files have.

@@ -1,4 +1,4 @@
-"""What became of every file of a corpus: tables, and a page to read."""
+"""Report what became of every file of a corpus: tables, and a page to read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scdataloader.preprocess.report import Report
 
 @dataclass(frozen=True)
 class CorpusReport:
-    """What became of all files, in the order they were given.
+    """Results of all files of a corpus, in the order they were given.
 
     Examples
     --------
@@ -30,7 +30,7 @@ class CorpusReport:
 
     @property
     def failed(self) -> list[FileResult]:
-        """Those without an output, with the reason."""
+        """Files without an output, with the reason."""
         return [file for file in self.files if file.status == "failed"]
 
     @property
@@ -103,7 +103,7 @@ class CorpusReport:
         Raises
         ------
         FileNotFoundError
-            When there is no such folder, or no corpus in it.
+            When the folder does not exist, or holds no corpus.
         """
         out = Path(out)
         files = []

@@ -7,7 +7,7 @@ from html import escape
 
 
 def number(value: float) -> str:
-    """Return a number to read: thousands apart, four figures of what is no whole number."""
+    """Return a number to read: thousands apart, four figures of a fractional one."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
@@ -19,7 +19,7 @@ def bar(share: float, kind: str = "") -> str:
     Parameters
     ----------
     share
-        Of the full width, 0 to 1.
+        Share of the full width, 0 to 1.
     kind
         Class for the style.
     """
@@ -54,9 +54,9 @@ def histogram(name: str, edges: Sequence[float], counts: Sequence[float]) -> str
     Parameters
     ----------
     name
-        What is counted.
+        Name of what is counted.
     edges
-        Of the bins, in order, shape (n + 1,).
+        Edges of the bins, in order, shape (n + 1,).
     counts
         In each bin, shape (n,).
     """

@@ -23,7 +23,7 @@ _FEWEST = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Doublets:
-    """How doublets are looked for.
+    """Settings with which doublets are looked for.
 
     Cells are taken in an order that hangs on their counts and nothing else, so that the same cells in another order, or
     under other names, get the same scores from the same seed.

@@ -12,7 +12,7 @@ from scdataloader.counts import log_normalise
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """What to compute of clean counts, on log(1 + counts per 10,000); X stays the counts.
+    """Settings of what is computed from clean counts, on log(1 + counts per 10,000); X stays the counts.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What became of one file of a corpus, and its record beside the output."""
+"""Keep what became of one file of a corpus, and its record beside the output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMAT = "scdataloader corpus 1"
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of one file.
+    """Result of one file of a corpus.
 
     Attributes
     ----------

@@ -38,7 +38,7 @@ class Preprocessor:
         Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
         values are refused.
     drop_bad_cells
-        Whether to leave out the cells with values that are no counts (NaN, negative, fractional), at most a tenth.
+        Whether to leave out the cells with values that are not counts (NaN, negative, fractional), at most a tenth.
     unique_names
         Whether to number repeated names of cells, as in AAAC-1.
     organism
@@ -48,39 +48,40 @@ class Preprocessor:
     gene_release
         Release of the organism's gene table; see `scdataloader.gene_table`.
     undo_log
-        Where no matrix has raw counts, undo log1p and scaling per cell if that gives whole numbers throughout.
+        Whether to undo log1p and scaling per cell, where no matrix has raw counts and that gives whole numbers
+        throughout.
     primary_only
-        Drop cells that CELLxGENE marks as copies from another data set.
+        Whether to drop cells that CELLxGENE marks as copies from another data set.
     drop_spatial
-        Drop cells of spatial assays.
+        Whether to drop cells of spatial assays.
     drop_assays
         EFO terms of further assays to drop, each with all below it.
     labels
-        Label classes that the data must have, such as ``"cell_type"``. Whatever classes they have, labels that are no
+        Label classes that the data must have, such as ``"cell_type"``. Whatever classes they have, labels that are not
         ontology terms are looked up by name, and a column ``<class>_ontology_term_id`` is added.
     duplicates
-        ``"sum"`` the columns of one gene, or keep the ``"first"``.
+        Treatment of several columns of one gene: ``"sum"`` them, or keep the ``"first"``.
     all_genes
-        Give every gene of the organism a column, those that were not measured without counts.
+        Whether to give every gene of the organism a column, those that were not measured without counts.
     min_genes
-        Cells that express fewer genes are dropped.
+        Number of genes that a cell must express; cells with fewer are dropped.
     min_cells
-        Data sets with fewer cells, before or after filtering, are refused.
+        Number of cells that a data set must have, before and after filtering; smaller ones are refused.
     min_dataset_genes
-        Data sets that measure fewer known genes are refused; lower it for targeted panels.
+        Number of known genes that a data set must measure, or it is refused; lower it for targeted panels.
     max_lost
-        Data sets that lose more than this share of their cells are refused.
+        Largest share of its cells that a data set may lose; beyond, it is refused.
     mads, max_mt
-        When a cell is flagged as an outlier, in median absolute deviations, and by its mitochondrial counts in per
-        cent; see `scdataloader.preprocess.quality.outliers`. Flagged cells stay.
+        Bounds beyond which a cell is flagged as an outlier, in median absolute deviations, and by its mitochondrial
+        counts in per cent; see `scdataloader.preprocess.quality.outliers`. Flagged cells stay.
     n_variable, n_components, umap, leiden
-        Compute highly variable genes, principal components, a UMAP, Leiden clusters (at this resolution) with scanpy
-        (extra ``[scanpy]``); see `scdataloader.preprocess.embedding.Embedding`.
+        Highly variable genes, principal components, a UMAP and Leiden clusters (at this resolution) to compute with
+        scanpy (extra ``[scanpy]``); see `scdataloader.preprocess.embedding.Embedding`.
     doublets, doublets_by
         Whether to flag doublets with scanpy's Scrublet (extra ``[scanpy]``), and the column of ``obs`` that names the
         sample of each cell, if there are several; see `scdataloader.preprocess.doublets.Doublets`. Flagged cells stay.
     keep_embeddings
-        Keep the input's ``obsm``.
+        Whether to keep the input's ``obsm``.
     compression
         Compression of written files.
     seed
@@ -149,7 +150,7 @@ class Preprocessor:
 
     @property
     def choice(self) -> CountsChoice:
-        """Which counts are taken, of which cells and genes."""
+        """The counts that are taken, and of which cells and genes."""
         return CountsChoice(
             counts=place_of_counts(self.layer, self.counts, usual="auto") or "auto",
             round=self.round,
@@ -161,7 +162,7 @@ class Preprocessor:
 
     @property
     def embedding(self) -> Embedding | None:
-        """What to compute with scanpy, None if nothing."""
+        """Settings of what scanpy computes, None if nothing."""
         if self.n_variable is None and self.n_components is None and not self.umap and self.leiden is None:
             return None
         return Embedding(
@@ -263,7 +264,7 @@ class Preprocessor:
         Parameters
         ----------
         data
-            As for calling it.
+            Data as for calling the object.
         out
             File to write; whole or not at all.
 

@@ -1,4 +1,4 @@
-"""What each preprocessing step took in, let through and did."""
+"""Report what each preprocessing step took in, let through and did."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def plain(value: Any) -> Any:
     Raises
     ------
     TypeError
-        When there is no such form.
+        When a value has no such form.
     """
     if value is None or isinstance(value, bool | int | str):
         return value

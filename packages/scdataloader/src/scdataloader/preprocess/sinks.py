@@ -1,4 +1,4 @@
-"""Where clean cells go while a source is read block by block: into memory, or straight into an h5ad file."""
+"""Take clean cells while a source is read block by block: into memory, or straight into an h5ad file."""
 
 from __future__ import annotations
 

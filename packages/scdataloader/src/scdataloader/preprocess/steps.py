@@ -55,7 +55,7 @@ def run_steps(settings: Preprocessor, source: Source, open_sink: Callable[[int],
     Parameters
     ----------
     settings
-        What to do.
+        Settings of the steps.
     source
         The cells.
     open_sink

@@ -1,7 +1,7 @@
 """Do the same to many things at once: in processes of this machine, or on a Dask cluster.
 
-`concurrent.futures` is not used for the processes: one that is killed takes its whole pool with it, and there is no
-telling what it was working on.
+`concurrent.futures` is not used for the processes: one that is killed takes its whole pool with it, and nothing
+tells what it was working on.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def run_in_processes[Item, Result](
     function
         Known by a name that a new process can import; raises nothing.
     items
-        What to call it with.
+        Arguments to call it with, one item a call.
     workers
         Number of processes, of one thread each. One that dies is replaced.
     stop
@@ -162,9 +162,9 @@ def run_on_dask[Item, Result](
     function
         Known by a name that the workers can import; raises nothing.
     items
-        What to call it with.
+        Arguments to call it with, one item a call.
     client
-        Of the cluster, or the address of its scheduler.
+        Client of the cluster, or the address of its scheduler.
     stop
         Asked after each result; after True what has not begun is withdrawn.
 

@@ -66,7 +66,7 @@ class Groups:
         Raises
         ------
         ValueError
-            When there are no cells, or the shapes or types do not fit.
+            When the labels are of no cells, or the shapes or types do not fit.
         """
         from scdataloader.sampling.grouping import digest, place
 

@@ -105,7 +105,7 @@ def columns_of(labels: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
     Raises
     ------
     ValueError
-        When there is no column, or they are not integers of one length.
+        When no column is given, or they are not integers of one length.
     """
     if isinstance(labels, np.ndarray):
         if labels.ndim not in (1, 2):

@@ -29,7 +29,7 @@ class PoolSampler(Sampler):
     Raises
     ------
     ValueError
-        When there are no cells.
+        When the pool holds no cells.
     """
 
     def __init__(self, cells: int | np.ndarray, *, n_draws: int | None = None, seed: int = 0) -> None:

@@ -52,7 +52,7 @@ class Place:
 
     @property
     def epoch(self) -> int | None:
-        """The epoch that the trainer is in; None where there is no trainer, and loaders count themselves."""
+        """The epoch that the trainer is in; None without a trainer, where loaders count themselves."""
         trainer = self.trainer()
         return None if trainer is None else int(trainer.current_epoch)
 

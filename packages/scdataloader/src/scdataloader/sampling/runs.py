@@ -39,7 +39,7 @@ class DatasetRuns(Sampler):
     Raises
     ------
     ValueError
-        When there are no cells to draw from, or a number is too small.
+        When no cell is left to draw from, or a number is too small.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ class StratifiedSampler(Sampler):
     Raises
     ------
     ValueError
-        When there are no cells, or fewer than `n_cells`; or both or none of `per_group` and `n_cells` is given.
+        When cells are lacking, or fewer than `n_cells`; or both or none of `per_group` and `n_cells` is given.
     """
 
     def __init__(

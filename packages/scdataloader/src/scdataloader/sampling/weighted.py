@@ -40,7 +40,7 @@ def group_weights(counts: np.ndarray, scale: float) -> np.ndarray:
 
 
 class WeightedSampler(Sampler):
-    """Draws cell indices with replacement; a group is drawn by its weight, then a cell in it uniformly.
+    """Draw cell indices with replacement: first a group by its weight, then a cell in it uniformly.
 
     Exact, for any number of cells and groups, at the same cost a draw. Draw i of an epoch is a function of the seed,
     the epoch and i (see `scdataloader.randomness`): ranks that share a seed must each take their part of the
@@ -54,12 +54,12 @@ class WeightedSampler(Sampler):
     scale
         See `group_weights`.
     weights
-        Takes the place of `scale`: the weights of groups as a function of their numbers of cells, such as
+        Function that takes the place of `scale` and gives the weights of groups by their numbers of cells, such as
         ``lambda counts: counts**0.5``; a group of weight 0 is never drawn.
     n_draws
-        Cells per epoch.
+        Number of draws per epoch.
     seed
-        Epoch e draws from (seed, e), so each epoch differs and a run can be repeated.
+        Seed of the draws. Epoch e draws from (seed, e), so each epoch differs and a run can be repeated.
     subset
         The cells to draw from: mask or indices; the others count in no group. Not with `Groups`, which have their own.
     cell_weights
@@ -76,7 +76,7 @@ class WeightedSampler(Sampler):
     Raises
     ------
     ValueError
-        When there are no cells to draw from or the weights are not weights.
+        When no cell is left to draw from, or the weights are negative, not finite or not one for each cell.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ def open_anndata_file(path: Path | str) -> Source:
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When the file is not an intact AnnData; also while its matrices are read. Its message names the file.
     """

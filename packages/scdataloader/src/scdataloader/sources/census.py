@@ -94,9 +94,9 @@ def resolve_release(name: str, *, cache: Path | None = None, releases_url: str =
     Raises
     ------
     ValueError
-        When there is no such release.
+        When the release does not exist.
     ConnectionError
-        When the server does not answer and there is no former list.
+        When the server does not answer and no former list is kept.
     """
     if _DATE.fullmatch(name):
         return name

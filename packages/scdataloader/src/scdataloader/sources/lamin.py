@@ -60,7 +60,7 @@ def register(paths: Sequence[Path | str], *, collection: str, description: str |
     FileNotFoundError
         When one of the files is missing; nothing is registered then.
     ValueError
-        When there are no files.
+        When no file is given.
     """
     ln = _lamindb()
     files = [Path(path) for path in paths]

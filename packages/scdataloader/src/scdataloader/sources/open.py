@@ -28,14 +28,14 @@ def open_source(
         address of one (``https://…``, ``s3://…``), which is copied to a cache first; ``census:<data set id>`` of
         CELLxGENE; ``lamin:<uid or key>`` of an artifact.
     genes_in
-        For text tables, where the genes are; see `scdataloader.sources.text_table.open_table`.
+        Place of the genes in text tables; see `scdataloader.sources.text_table.open_table`.
     genome
-        For 10x files (version 2) that hold a matrix a genome, which of these is read.
+        Genome whose matrix is read, for 10x files (version 2) that hold one for each genome.
 
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ConnectionError
         When a server does not answer.
     ValueError
@@ -80,7 +80,7 @@ def sources_of(artifact: Any) -> Iterator[Source]:
     RuntimeError
         When no lamindb instance is connected.
     FileNotFoundError
-        When there is no such artifact or collection; the message says what has a similar key.
+        When the artifact or collection does not exist; the message says what has a similar key.
     TypeError
         When it is something else.
     """

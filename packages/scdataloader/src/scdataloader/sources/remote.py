@@ -47,7 +47,7 @@ def fetch(url: str, folder: Path | None = None) -> Path:
     FileNotFoundError
         When there is nothing at the address.
     ConnectionError
-        When the server does not answer, or refuses, and there is no copy.
+        When the server does not answer, or refuses, and no copy is kept.
     ValueError
         When fewer or more bytes arrive than the server said, or a folder is neither zarr nor 10x.
     ImportError
@@ -174,7 +174,7 @@ def _file_name(url: str) -> str:
 
 
 class _NotASourceError(Exception):
-    """What is at the address is not what it should be; becomes a ValueError that names the address."""
+    """The address holds something else than it should; becomes a ValueError that names the address."""
 
 
 @contextmanager

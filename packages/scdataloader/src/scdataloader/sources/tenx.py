@@ -49,8 +49,8 @@ def open_tenx_h5(path: Path | str, *, genome: str | None = None) -> Source:
     Raises
     ------
     ValueError
-        When it is no intact 10x file, holds several genomes (version 2) and not the one that is asked for, or no gene
-        expression.
+        When it is not an intact 10x file, holds several genomes (version 2) and not the one that is asked for, or no
+        gene expression.
     """
     path, kind = Path(path), "a 10x h5 file"
     with damage_named(path, kind):

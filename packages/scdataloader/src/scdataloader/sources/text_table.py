@@ -45,7 +45,7 @@ def open_table(path: Path | str, *, genes_in: GenesIn | None = None) -> Source:
     Raises
     ------
     ValueError
-        When it is no such table, or the names do not tell where the genes are.
+        When it is not such a table, or the names do not tell where the genes are.
     """
     path = Path(path)
     with damage_named(path, "a table of counts"):

@@ -166,7 +166,7 @@ def room(parts: CsrParts, targets: Targets) -> int:  # noqa: ARG001 (as for ever
 
 @numba.njit(nogil=True, cache=True)
 def most_values(parts: CsrParts, targets: Targets, row: int) -> int:  # noqa: ARG001 (as for every store)
-    """Return a number that the row's genes do not exceed, -1 if there is no such row."""
+    """Return a number that the row's genes do not exceed, -1 if the row does not exist."""
     if row < 0 or row >= parts.first_row[-1]:
         return -1
     part = np.searchsorted(parts.first_row, row, side="right") - 1

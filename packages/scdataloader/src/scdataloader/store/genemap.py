@@ -131,7 +131,7 @@ def empty_gathered(
     Raises
     ------
     ValueError
-        When there is no such choice, or the context does not fit the wanted genes.
+        When the choice does not exist, or the context does not fit the wanted genes.
     """
     if choice not in GATHER_CHOICES:
         raise ValueError(f"choice={choice!r} is not one of {GATHER_CHOICES}")

@@ -100,7 +100,7 @@ class CellStore(PackedReader):
         Raises
         ------
         FileNotFoundError
-            When there is no store, or only an unfinished one.
+            When the folder holds no store, or only an unfinished one.
         ValueError
             When a shard is missing or truncated; the message names it. `quarantine` sets it aside.
         """
@@ -199,7 +199,7 @@ def verify(folder: Path, *, quarantine: bool = False) -> Mapping[str, str]:
     Raises
     ------
     FileNotFoundError, ValueError
-        When there is no manifest or it cannot be read.
+        When the manifest does not exist or cannot be read.
     BlockingIOError
         When shards are to be set aside and another process writes the store.
     """

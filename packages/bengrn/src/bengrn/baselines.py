@@ -208,7 +208,7 @@ def random_expectation(n_pairs: int, n_positives: int) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If there is no positive or no negative pair.
+        If positive or negative pairs are lacking.
 
     Examples
     --------

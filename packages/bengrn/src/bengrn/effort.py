@@ -1,4 +1,4 @@
-"""How long networks will take, and in how much memory, told before they are made."""
+"""Estimate how long networks will take, and in how much memory, before they are made."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def embed(
     Raises
     ------
     ValueError
-        If there is no such method, it embeds no cells, or the cells or its model cannot be used.
+        If the method does not exist or embeds no cells, or the cells or its model cannot be used.
     TypeError
         If the method has no such setting.
 

@@ -124,11 +124,11 @@ def read_cells(path: str, **options: Any) -> Any:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ImportError
         If it takes scdataloader, and that is not installed.
     ValueError
-        If it is no file of cells, or does not hold the counts that are meant.
+        If it is not a file of cells, or does not hold the counts that are meant.
     """
     import anndata
 
@@ -231,12 +231,12 @@ def names_in(path: str, what: str) -> list[str]:
     path
         Name of the file.
     what
-        Beginning of the message where there is no such file.
+        Beginning of the message where the file does not exist.
 
     Raises
     ------
     ValueError
-        If there is no such file.
+        If the file does not exist.
     """
     if not Path(path).is_file():
         raise ValueError(f"{what} a file with one gene a line, and not {path!r}")

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What is to be inferred: a method, and for each network its cells; all networks have the same genes.
+    """Networks that are to be inferred: a method, and for each network its cells; all have the same genes.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def plan(
     Parameters
     ----------
     adata, method, settings, groupby, group, genes, n_genes, regulators, organism, n_cells, layer, seed
-        As for :func:`infer`.
+        Options of :func:`infer`.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def infer(
     organism
         Organism of the transcription factors.
     n_cells
-        Number of cells of a group at most, drawn by what they express.
+        Largest number of cells of a group; they are drawn by what they express.
     layer
         Layer that holds the expression, or "raw" for ``adata.raw``; X when None.
     seed
@@ -161,8 +161,8 @@ def infer(
     Raises
     ------
     ValueError
-        If there is no such method, column, group, layer or gene, no regulator is among the genes, or the expression is
-        not such as the method takes.
+        If the method, a column, group, layer or gene does not exist, no regulator is among the genes, or the expression
+        is not such as the method takes.
     TypeError
         If the method has no such setting, or returns no network.
     """
@@ -247,7 +247,7 @@ def with_expression(adata: AnnData, layer: str | None) -> AnnData:
     Raises
     ------
     ValueError
-        If there is no such layer, or it is empty.
+        If the layer does not exist or is empty.
     """
     obs: Any = adata.obs
     var: Any = adata.var
@@ -276,7 +276,7 @@ def groups_of(cells: AnnData, groupby: str | None, group: Sequence[str] | None) 
     Raises
     ------
     ValueError
-        If there is no such column or group.
+        If the column or a group does not exist.
     """
     if groupby is None:
         if group is not None:

@@ -1,4 +1,4 @@
-"""How well the regulators that a network names for each gene predict its expression in cells never seen."""
+"""Score how well the regulators that a network names for each gene predict its expression in cells never seen."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def score_prediction(
     Raises
     ------
     ValueError
-        If network and cells share no gene, no target can be predicted, `by` is no column or has one value, or a
+        If network and cells share no gene, no target can be predicted, `by` is not a column or has one value, or a
         number is out of range.
 
     Examples
@@ -191,7 +191,7 @@ def hold_out(cells: AnnData, *, share: float = 0.2, by: str | None = None, seed:
     Raises
     ------
     ValueError
-        If the share is out of range, `by` is no column, or has one value only.
+        If the share is out of range, `by` is not a column, or has one value only.
     """
     if not 0 < share < 1:
         raise ValueError(f"share = {share} is not between 0 and 1: 0.2 holds out a fifth of the cells")

@@ -75,7 +75,7 @@ def get_method(name: str, **settings: Any) -> GRNMethod:
     ValueError
         If no method has that name, or two packages offer it.
     TypeError
-        If what the entry point names is not a method, or there is no such setting.
+        If what the entry point names is not a method, or a setting does not exist.
     ImportError
         If the package that offers the method cannot be imported.
     """

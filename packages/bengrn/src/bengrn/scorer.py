@@ -54,8 +54,7 @@ def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None,
           against OmniPath (Kalfon et al. 2025, "Normalization and network interpretation");
         - "hubs of" it in either orientation: its own strengths alone (:func:`bengrn.baselines.network_degree`), which
           a network of edges should beat;
-        - |Pearson correlation| of X ("symmetric": both orientations are the same), left out where there is no
-          X;
+        - |Pearson correlation| of X ("symmetric": both orientations are the same), left out where X is lacking;
         - random weights, each score the mean over 10 draws;
         - the mean over all orders of the pairs, exactly: :func:`bengrn.baselines.random_expectation`.
 

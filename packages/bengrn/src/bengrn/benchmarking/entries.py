@@ -86,7 +86,7 @@ def object_at(place: str) -> Any:
     Raises
     ------
     ImportError
-        If there is no such module or name.
+        If the module or name does not exist.
     """
     module, colon, name = place.partition(":")
     if not colon:

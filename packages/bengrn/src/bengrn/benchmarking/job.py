@@ -180,7 +180,7 @@ def read_given(
     Raises
     ------
     ValueError
-        If the file holds several networks and none is named, or is no network.
+        If the file holds several networks and none is named, or holds none.
     """
     import grnndata
 

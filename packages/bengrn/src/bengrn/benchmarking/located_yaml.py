@@ -138,9 +138,9 @@ def read_yaml(path: Path) -> Section:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is no YAML, holds something else than a mapping, or has a name twice; the message has the line.
+        If it is not YAML, holds something else than a mapping, or has a name twice; the message has the line.
     """
     import yaml
 

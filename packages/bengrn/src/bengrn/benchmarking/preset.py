@@ -35,7 +35,7 @@ def load_preset(name: str, data: Path | str | None = None) -> Section:
     Raises
     ------
     ValueError
-        If there is no such preset, or it takes no folder of data.
+        If the preset does not exist, or takes no folder of data.
     FileNotFoundError
         If its data are not there.
     """

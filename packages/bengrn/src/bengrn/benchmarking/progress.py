@@ -1,4 +1,4 @@
-"""How far a benchmark is, and how long it will still take."""
+"""Tell how far a benchmark is, and how long it will still take."""
 
 from __future__ import annotations
 

@@ -47,9 +47,9 @@ def read_table(path: Path | str) -> pd.DataFrame:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it lacks ``method``, ``dataset``, ``truth`` or ``regulators`` or every score, or a score is no number.
+        If it lacks ``method``, ``dataset``, ``truth`` or ``regulators`` or every score, or a score is not a number.
     """
     import pandas as pd
 

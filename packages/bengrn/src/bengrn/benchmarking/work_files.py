@@ -91,7 +91,7 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; None where there is no file, or none that can be read."""
+    """Read JSON; None where the file does not exist or cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -35,7 +35,7 @@ def read_job(path: Path) -> tuple[Job, WorkFiles]:
     Raises
     ------
     FileNotFoundError
-        If there is no such file, as on a machine that does not share the folder.
+        If the file does not exist, as on a machine that does not share the folder.
     """
     told = read_json(path)
     if told is None:

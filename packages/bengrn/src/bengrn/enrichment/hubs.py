@@ -33,7 +33,7 @@ def hub_rankings(
     network
         Row = regulator.
     rankings
-        Of `RANKINGS`: sums of absolute weights without self-edges, of rows and of columns, and eigenvector
+        Names from `RANKINGS`: sums of absolute weights without self-edges, of rows and of columns, and eigenvector
         centrality over incoming edges, as networkx defines it.
     regulators
         Genes that could have been regulators: the ranking by ``out_strength`` is of these only.

@@ -68,7 +68,7 @@ class Enrichment:
         Raises
         ------
         ValueError
-            If there is no such result; the message says why.
+            If the result does not exist; the message says why.
         """
         rows = self.table[(self.table["test"] == test) & (self.table["ranking"] == ranking)]
         if rows.empty:

@@ -99,7 +99,7 @@ def encode_targets(
     truth
         Known targets; None: those of ENCODE (human), see :mod:`bengrn.truths.encode`.
     method
-        What chance is:
+        Kind of chance that is compared with:
 
         - "specific": the rows of other genes. The AUROC of the factor's targets in its own row is compared with
           that of the same targets in up to `n_permutations` other rows, and

@@ -149,7 +149,7 @@ class Method:
         Raises
         ------
         ValueError
-            If there is no X, its values are not such as the method takes, or a regulator is not among the genes.
+            If X is lacking, its values are not such as the method takes, or a regulator is not among the genes.
         """
         from grnndata import GRNAnnData
 

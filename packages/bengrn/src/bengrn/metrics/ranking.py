@@ -101,7 +101,7 @@ def rank_positives(scores: ArrayLike, positive: ArrayLike) -> Ranking:
     TypeError
         If the scores are not real numbers.
     ValueError
-        If shapes differ, a score is NaN, or there is no positive or no negative pair.
+        If shapes differ, a score is NaN, or positive or negative pairs are lacking.
     """
     values = as_scores(scores)
     truth = np.asarray(positive, dtype=bool)
@@ -152,8 +152,8 @@ def rank_matrix(scores: Any, positives: Any, *, self_columns: ArrayLike | None =
     TypeError
         If the scores are not real numbers.
     ValueError
-        If shapes do not fit, a positive is outside, named twice or a self pair, a score is NaN, or there is
-        no positive or no negative pair.
+        If shapes do not fit, a positive is outside, named twice or a self pair, a score is NaN, or positive or
+        negative pairs are lacking.
 
     Examples
     --------

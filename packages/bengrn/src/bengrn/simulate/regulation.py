@@ -1,4 +1,4 @@
-"""How regulators drive their targets in SERGIO: strengths, Hill functions, half responses, expected levels."""
+"""Describe how regulators drive their targets in SERGIO: strengths, Hill functions, half responses, expected levels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROUNDS, _SETTLED = 10_000, 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Regulation:
-    """What drives each gene.
+    """Regulators that drive each gene, and how strongly.
 
     Attributes
     ----------
@@ -133,9 +133,9 @@ def expected_levels(given: Regulation, order: Sequence[int]) -> NDArray[np.float
     Parameters
     ----------
     given
-        What drives the genes; its half responses are not used.
+        Regulation of the genes; its half responses are not used.
     order
-        Places of the genes, regulators before their targets as far as there is no feedback.
+        Places of the genes, regulators before their targets except in feedback loops.
 
     Returns
     -------

@@ -86,7 +86,7 @@ def parsed(gene: str, text: str) -> Rule:
     Raises
     ------
     ValueError
-        If the text is no rule; gene and text are named.
+        If the text is not a rule; gene and text are named.
     """
     tokens = _tokens(text)
     names = by_name({token for token in tokens if token not in "&|!()" and token.lower() not in _CONSTANTS})

@@ -85,7 +85,7 @@ def simulate_types(
     Parameters
     ----------
     given
-        What drives the genes.
+        Regulation of the genes.
     types
         The cell types.
     kinetics

@@ -100,7 +100,7 @@ def load_beeline(
     Raises
     ------
     ValueError
-        If there is no such network.
+        If the network does not exist.
     """
     if data_set is None:
         data_set = "hESC" if organism == "human" else "mESC"

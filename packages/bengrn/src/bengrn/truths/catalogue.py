@@ -51,9 +51,9 @@ def load_truth(
     Parameters
     ----------
     name
-        One of :func:`list_truths`; capitals and "_" for "-" do not matter.
+        Name from :func:`list_truths`; capitals and "_" for "-" do not matter.
     organism
-        One that the truth has. Where an option decides it (``cell`` of mccalla, ``data_set`` of beeline) it
+        Organism that the truth has. Where an option decides it (``cell`` of mccalla, ``data_set`` of beeline) it
         can be left out.
     cache
         Another cache folder than the platform's.
@@ -65,7 +65,7 @@ def load_truth(
     Raises
     ------
     ValueError
-        If there is no such truth for that organism, an option has no such value, or a file is not what is
+        If that organism has no such truth, an option has no such value, or a file is not what is
         expected.
     TypeError
         If the truth has no such option.
@@ -98,7 +98,7 @@ def truth_records(name: str | None = None, organism: str | None = None) -> tuple
 
 
 def list_truths(*, cache: str | Path | None = None) -> pd.DataFrame:
-    """List the ground truths. Reads no data: sizes are those of the records.
+    """List the ground truths, without reading their data: sizes are those of the records.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def describe_truth(name: str, organism: str | None = None, *, cache: str | Path 
     Raises
     ------
     ValueError
-        If there is no such truth.
+        If the truth does not exist.
     """
     folder = None if cache is None else Path(cache)
     return "\n\n".join(_describe(record, folder) for record in truth_records(name, organism))
@@ -160,7 +160,7 @@ def fetch_truths(
     names
         Names of :func:`list_truths`.
     organism
-        One organism's files only.
+        Organism whose files are fetched; all when None.
     cache
         Another cache folder than the platform's.
 
@@ -172,7 +172,7 @@ def fetch_truths(
     Raises
     ------
     ValueError
-        If there is no such truth, or a server sends something else than expected.
+        If a truth does not exist, or a server sends something else than expected.
     ConnectionError, FileNotFoundError
         If a file cannot be fetched; files fetched before it stay.
     """

@@ -121,7 +121,7 @@ def load_remap(*, cache: Path | None = None) -> GroundTruth:
     Notes
     -----
     A factor's set holds at most 1,454 genes. It states no gene set: the assay covers the genome, so every gene of the
-    network counts as known. Targets include genes of RNA that is no messenger.
+    network counts as known. Targets include genes whose RNA is not messenger RNA.
     """
     record = next(one for one in RECORDS if one.name == "remap")
     sets = _sets(fetch(REMAP, cache=cache))

@@ -171,7 +171,7 @@ class GroundTruth:
         Raises
         ------
         FileNotFoundError
-            If there is no such file.
+            If the file does not exist.
         ValueError
             If it holds no table of edges; see :meth:`from_edges`.
         """

@@ -98,8 +98,8 @@ def load_mccalla(
     cell
         "hESC", "mESC", "mDC" or "yeast"; default: that of the organism (mouse: mESC). It decides the organism.
     kind
-        "intersection" (edges seen by ChIP and by a perturbation), "chip" or "perturbation". There is no ChIP
-        file of hESC.
+        "intersection" (edges seen by ChIP and by a perturbation), "chip" or "perturbation". hESC has no ChIP
+        file.
     organism
         "human", "mouse" or "yeast".
     cache
@@ -113,7 +113,7 @@ def load_mccalla(
     Raises
     ------
     ValueError
-        If there is no such cell, no file of that kind, or the cell is of another organism.
+        If the cell does not exist, has no file of that kind, or is of another organism.
     """
     if cell is None:
         cell = next(name for name, kept in ORGANISMS.items() if kept == organism)

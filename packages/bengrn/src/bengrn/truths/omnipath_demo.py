@@ -74,7 +74,7 @@ def load_omnipath_demo(*, name: str = "omnipath-demo", complexes: bool = True) -
     Raises
     ------
     ValueError
-        If there is no such name.
+        If the name does not exist.
     """
     import pyarrow.parquet as pq
 

@@ -67,7 +67,7 @@ def load_openproblems(
     Raises
     ------
     ValueError
-        If there is no such truth, or `top` is given and the edges have no weight.
+        If the truth does not exist, or `top` is given and the edges have no weight.
     """
     if path is None:
         only(cell, CELLS, "cell")

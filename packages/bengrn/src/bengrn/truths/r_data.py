@@ -29,7 +29,7 @@ def read_named_lists(path: str | Path) -> dict[str, list[str]]:
     Raises
     ------
     ValueError
-        If the file is no such file, or its first object no such list.
+        If the file is not of that kind, or its first object is not such a list.
     """
     with open_content(Path(path)) as file:
         content = file.read()

@@ -34,8 +34,9 @@ class Draws(Protocol):
 
 
 class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
-    """Iterate over batches of cells; also under ``DataLoader(loader, batch_size=None, num_workers=...)`` and StatefulDataLoader.
+    """Iterate over batches of cells.
 
+    It can be used as it is, or under ``DataLoader(loader, batch_size=None, num_workers=...)`` and StatefulDataLoader.
     The batches and their order depend on the seed, the sampler and the epoch only: not on threads, workers or resuming.
     Under a DataLoader each worker makes every n-th batch. Ranks are the sampler's business.
 

@@ -42,7 +42,7 @@ def resolve(values: Mapping[str, Any], data: Path | None) -> dict[str, Any]:
     FileNotFoundError
         If files are missing.
     ValueError
-        If one is no table of that form.
+        If one is not a table of that form.
     """
     folder = folder_of("beeline", data, FILES)
     at = next(
@@ -100,7 +100,7 @@ def read_expression(path: Path) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If a value is no number, or a gene stands twice.
+        If a value is not a number, or a gene stands twice.
     """
     try:
         table = pd.read_csv(path, index_col=0, keep_default_na=False).astype("float32")

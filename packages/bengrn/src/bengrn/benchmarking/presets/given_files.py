@@ -35,7 +35,7 @@ def folder_of(preset: str, data: Path | None, wanted: Mapping[str, Wanted]) -> P
     Raises
     ------
     FileNotFoundError
-        If none is named, or there is no such folder; the message says what belongs in it.
+        If none is named, or the folder does not exist; the message says what belongs in it.
     """
     if data is None or not data.is_dir():
         why = "name the folder of its data (--data FOLDER)" if data is None else f"there is no folder {data}"
@@ -53,7 +53,7 @@ def find_files(preset: str, data: Path | None, wanted: Mapping[str, Wanted]) -> 
     data
         Folder that the user names.
     wanted
-        What is looked for, by the name without suffix.
+        Files that are looked for, by the name without suffix.
 
     Returns
     -------

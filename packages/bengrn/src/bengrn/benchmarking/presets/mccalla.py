@@ -40,7 +40,7 @@ def resolve(values: Mapping[str, Any], data: Path | None) -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     folder = folder_of("mccalla", data, FILES)
     stems = sorted({path.name.split(".")[0] for path in folder.iterdir()})

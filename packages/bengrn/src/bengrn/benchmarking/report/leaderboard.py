@@ -69,7 +69,7 @@ def report(
     Raises
     ------
     FileNotFoundError
-        When there is no such folder or table.
+        When the folder or a table does not exist.
     ValueError
         When a table cannot be used; see `read_results`.
     """

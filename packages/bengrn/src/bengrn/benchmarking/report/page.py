@@ -22,7 +22,7 @@ type Facets = Mapping[str, str | Sequence[str]]
 
 
 class Part(Protocol):
-    """What stands in a section."""
+    """Part of a section of the page."""
 
     def html(self, name: str) -> str:
         """Return the element; `name` is its own within the page."""

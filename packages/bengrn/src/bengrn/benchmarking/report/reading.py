@@ -33,7 +33,7 @@ class Results:
         ``bengrn.benchmarking.columns.COLUMNS``, and ``added``: the file that a row came from, empty for those of the
         run.
     folder
-        Folder of the run, None when there are rows of other tables alone.
+        Folder of the run, None when all rows are of other tables.
     run
         What the run says of itself: its configuration, command line and versions.
     added
@@ -60,7 +60,7 @@ class Results:
         Raises
         ------
         ValueError
-            When there is no such column, or a value that no row has.
+            When a column does not exist, or no row has a value.
         """
         kept = self.table
         for column, wanted in values.items():
@@ -128,9 +128,9 @@ def read_results(folder: PathLike[str] | str | None, add: Sequence[PathLike[str]
     Raises
     ------
     FileNotFoundError
-        When there is no such folder, no table in it, or no such file.
+        When the folder or a file does not exist, or the folder has no table.
     ValueError
-        When there are no rows, a table of others lacks columns or has values that are not known, or two tables have
+        When all tables are empty, one of others lacks columns or has values that are not known, or two tables have
         a row of the same key.
     """
     tables = []
@@ -161,7 +161,7 @@ def table_of(folder: Path) -> Path:
     Raises
     ------
     FileNotFoundError
-        When there is no such folder, or no table in it.
+        When the folder does not exist, or has no table.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}: name the one that `bengrn run` wrote")

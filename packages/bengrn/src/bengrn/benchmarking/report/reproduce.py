@@ -1,4 +1,4 @@
-"""How a row of a benchmark is made again: the command, its part of the configuration, and checksums to compare with."""
+"""Tell how to make a row of a benchmark again: command, its part of the configuration, checksums to compare with."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def checked_share(least_known: float) -> float:
     Raises
     ------
     ValueError
-        If it is no share.
+        If it is not a share.
     """
     if not 0 <= least_known <= 1:
         raise ValueError(f"least_known is a share between 0 and 1, not {least_known:g}")

@@ -35,7 +35,7 @@ def checked_values(adata: AnnData, method: str, *, whole: bool) -> sp.csr_matrix
     Raises
     ------
     ValueError
-        If there is no X or no cell, or a value is NaN, infinite, negative or (where counts are needed) not whole.
+        If X or cells are lacking, or a value is NaN, infinite, negative or (where counts are needed) not whole.
     """
     if adata.X is None:
         raise ValueError(f"this AnnData has no X: {method} needs expression there")
@@ -138,7 +138,7 @@ def known_genes(
 
 @dataclass(frozen=True, eq=False)
 class OneCell:
-    """What a cell expresses.
+    """Genes that a cell expresses, and how much of each.
 
     Attributes
     ----------

@@ -111,7 +111,7 @@ class Geneformer:
         Raises
         ------
         ValueError
-            If a value is no count, or the model knows too few of the genes.
+            If a value is not a count, or the model knows too few of the genes.
         """
         import torch
 
@@ -140,7 +140,7 @@ class Geneformer:
         Parameters
         ----------
         adata
-            As for :meth:`infer`.
+            Cells as for :meth:`infer`.
         layer
             Layer to read: 0 for the last one, -1 for the one before, as the published tool counts.
         seed
@@ -155,7 +155,7 @@ class Geneformer:
         Raises
         ------
         ValueError
-            If there is no such layer.
+            If the layer does not exist.
         """
         n_layers = self._model.config.num_hidden_layers
         if not -n_layers <= layer <= 0:

@@ -37,9 +37,9 @@ class Dictionaries:
     medians
         Median expression of each Ensembl id, by which counts are divided before they are ranked.
     symbols
-        Ensembl id of each symbol; empty where there is no such file.
+        Ensembl id of each symbol; empty where the file does not exist.
     canonical
-        Ensembl id that stands for another one; empty where there is no such file.
+        Ensembl id that stands for another one; empty where the file does not exist.
     """
 
     tokens: Mapping[str, int]

@@ -122,7 +122,7 @@ class ScGPT:
         Parameters
         ----------
         adata
-            As for :meth:`infer`.
+            Cells as for :meth:`infer`.
         seed
             Seed for the bins of equal values and the draw of genes.
 

@@ -44,7 +44,7 @@ def each_block(
     width
         Number of columns of what the function returns.
     threads
-        Number of threads, where there is no scheduler.
+        Number of threads, without a scheduler.
     scheduler
         Address of a Dask scheduler whose workers do the blocks; None for threads.
     folder
@@ -137,7 +137,7 @@ def _keep(path: Path, found: Found) -> None:
 
 
 class _Told:
-    """Says on a terminal how many targets are done, and how long the others will take."""
+    """Tell on a terminal how many targets are done, and how long the others will take."""
 
     def __init__(self, n: int) -> None:
         self.n, self.done, self.kept = n, 0, 0

@@ -200,7 +200,7 @@ def boost(values, above, is_sparse, y, allowed, rate, n_trees, n_tried, n_in, wi
     Parameters
     ----------
     values, above, is_sparse, y, allowed
-        As for `grow_forest`.
+        Arrays as for `grow_forest`.
     rate
         Share of each tree's prediction that is added.
     n_trees

@@ -2,8 +2,8 @@
 
 A split of cells with weights w and values y by one gene takes ``(W s - w S)**2 / (W w (W - w))`` off the squared
 error, with W and S the sums of w and of w y over all cells, and w and s those over one side. Of two splits with
-numerators n and denominators d (without the W that all share) the first is better where ``n1 d2 > n2 d1``: there is no
-division in the search. Weight and value of a cell stand in one whole number, the value on a grid of at least 2**-28 of
+numerators n and denominators d (without the W that all share) the first is better where ``n1 d2 > n2 d1``: the search
+needs no division. Weight and value of a cell stand in one whole number, the value on a grid of at least 2**-28 of
 its range up to 100,000 cells: half as many additions, and sums that are exact in any order. The same seed gives the
 same trees on every processor and with any number of threads.
 """

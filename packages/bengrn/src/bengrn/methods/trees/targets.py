@@ -30,7 +30,7 @@ _BLOCK = 16
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is to be predicted, and from what.
+    """Target that is to be predicted, and its predictors.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Regression:
-    """What all blocks of targets read: expression, regulators, model and seed.
+    """Data that all blocks of targets read: expression, regulators, model and seed.
 
     Attributes
     ----------

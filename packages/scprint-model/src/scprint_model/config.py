@@ -42,20 +42,20 @@ _LATER = (
 # No slots: jsonargparse cannot read the defaults of a dataclass with slots.
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Everything that decides the shape and the arithmetic of a :class:`~scprint_model.model.ScPrint`.
+    """All settings that decide the shape and the arithmetic of a :class:`~scprint_model.model.ScPrint`.
 
     Parameters
     ----------
     n_genes
-        Genes in the vocabulary: the ids given to the network are ``0 .. n_genes - 1``.
+        Number of genes in the vocabulary: the ids given to the network are ``0 .. n_genes - 1``.
     d_model
         Width of every token.
     n_layers
-        Transformer blocks; with a `cell_transformer`, pairs of a cross-attention and a self-attention block.
+        Number of transformer blocks; with a `cell_transformer`, of pairs of a cross- and a self-attention block.
     n_heads
-        Attention heads; must divide `d_model`.
+        Number of attention heads; must divide `d_model`.
     n_kv_heads
-        Key and value heads shared by groups of query heads (grouped-query attention); None: as many as
+        Number of key and value heads shared by groups of query heads (grouped-query attention); None: as many as
         `n_heads`.
     class_sizes
         Class name (cell type, disease, …) to its number of leaf labels. The order is the order of the cell
@@ -64,28 +64,29 @@ class ModelConfig:
         Classes whose head is one linear map of all cell tokens, as `scprint_model.finetune` makes them. The head of
         any other class is an MLP on the token of its own.
     expression_layers
-        Linear layers in the encoder of a count (at least 2).
+        Number of linear layers in the encoder of a count (at least 2).
     class_head_widths
         Hidden widths of each class head; None: one layer of `d_model`; ``()``: a single linear map.
     normalization
-        What becomes of a raw count before its encoder: ``"log"`` is log2(1 + x), ``"sum"`` is x over the sum
+        Scale of a raw count before its encoder: ``"log"`` is log2(1 + x), ``"sum"`` is x over the sum
         of the cell's counts in the context, ``"cp10k"`` is ln(1 + x per 10,000 counts of the cell), which says
         nothing of the cell's depth.
     dropout
-        Rate inside the small MLPs and before each residual addition.
+        Dropout rate inside the small MLPs and before each residual addition.
     drop_path
-        Stochastic depth: the rate rises linearly from 0 at the first block to this at the last.
+        Rate of stochastic depth at the last block; it rises linearly from 0 at the first.
     depth
-        Where the cell's total count goes in: ``"input"`` is a cell token of its own, ``"decoder"`` is
+        Place where the cell's total count goes in: ``"input"`` is a cell token of its own, ``"decoder"`` is
         log2(1 + total) beside every gene's output token in the expression decoder.
     depth_layers
-        Linear layers in the encoder of the total count (at least 2); None: as many as `expression_layers`.
+        Number of linear layers in the encoder of the total count (at least 2); None: as many as `expression_layers`.
     metacell_token
-        Have a cell token that says whether the counts are one cell's or a sum over several.
+        Whether to have a cell token that says whether the counts are one cell's or a sum over several.
     cell_transformer
-        0: cell and gene tokens share one sequence. n > 0: genes have a sequence of their own, which the cell
-        tokens read in a second transformer of n pairs of a cross- and a self-attention block; the genes'
-        cross-attention blocks read the cell tokens when counts are generated from these.
+        Number of block pairs of a second transformer for the cell tokens. 0: cell and gene tokens share one sequence.
+        n > 0: genes have a sequence of their own, which the cell tokens read in n pairs of a cross- and a
+        self-attention block; the genes' cross-attention blocks read the cell tokens when counts are generated from
+        these.
     bottleneck_sizes
         Class name to the number of two-level codes its token is squeezed through; classes not named keep
         their token as it is.
@@ -96,8 +97,8 @@ class ModelConfig:
         ``"base_first"``: base, depth, metacell, classes; ``"depth_first"``: depth, metacell, base, classes.
         It changes no number, only where a cell token stands.
     gene_features
-        Columns of a fixed table of gene features, which a learned linear map turns to tokens; the learned table of
-        gene embeddings is then added, and starts at 0. 0: there are no features.
+        Number of columns of a fixed table of gene features, which a learned linear map turns to tokens; the learned
+        table of gene embeddings is then added, and starts at 0. 0: no features.
     position_scale
         Factor of the location encoding; 0 leaves it out.
     profile_tokens
@@ -172,22 +173,34 @@ class ModelConfig:
 
     @classmethod
     def small(cls, *, n_genes: int, **options: Any) -> ModelConfig:
-        """Width 128, 4 layers, 2 heads: 0.8 million weights beside the gene table. `options` are other fields."""
+        """Return a config of width 128, 4 layers, 2 heads: 0.8 million weights beside the gene table.
+
+        `options` are other fields.
+        """
         return cls(n_genes=n_genes, **{**SIZES["small"], **options})
 
     @classmethod
     def medium(cls, *, n_genes: int, **options: Any) -> ModelConfig:
-        """Width 256, 8 layers, 4 heads: 6 million weights beside the gene table. `options` are other fields."""
+        """Return a config of width 256, 8 layers, 4 heads: 6 million weights beside the gene table.
+
+        `options` are other fields.
+        """
         return cls(n_genes=n_genes, **{**SIZES["medium"], **options})
 
     @classmethod
     def large(cls, *, n_genes: int, **options: Any) -> ModelConfig:
-        """Width 512, 16 layers, 8 heads: 50 million weights beside the gene table. `options` are other fields."""
+        """Return a config of width 512, 16 layers, 8 heads: 50 million weights beside the gene table.
+
+        `options` are other fields.
+        """
         return cls(n_genes=n_genes, **{**SIZES["large"], **options})
 
     @classmethod
     def xlarge(cls, *, n_genes: int, **options: Any) -> ModelConfig:
-        """Width 2,560, 36 layers, 40 heads in 10 groups: 2.5 billion weights. `options` are other fields."""
+        """Return a config of width 2,560, 36 layers, 40 heads in 10 groups: 2.5 billion weights.
+
+        `options` are other fields.
+        """
         return cls(n_genes=n_genes, **{**SIZES["xlarge"], **options})
 
     @property
@@ -213,7 +226,7 @@ class ModelConfig:
         return (*special, *self.class_sizes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Fields as JSON-able values; :meth:`from_dict` gives the config back."""
+        """Return the fields as JSON-able values; :meth:`from_dict` gives the config back."""
         values = asdict(self)
         if self.class_head_widths is not None:
             values["class_head_widths"] = list(self.class_head_widths)

@@ -1,4 +1,4 @@
-"""What a simple method says of labels that are known, of cells that it has not seen: the rival of predicted labels.
+"""Predict known labels with a simple method, in cells that it has not seen: the rival of predicted labels.
 
 Shapes: B cells, F features.
 """

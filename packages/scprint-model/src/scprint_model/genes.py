@@ -1,4 +1,4 @@
-"""Which genes of a data set the model works on, whatever they are called there."""
+"""Find the genes of a data set that the model works on, whatever they are called there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OLD_PAR_Y = re.compile(r"ENSGR(\d{10})(\.\d+)?")
 
 @dataclass(frozen=True, eq=False)
 class SharedGenes:
-    """Which columns of a data set are genes that the model knows.
+    """Columns of a data set that are genes that the model knows.
 
     Attributes
     ----------
@@ -43,9 +43,9 @@ class SharedGenes:
     columns
         int64: the columns that are used, one a gene, in the order of the data.
     share_of_genes
-        Of the data's columns, those that are known.
+        Share of the data's columns that are known.
     share_of_counts
-        Of the data's counts, those of known genes.
+        Share of the data's counts that are of known genes.
     repeated
         Names of further columns of a gene that an earlier column has; their counts are added to that column's.
     unknown
@@ -138,7 +138,7 @@ def match_genes(vocabulary: GeneVocabulary, adata: AnnData) -> SharedGenes:
     Parameters
     ----------
     vocabulary
-        Of the model.
+        Vocabulary of the model.
     adata
         Raw counts in X; not changed.
 

@@ -157,7 +157,7 @@ def share_interval(
     right
         Whether each cell is right, (B,) bool; at least one cell.
     groups, level, seed
-        As for `score_table`.
+        Options of `score_table`.
     """
     right = np.asarray(right, dtype=bool)
     codes, n_groups = group_codes(groups, np.ones(len(right), dtype=bool))
@@ -176,7 +176,7 @@ def mean_interval(
     values
         Score of each cell, (B,); at least one cell.
     groups, level, seed
-        As for `score_table`.
+        Options of `score_table`.
     """
     values = np.asarray(values, dtype=np.float64)
     mean = float(values.mean())

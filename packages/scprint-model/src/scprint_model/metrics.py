@@ -146,7 +146,7 @@ def agreeing_cells(embedding: Any, labels: Any, *, n_neighbours: int = 10, withi
     Parameters
     ----------
     embedding, labels, n_neighbours
-        As for `neighbour_agreement`.
+        Arrays and number as for `neighbour_agreement`.
     within
         Data set of each cell, shape (B,): only cells of the same one are neighbours; None: all are. The result goes
         data set by data set. A data set with fewer than two labelled cells has none in the result.

@@ -131,7 +131,7 @@ class ScPrint(Pretrained):
 
     @property
     def attention_backend(self) -> Backend:
-        """Which kernel computes the attention; see :func:`scprint_model.attention.attend.attend`."""
+        """The kernel that computes the attention; see :func:`scprint_model.attention.attend.attend`."""
         return self._attention_backend
 
     @attention_backend.setter
@@ -172,7 +172,7 @@ class ScPrint(Pretrained):
             (B,) 1 where the counts are a sum over several cells, else 0, for a model with a metacell token;
             None: all 0.
         depth_multiplier
-            Ask for the profile at so many times the depth: a number or (B,). It scales both the total count
+            Factor of the depth at which the profile is asked for: a number or (B,). It scales both the total count
             that the model is told and the sum of the predicted means.
         expected_total
             (B,) what the predicted means sum to; None: the sum of `counts` (times `depth_multiplier`). In
@@ -187,9 +187,9 @@ class ScPrint(Pretrained):
         shown_total
             (B,) total of the cells as they are shown, for ``"cp10k"``: less, where noised; None: `total_counts`.
         capture_qk
-            Return each layer's queries and keys.
+            Whether to return each layer's queries and keys.
         classes
-            Compute the logits of these classes alone; None: of all.
+            Classes whose logits are computed; None: all.
 
         Raises
         ------
@@ -229,7 +229,7 @@ class ScPrint(Pretrained):
         capture_qk: bool = False,
         classes: Iterable[str] | None = None,
     ) -> CellEncoding:
-        """Do as :meth:`forward` without the counts' distribution, which saves most of the last block."""
+        """Encode the cells as :meth:`forward`, without the counts' distribution, which saves most of the last block."""
         shown_total = total_counts if shown_total is None else shown_total
         total_counts = total_counts * (1.0 if depth_multiplier is None else depth_multiplier)
         counts, _ = check_context(genes, counts, total_counts, lengths)
@@ -268,7 +268,7 @@ class ScPrint(Pretrained):
         expected_total
             (B,) what the predicted means sum to over these genes; None: `total_counts`.
         lengths, gene_bias, classes
-            As for :meth:`forward`.
+            Options of :meth:`forward`.
 
         Returns
         -------
@@ -300,7 +300,7 @@ class ScPrint(Pretrained):
         return ScPrintOutput(**self._cell_fields(cells, classes), **parameters._asdict())
 
     def classify(self, cell_embeddings: Tensor, classes: Iterable[str] | None = None) -> dict[str, Tensor]:
-        """(B, T, d) cell embeddings to the logits of the leaf labels of all classes, or of these alone."""
+        """Return the logits of the leaf labels of all classes, or of these alone, from (B, T, d) cell embeddings."""
         names = tuple(self.class_heads if classes is None else classes)
         if missing := [name for name in names if name not in self.class_heads]:
             raise ValueError(f"classes {missing} are not of the model, which has {list(self.class_heads)}")

@@ -1,4 +1,4 @@
-"""What the network gives back.
+"""Hold what the network gives back.
 
 Shapes: B cells, S genes of the context, T cell tokens, d model width, H heads, h head width.
 """
@@ -14,7 +14,7 @@ from scprint_model.attention.multi_head import QueriesKeys
 
 @dataclass(frozen=True, kw_only=True)
 class CellEncoding:
-    """What the network knows about each cell.
+    """Encoding of each cell by the network.
 
     Attributes
     ----------

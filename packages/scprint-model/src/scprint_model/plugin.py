@@ -31,14 +31,14 @@ class ScPrintMethod:
     model
         Name, folder, file or address of the model, as for `ScPrint.from_pretrained`.
     n_genes
-        At most so many genes; the paper's benchmarks use 5,000. Time and memory grow with the square.
+        Largest number of genes; the paper's benchmarks use 5,000. Time and memory grow with its square.
     source
-        What its weights are: ``"attention"``; ``"jacobian"``, how predictions answer to a regulator's count; or
+        Source of the weights: ``"attention"``; ``"jacobian"``, how predictions answer to a regulator's count; or
         ``"gene_embedding"``, how alike the model takes two genes to be, without a look at the cells. Each is a method
         with a name of its own.
     options
-        Others of `scprint_model.networks.infer`, such as ``genes="all"`` for the whole genome, or ``heads`` with the
-        file of a saved `scprint_model.networks.HeadSelection`.
+        Further options of `scprint_model.networks.infer`, such as ``genes="all"`` for the whole genome, or ``heads``
+        with the file of a saved `scprint_model.networks.HeadSelection`.
     """
 
     name = "scPRINT"
@@ -76,7 +76,7 @@ class ScPrintMethod:
         adata
             Raw counts over Ensembl ids or symbols.
         regulators
-            Keep only the outgoing edges of these genes.
+            Names of the genes whose outgoing edges are kept; None: all.
         rng
             Seed of what is drawn, such as the genes that each cell shows of the whole genome; None: 0.
 

@@ -21,7 +21,7 @@ _FLASH_IS_INSTALLED = find_spec("flash_attn") is not None
 
 
 class Scope(NamedTuple):
-    """What the tokens of one sequence may read, and how.
+    """Limits of what the tokens of one sequence may read.
 
     Attributes
     ----------

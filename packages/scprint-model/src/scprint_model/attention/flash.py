@@ -42,7 +42,7 @@ def attend_flash(
 
 
 def _packing(x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Which of the (B, T) tokens are real, and (B + 1,) int32 where each cell ends, 0 first."""
+    """Return which of the (B, T) tokens are real, and (B + 1,) int32 where each cell ends, 0 first."""
     n_cells, n_tokens = x.shape[:2]
     if lengths is None:
         lengths = torch.full((n_cells,), n_tokens, device=x.device)

@@ -98,9 +98,9 @@ def open_archive(path: Path | str, *, unsafe: bool = False) -> Archive:
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
-        When it is no such checkpoint, damaged, or names something that is not on the list; the message names it.
+        When it is not such a checkpoint, damaged, or names something that is not on the list; the message names it.
     """
     path = Path(path)
     if not path.is_file():

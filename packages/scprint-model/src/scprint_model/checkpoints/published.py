@@ -141,10 +141,10 @@ def read_published(path: Path | str, *, unsafe: bool = False) -> PublishedCheckp
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
-        When the file is refused or damaged, is no scPRINT checkpoint, is of scPRINT-2, or has options that this network
-        does not.
+        When the file is refused or damaged, is not a scPRINT checkpoint, is of scPRINT-2, or has options that this
+        network does not.
     """
     archive = open_archive(path, unsafe=unsafe)
     state, hparams = (archive.content.get(name) for name in ("state_dict", "hyper_parameters"))

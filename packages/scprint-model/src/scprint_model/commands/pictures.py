@@ -1,4 +1,4 @@
-"""What ``--plot`` draws: cells on a map, confidence beside accuracy, scores beside rivals, hubs."""
+"""Draw the pictures of ``--plot``: cells on a map, confidence beside accuracy, scores beside rivals, hubs."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def term_scores(obs: pd.DataFrame, space: LabelSpace, *, name: str = "cell_type"
 
 @dataclass(frozen=True, eq=False)
 class TermOutcomes:
-    """What became of each cell's predicted ontology term.
+    """Outcome of each cell's predicted ontology term.
 
     Attributes
     ----------

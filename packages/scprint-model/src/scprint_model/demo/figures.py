@@ -90,9 +90,9 @@ def draw_hubs(network: GRNAnnData, communities: pd.Series, organism: str, path: 
     communities
         Community of each gene, for the colours.
     organism
-        Whose transcription factors to mark.
+        Organism whose transcription factors to mark.
     path
-        Of the PNG file.
+        Path of the PNG file.
     n_hubs
         Hubs to start from.
     """

@@ -58,13 +58,13 @@ def write_page(
     Parameters
     ----------
     path
-        Of the HTML file; pictures are looked for beside it.
+        Path of the HTML file; pictures are looked for beside it.
     title, lead
         Plain text.
     sections
         Heading (plain text) and content (HTML) of each.
     made
-        What made what the page shows, for programs; see ``scprint inspect``.
+        Steps that made what the page shows, for programs; see ``scprint inspect``.
     """
     body = "\n".join(f"<section><h2>{escape(heading)}</h2>\n{content}</section>" for heading, content in sections)
     text = _PAGE.substitute(title=escape(title), lead=escape(lead), body=body, record=in_page(made))

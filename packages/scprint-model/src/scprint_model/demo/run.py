@@ -42,7 +42,7 @@ EDGES_PER_TARGET = 20
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo found.
+    """Results of the demo.
 
     Attributes
     ----------
@@ -86,9 +86,9 @@ def run_demo(
     out
         Folder to write to; files of an earlier run are replaced.
     cell_type
-        Whose network to infer; by default the most frequent given cell type, or else predicted one.
+        Cell type whose network to infer; by default the most frequent given one, or else predicted one.
     n_genes
-        Genes in the network: the most variable ones of these cells.
+        Number of genes in the network: the most variable ones of these cells.
     model
         "bundled", or the folder of a model.
     layer
@@ -100,7 +100,7 @@ def run_demo(
         Whether to round fractional counts, as RSEM, salmon, alevin, STARsolo-EM and CellBender give them. Normalised
         values are refused.
     drop_bad_cells
-        Whether to leave out the cells with values that are no counts (NaN, negative, fractional), at most a tenth.
+        Whether to leave out the cells with values that are not counts (NaN, negative, fractional), at most a tenth.
     unique_names
         Whether to number repeated names of cells, as in AAAC-1.
     organism
@@ -108,9 +108,9 @@ def run_demo(
     genome
         Genome whose genes are taken, where the data hold several, as GRCh38 of 10x files.
     min_genes
-        Cells with fewer expressed genes are dropped.
+        Number of genes that a cell must express; cells with fewer are dropped.
     seed
-        Of everything random: the noise, ties, the drawing of the UMAP.
+        Seed for everything random: the noise, ties, the drawing of the UMAP.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a fine-tuning changed, as one small file beside the model that it was made from."""
+"""Keep what a fine-tuning changed as one small file, beside the model that it was made from."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def save_adapter(model: ScPrint, path: Path | str, *, base: ScPrint, name: str |
     Parameters
     ----------
     model
-        Of `finetune`, with its low-rank parts still apart (``merge=False``) where it has any.
+        Model of `finetune`, with its low-rank parts still apart (``merge=False``) where it has any.
     path
         The file, ``.safetensors``.
     base
         The model that was fine-tuned.
     name
-        What `ScPrint.from_pretrained` opens as `base`, for `load_adapter` to find it.
+        Name under which `ScPrint.from_pretrained` opens `base`, for `load_adapter` to find it.
 
     Raises
     ------
@@ -113,14 +113,14 @@ def load_adapter(path: Path | str, base: ScPrint | Path | str | None = None, *, 
     base
         The model that was fine-tuned, or what `ScPrint.from_pretrained` opens as it; None: as the file says.
     merge
-        Add low-rank parts to their weights, which gives the same numbers and a plain model.
+        Whether to add low-rank parts to their weights, which gives the same numbers and a plain model.
 
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
-        When the file is damaged or no adapter, or `base` is another model than it was made for.
+        When the file is damaged or not an adapter, or `base` is another model than it was made for.
     """
     path = Path(path)
     file = path / ADAPTER if path.is_dir() else path

@@ -1,4 +1,4 @@
-"""How far the embeddings of different batches lie apart: the objective that brings them together.
+"""Measure how far the embeddings of different batches lie apart: the objective that brings them together.
 
 Shapes: B cells, d model width, G groups of cells with one batch and one label, P pairs of batches.
 """

@@ -1,4 +1,4 @@
-"""How often the nearest neighbours of held-out cells tell their batch and label, beside principal components."""
+"""Score how often the nearest neighbours of held-out cells tell their batch and label, beside principal components."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def to_cells(
     vocabulary
         Genes of the model.
     columns
-        What else is known of each cell, (n_cells,) arrays: the order of cells with the same counts.
+        Further columns of the cells, (n_cells,) arrays: they decide the order of cells with the same counts.
     context
         Number of genes per cell at most.
     seed
@@ -213,7 +213,7 @@ def divide(
     Raises
     ------
     ValueError
-        When `held_out` is no share, there is one group, or nothing is left to learn from.
+        When `held_out` is not a share, all cells are of one group, or nothing is left to learn from.
     """
     if not 0 < held_out < 1:
         raise ValueError(f"held_out={held_out} must lie between 0 and 1")

@@ -109,13 +109,13 @@ def finetune(
     projections
         Projections with low-rank parts, likewise.
     merge
-        Return a plain model. False: the low-rank parts stay apart, as `save_adapter` needs them.
+        Whether to return a plain model. False: the low-rank parts stay apart, as `save_adapter` needs them.
     held_out
         Share of the cells, or of the groups of `held_out_by`, to score on.
     held_out_by
         Column of ``obs``, such as ``"donor_id"``, or ``"dataset"``, whose groups are held out as a whole.
     epochs
-        Number of epochs that the network learns for at most. The best weights are kept.
+        Largest number of epochs that the network learns for. The best weights are kept.
     patience
         Number of epochs after which it stops, if the loss of a tenth of the other cells has not fallen.
     batch_size

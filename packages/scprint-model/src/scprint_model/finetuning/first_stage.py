@@ -102,7 +102,7 @@ def fit_head(
     Parameters
     ----------
     regression
-        Where it starts.
+        Regression that it starts from.
     learn, stop
         Standardised features (B, F), float64, and codes (B,) of the cells to learn from and to choose by.
     below

@@ -61,8 +61,8 @@ def add_low_rank(
     rank, alpha
         See `LowRank`.
     projections
-        Which: ``"qkv"`` and ``"out"`` of self-attention (``"q"``, ``"kv"`` and ``"out"`` of cross-attention),
-        ``"fc1"`` and ``"fc2"`` of the MLP.
+        Names of the projections: ``"qkv"`` and ``"out"`` of self-attention (``"q"``, ``"kv"`` and ``"out"`` of
+        cross-attention), ``"fc1"`` and ``"fc2"`` of the MLP.
 
     Raises
     ------

@@ -78,7 +78,7 @@ def fit_regression(features: np.ndarray, codes: np.ndarray) -> Regression:
     Raises
     ------
     ValueError
-        When there are no cells.
+        When no cell is given.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler

@@ -1,4 +1,4 @@
-"""What simple methods say of the held-out cells, for the scores of a fine-tuning to stand beside."""
+"""Predict the held-out cells with simple methods, for the scores of a fine-tuning to stand beside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PrincipalComponents:
     cells
         All cells.
     parts
-        Which of them are to learn from.
+        Parts of the cells; components are fitted on those of training.
     seed
         Seed for the draw of cells where there are many, and for the solver.
     """

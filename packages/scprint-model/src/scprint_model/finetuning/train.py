@@ -1,4 +1,4 @@
-"""What a fine-tuning learns, and its second stage: the network together with the class heads.
+"""Train the network together with the class heads, the second stage of a fine-tuning, towards its aims.
 
 Shapes: B cells, C classes, N all cells, d model width.
 """
@@ -35,7 +35,7 @@ SURE = 1.64
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Aims:
-    """What is learned.
+    """Aims of a fine-tuning.
 
     Attributes
     ----------
@@ -151,7 +151,7 @@ def fit(
     guarded: bool,
     description: str,
 ) -> dict[str, Any]:
-    """Adam on the training cells until the validation loss has not fallen for `patience` epochs; keep the best weights.
+    """Train with Adam until the validation loss has not fallen for `patience` epochs; keep the best weights.
 
     The first weights are among those that may be kept. Where labels are the only aim, others must be worth it: see
     `is_gain`.
@@ -163,11 +163,11 @@ def fit(
     loss
         Numbers of cells (B,) to their loss, and to which of them are right, (B, C) bool.
     parameters
-        Those that are trained.
+        Parameters that are trained.
     parts
-        Of the cells.
+        Parts of the cells.
     epochs, patience, learning_rate, batch_size, seed, description
-        As the names say.
+        Settings of the training, as their names say.
     guarded
         Whether labels are the only aim.
 
@@ -241,7 +241,7 @@ def is_gain(before: Tensor, after: Tensor) -> bool:
     Parameters
     ----------
     before, after
-        Which validation cells are right, (B, C) bool.
+        Whether each validation cell is right, (B, C) bool.
     """
     gained, lost = (after & ~before).sum(dim=0), (before & ~after).sum(dim=0)
     net = (gained - lost).double()

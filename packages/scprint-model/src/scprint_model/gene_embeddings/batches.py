@@ -26,8 +26,8 @@ def pieces(lengths: Sequence[int], limit: int, long: Long = "windows") -> list[P
     limit
         Most residues that the model reads at a time.
     long
-        Of a longer sequence: ``"windows"``: all, in the fewest pieces side by side, whose lengths differ by one at
-        most; ``"cut"``: the first `limit` residues.
+        Part of a longer sequence that is taken: ``"windows"``: all, in the fewest pieces side by side, whose lengths
+        differ by one at most; ``"cut"``: the first `limit` residues.
 
     Raises
     ------

@@ -179,7 +179,7 @@ def embed_sequences(
     Parameters
     ----------
     sequences
-        Of letters of `fasta.LETTERS`, each at least one long.
+        Sequences of letters of `fasta.LETTERS`, each at least one long.
     encoder
         The loaded model.
     long, tokens

@@ -123,10 +123,10 @@ def load_protein_model(
     revision
         Commit, tag or branch on the hub.
     layer
-        Whose output is taken, 1 to the number of layers; None: the last (33 of the 650M model), as published.
+        Layer whose output is taken, 1 to the number of layers; None: the last (33 of the 650M model), as published.
     dtype
-        Of the matrix products; sums, norms and weights are float32. ``"auto"``: bfloat16 on a GPU (float16 where it
-        knows no bfloat16), float32 elsewhere.
+        Type of the matrix products; sums, norms and weights are float32. ``"auto"``: bfloat16 on a GPU (float16 where
+        it knows no bfloat16), float32 elsewhere.
     device
         ``"cpu"``, ``"cuda"``, ``"cuda:1"``; ``"auto"``: a GPU where there is one.
 
@@ -137,7 +137,7 @@ def load_protein_model(
     OSError
         When the weights cannot be had.
     ValueError
-        When it is not an ESM model, lacks weights, or has no such layer, or there is no such device.
+        When it is not an ESM model, lacks weights or the layer, or when the device does not exist.
     """
     try:
         from transformers import AutoConfig, EsmModel, EsmTokenizer

@@ -74,7 +74,7 @@ def read_fasta(path: Path | str) -> list[Protein]:
     ValueError
         When the file is empty, damaged, holds nucleotides, or has letters that are not amino acids.
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     """
     path = Path(path)
     proteins, empty, n_letters, seen = [], [], 0, set[str]()

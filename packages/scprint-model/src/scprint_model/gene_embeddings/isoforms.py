@@ -48,7 +48,7 @@ def choose_isoforms(
         Gene ids of each protein name, in place of those in the file; proteins that are not there are left out. One
         protein can stand for several genes. See `read_genes`.
     biotype
-        Of genes; others are left out. None: all.
+        Biotype of the genes; others are left out. None: all.
 
     Returns
     -------

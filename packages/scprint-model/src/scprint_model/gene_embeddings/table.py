@@ -89,7 +89,7 @@ def load_table(
         When no gene is in the table, a used row is not finite, the table is narrower than the model, or its form
         is another.
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     """
     table = _tables(Path(path))
     values = torch.tensor(_vectors(table, path))
@@ -124,9 +124,9 @@ def read_table(path: Path | str) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        When the columns are not 0, 1, ... without gaps, a value is not a number, or there are no gene ids.
+        When the columns are not 0, 1, ... without gaps, a value is not a number, or gene ids are lacking.
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     """
     path = Path(path)
     if path.suffix == ".parquet":

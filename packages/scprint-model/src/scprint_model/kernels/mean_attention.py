@@ -35,7 +35,7 @@ def accumulate_mean_attention(
     out
         Float32, (N, N) for the weighted sum over heads of each cell's maps, or (H, N, N) for a map a head.
     square
-        Of `out`'s shape: the square of what each cell adds to `out` is added here.
+        Array of `out`'s shape, to which the square of what each cell adds to `out` is added.
     head_weights
         (H,) weights of the heads in an (N, N) map; None: 1 / H each.
     use_triton

@@ -30,7 +30,7 @@ def fused_zinb_loss(
     counts, mean, dispersion, zero_logits
         (B, S), as for `zinb_loss`. The counts get no gradient.
     real
-        (B, S) false where there is no gene; None: everywhere is one.
+        (B, S) false where a place holds no gene; None: every place holds one.
     use_triton
         None: where the environment has ``SCPRINT_MODEL_TRITON=1`` and the tensors are on CUDA.
 

@@ -79,7 +79,7 @@ class Block(nn.Module):
             (B, T, d) residual stream, float32. Under autocast the branches are half precision; their sum
             stays float32.
         scope
-            What the tokens may read.
+            Limits of what the tokens may read.
         n_queries
             Update the first so many tokens only and return just these: enough in the last block, where
             nobody reads the other tokens, and much cheaper.
@@ -121,11 +121,11 @@ def run_blocks(
     Parameters
     ----------
     blocks
-        Of :func:`build_blocks`. Those with cross-attention are left out where ``scope.other`` is None.
+        Blocks of :func:`build_blocks`. Those with cross-attention are left out where ``scope.other`` is None.
     x
         (B, T, d) tokens.
     scope
-        What the tokens may read.
+        Limits of what the tokens may read.
     n_outputs
         Return the first so many tokens only; None: all.
     capture

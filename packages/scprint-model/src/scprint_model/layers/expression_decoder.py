@@ -32,7 +32,7 @@ class ExpressionDecoder(nn.Module):
     d_model
         Width of the tokens.
     likelihood
-        Which parameters to give: see :class:`~scprint_model.config.ModelConfig`.
+        Distribution whose parameters are given: see :class:`~scprint_model.config.ModelConfig`.
     told_depth
         Read log2(1 + total count) beside each token.
     dropout

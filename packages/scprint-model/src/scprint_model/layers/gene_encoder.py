@@ -1,4 +1,4 @@
-"""What a token says about which gene it is."""
+"""Encode which gene a token is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where in the genome a gene lies, as sines and cosines."""
+"""Encode where in the genome a gene lies, as sines and cosines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cell tokens are told of a cell's whole profile: one linear map of the features of all its expressed genes.
+"""Tell cell tokens a cell's whole profile, as one linear map of the features of all its expressed genes.
 
 Shapes: B cells, E expressed genes of all cells together, V genes, R rows of the feature table, F features, P panels.
 """

@@ -88,8 +88,8 @@ def info_nce(first: Tensor, second: Tensor, *, temperature: float, groups: Tenso
     temperature
         Cosines are divided by it.
     groups
-        (B,) data set of each cell: it is to be found among cells of the same one alone, whose differences are no
-        matter of batch. None: among all.
+        (B,) data set of each cell: it is to be found among cells of the same one alone, whose differences are not
+        those of batches. None: among all.
 
     Returns
     -------

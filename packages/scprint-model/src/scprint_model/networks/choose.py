@@ -40,7 +40,7 @@ def cell_groups(adata: AnnData, groupby: str | None, group: str | Sequence[str] 
     Raises
     ------
     ValueError
-        When there is no such column or group; the message lists near ones.
+        When the column or a group does not exist; the message lists near ones.
     """
     if groupby is None:
         if group is not None:

@@ -180,7 +180,7 @@ def select_heads(
     alpha
         Strength of the L2 penalty.
     seed
-        Decides which regulators are held out, and which pairs without edge are used where there are many.
+        Seed for the regulators that are held out, and for the pairs without edge that are used where there are many.
 
     Returns
     -------

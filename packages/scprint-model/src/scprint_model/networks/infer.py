@@ -84,8 +84,8 @@ def infer(
 ) -> GRNAnnData:
     """Infer gene networks of groups of cells from what a model has learned.
 
-    Of attention, a gene that attends is the target, the gene it attends to its regulator; cell tokens are left out, and
-    self edges. No more is kept than sums over the cells.
+    A gene that attends is the target, and the gene it attends to its regulator. Cell tokens and self edges are left
+    out. No more is kept than sums over the cells.
 
     Parameters
     ----------
@@ -122,9 +122,9 @@ def infer(
         showed it; ``var["n_cells_seen"]`` says how many these were, and genes that none showed are left out. None: all
         genes at once, and for ``genes="all"`` as many as the model saw in training. Time goes with its square.
     n_cells
-        Number of cells of a group at most, drawn at random; None: all.
+        Largest number of cells of a group, drawn at random; None: all.
     source
-        What the weights are. ``"attention"``: shares of attention, see `attention`. ``"jacobian"``: the change of a
+        Source of the weights. ``"attention"``: shares of attention, see `attention`. ``"jacobian"``: the change of a
         target's predicted log mean for one more count of the regulator, mean over the cells, with its sign; each
         regulator takes some ten times as long as a pass of the cells, so name `regulators`, and all genes must fit one
         context. ``"gene_embedding"``: the cosine of the two genes' embeddings in the model, which never looks at the
@@ -164,9 +164,9 @@ def infer(
         NaN where no edge is tested: self edges, and genes that are not among `regulators`. It takes as many times
         longer, and all genes must fit one context.
     null
-        What the p-values hold fixed. ``"depth"``: a cell's depth and batch: counts are dealt among cells of like depth,
-        and scaled to the depth of the cell that receives them. ``"cells"``: the batch only, as if all cells were of one
-        depth. Cells that differ in depth then make most edges significant.
+        Quantities that the p-values hold fixed. ``"depth"``: a cell's depth and batch: counts are dealt among cells of
+        like depth, and scaled to the depth of the cell that receives them. ``"cells"``: the batch only, as if all cells
+        were of one depth. Cells that differ in depth then make most edges significant.
     batch_key
         Column of obs, or several, such as donor and plate: `permutations` deals counts among cells that agree in them.
     pooled

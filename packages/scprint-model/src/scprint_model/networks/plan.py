@@ -142,7 +142,7 @@ class NetworkPlan:
 
     @property
     def passes_a_cell(self) -> int:
-        """How often each cell passes through the model."""
+        """Number of times that each cell passes through the model."""
         if self.source == "gene_embedding":
             return 0
         return 1 + self.permutations if self.draws == 1 else self.draws
@@ -334,7 +334,7 @@ def memory_need(
     n_networks
         Networks that are returned together.
     source
-        What the networks are read from.
+        Source of the networks' weights.
     """
     square = n_genes * n_genes * 4
     # tokens: sums in float64; then queries and keys of their means in float32, and these by head

@@ -55,7 +55,7 @@ class PooledNull:
     observed
         Weights of the observed network, (genes, genes).
     tested
-        Which of its edges are tested.
+        Whether each of its edges is tested.
     """
 
     def __init__(self, observed: NDArray, tested: NDArray[np.bool_]) -> None:

@@ -88,7 +88,7 @@ class MeanJacobian:
     n_genes
         Number of genes, all of which every cell shows.
     regulators
-        Which genes may be regulators, bool, shape (n_genes,); None: all.
+        Whether each gene may be a regulator, bool, shape (n_genes,); None: all.
 
     Notes
     -----

@@ -40,7 +40,7 @@ FEW_CELLS = 8
 
 @dataclass(frozen=True, eq=False)
 class Strata:
-    """Which cells exchange counts.
+    """Groups of cells that exchange counts.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ def batches_of(obs: pd.DataFrame, batch_key: str | Sequence[str] | None) -> NDAr
     Raises
     ------
     ValueError
-        When there is no such column, or cells lack a value.
+        When the column does not exist, or cells lack a value.
     """
     if batch_key is None or not len(batch_key):
         return None

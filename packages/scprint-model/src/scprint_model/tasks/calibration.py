@@ -168,7 +168,7 @@ def calibration(
     Raises
     ------
     ValueError
-        When the cells are not the same, or there are no predictions.
+        When the cells are not the same, or predictions are lacking.
 
     Notes
     -----

@@ -73,7 +73,7 @@ def coarse_labels(space: LabelClass, labels: Sequence[str], name: str) -> Choice
     Raises
     ------
     ValueError
-        When there is no such term, no leaf lies under it, or one lies under another: the wider one would always win.
+        When a term does not exist, no leaf lies under it, or one lies under another: the wider one would always win.
     """
     if space.scope == ():
         raise ValueError(f"coarsen: the labels of class {name!r} are free text, which nothing lies above")

@@ -49,7 +49,7 @@ def open_cells(path: Path | str, choice: CountsChoice | None = None) -> AnnData:
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        When the file does not exist.
     ValueError
         When it is not a file of cells, has no X, or not the raw counts that are meant.
     """
@@ -187,7 +187,7 @@ def write_with(
     ValueError
         When `output` is `source`, or the cells are not those of the file.
     FileNotFoundError
-        When there is no such file, or no folder for the output.
+        When the file, or the folder for the output, does not exist.
     """
     source, output = Path(source), Path(output)
     check_output(source, output)

@@ -135,7 +135,7 @@ def mix(cells: EncodedCells, facets: Mapping[str, EncodedCells | np.ndarray]) ->
     Raises
     ------
     ValueError
-        When there is no such token, or shapes do not fit.
+        When the token does not exist, or shapes do not fit.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""How much labels and neighbours change with what should not matter: depth, genes that are missing, a panel."""
+"""Measure how much labels and neighbours change with what should not matter: depth, missing genes, a panel."""
 
 from __future__ import annotations
 

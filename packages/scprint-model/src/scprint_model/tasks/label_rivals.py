@@ -1,4 +1,4 @@
-"""What stands beside the scores of predicted labels: simple rivals on the same cells, and the interval of a macro F1.
+"""Put simple rivals on the same cells beside the scores of predicted labels, and the interval of a macro F1.
 
 Shapes: B cells, P predicted labels, T true labels, K kinds of cells, R replicates.
 """
@@ -60,7 +60,7 @@ class Rivals:
         answered
             Cells that are scored, (B,) bool.
         right
-            Of these, whether the prediction is right.
+            Whether the prediction is right, of each answered cell.
         """
         names = np.unique(true[true != UNKNOWN])
         codes = np.where(true == UNKNOWN, -1, np.searchsorted(names, np.where(true == UNKNOWN, names[0], true)))

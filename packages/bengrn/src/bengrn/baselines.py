@@ -185,7 +185,7 @@ def random_scores(
 
 
 def random_expectation(n_pairs: int, n_positives: int) -> dict[str, float]:
-    r"""Mean of each metric over all orders of the pairs, exactly: what random scores without ties get.
+    r"""Compute the mean of each metric over all orders of the pairs, exactly: what random scores without ties get.
 
     - ``prevalence`` :math:`\pi = P / N`, ``auroc`` 0.5, ``epr`` 1;
     - ``auroc_partial``, up to a false positive rate of 0.1: 0.5 but for rounding to whole negatives;

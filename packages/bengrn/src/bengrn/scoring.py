@@ -173,7 +173,7 @@ class Scores:
         return score_signs(universe.scores, universe.positives, universe.signs, self_columns=universe.self_columns)
 
     def bootstrap(self, *, n_replicates: int = 200, level: float = 0.95, seed: int = 0) -> Any:
-        """Intervals over regulators drawn with replacement: :func:`bengrn.uncertainty.bootstrap`."""
+        """Return intervals over regulators drawn with replacement: :func:`bengrn.uncertainty.bootstrap`."""
         from bengrn.uncertainty import bootstrap
 
         universe = self.universe

@@ -41,7 +41,7 @@ class WorkFiles:
         return self.results / "work"
 
     def network(self, key: str) -> Path:
-        """Folder of one network: how it was inferred, its weights, its scores."""
+        """Return the folder of one network: how it was inferred, its weights, its scores."""
         return self.work / key
 
     def inference(self, key: str) -> Path:
@@ -49,11 +49,11 @@ class WorkFiles:
         return self.network(key) / "inference.json"
 
     def scores(self, key: str, score: str) -> Path:
-        """Rows of one network against one truth."""
+        """Return the rows of one network against one truth."""
         return self.network(key) / f"{score}.json"
 
     def cells(self, name: str) -> Path:
-        """Cells of one group, with the genes and regulators that were chosen."""
+        """Return cells of one group, with the genes and regulators that were chosen."""
         return self.work / "cells" / f"{name}.h5ad"
 
     def plan(self, name: str) -> Path:
@@ -61,11 +61,11 @@ class WorkFiles:
         return self.work / "plans" / f"{name}.json"
 
     def truth(self, sha256: str) -> Path:
-        """Edges of a truth, as they are scored."""
+        """Return the edges of a truth, as they are scored."""
         return self.work / "truths" / f"{sha256[:DIGITS]}.parquet"
 
     def details(self, name: str) -> Path:
-        """File of details."""
+        """Return the file of details."""
         return self.results / "details" / name
 
 

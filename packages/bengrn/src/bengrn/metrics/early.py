@@ -38,7 +38,7 @@ def true_positives_at_k(ranking: Ranking, k: int | None = None) -> float:
 
 
 def early_precision_ratio(ranking: Ranking) -> float:
-    """Precision of the K best pairs over the prevalence, K = number of positives (BEELINE's EPR).
+    """Divide the precision of the K best pairs by the prevalence, K = number of positives (BEELINE's EPR).
 
     1 is random, 1 / prevalence is perfect. Pratapa et al. 2020, Nature Methods 17:147. BEELINE itself selects
     every pair tied with the K-th, and divides by that number; here ties across the cut are drawn at random.
@@ -47,7 +47,7 @@ def early_precision_ratio(ranking: Ranking) -> float:
 
 
 def odds_ratio_at_k(ranking: Ranking, k: int | None = None) -> float:
-    """Diagnostic odds ratio (TP · TN) / (FP · FN) of the K best pairs (the scPRINT paper's EPR).
+    """Compute the diagnostic odds ratio (TP · TN) / (FP · FN) of the K best pairs (the scPRINT paper's EPR).
 
     Kalfon et al. 2025, Methods, "BenGRN and gene network metrics", with K = number of positives, so that FP =
     FN. 1 is random, below 1 the inverted ranking would do better. Where FP or FN is 0 (a perfect top K) the
@@ -82,7 +82,7 @@ class LogOddsRatio(NamedTuple):
 
 
 def log_odds_ratio(ranking: Ranking, k: int | None = None, *, confidence: float = 0.95) -> LogOddsRatio:
-    r"""Log odds ratio of the K best pairs, with Woolf's interval.
+    r"""Compute the log odds ratio of the K best pairs, with Woolf's interval.
 
     :math:`\log\frac{ad}{bc} \pm z \sqrt{1/a + 1/b + 1/c + 1/d}` (Woolf 1955), where a, b, c, d are TP, FP, FN
     and TN, each with 0.5 added whatever it is (Haldane 1956, Anscombe 1956), so that perfect and empty cells

@@ -58,13 +58,13 @@ class Pairs:
         return self.shape[0] * self.shape[1] - self.matrix.nnz if self.is_sparse else 0
 
     def at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[Any]:
-        """Scores of some pairs, one each, as a new array."""
+        """Return the scores of some pairs, one each, as a new array."""
         if not len(rows):
             return np.zeros(0, dtype=self.matrix.dtype)
         return np.asarray(self.matrix[rows, columns]).ravel()
 
     def self_scores(self) -> NDArray[Any]:
-        """Scores of the self pairs, (s,)."""
+        """Return the scores of the self pairs, (s,)."""
         return self.at(self.self_rows, self.self_columns)
 
     def pieces(self, size: int = PIECE) -> Iterator[NDArray[Any]]:
@@ -199,7 +199,7 @@ def _as_csr(scores: Any) -> Any:
 
 
 def as_positions(positives: Any, shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and columns of true edges given as flat positions or as a pair (rows, columns).
+    """Return the rows and columns of true edges given as flat positions or as a pair (rows, columns).
 
     Raises
     ------

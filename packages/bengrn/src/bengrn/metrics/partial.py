@@ -8,7 +8,7 @@ from bengrn.metrics.ranking import Ranking
 
 
 def partial_auroc(ranking: Ranking, max_fpr: float = 0.1, *, standardized: bool = True) -> float:
-    r"""Area under the ROC curve up to a false positive rate.
+    r"""Compute the area under the ROC curve up to a false positive rate.
 
     True edges are rare, so only the curve's left end says anything about the edges one would look at. Ties
     are a straight line across their block, as in :func:`bengrn.metrics.auroc`.

@@ -96,7 +96,7 @@ def per_target(
 
 
 def macro_means(table: pd.DataFrame) -> dict[str, float]:
-    """Mean over genes of what :func:`per_regulator` or :func:`per_target` gives.
+    """Average over genes what :func:`per_regulator` or :func:`per_target` gives.
 
     Returns
     -------

@@ -263,7 +263,7 @@ def _ranking(n_pairs: int, block: NDArray[Any], p_tied: NDArray[np.int64], count
 
 
 def average_precision(ranking: Ranking) -> float:
-    r"""Average precision: precision at each distinct score, weighted by the gain in recall there.
+    r"""Compute the average precision: precision at each distinct score, weighted by the gain in recall there.
 
     :math:`\mathrm{AP} = \sum_b (R_b - R_{b-1}) P_b` over blocks of equal score, as scikit-learn defines it: a
     block is predicted whole, so a constant score has AP = prevalence exactly. For the mean over all ways to
@@ -273,7 +273,7 @@ def average_precision(ranking: Ranking) -> float:
 
 
 def expected_average_precision(ranking: Ranking) -> float:
-    r"""Mean of the average precision over all orders in which ties can be broken, in closed form.
+    r"""Average the average precision over all orders in which ties can be broken, in closed form.
 
     In a block of n pairs with p positives, below N pairs with P positives, slot i holds a positive with
     probability p/n, and the slots before it then hold (i-1)(p-1)/(n-1) more, on average. Summed over the
@@ -299,7 +299,7 @@ def _harmonic_difference(start: NDArray[np.int64], length: NDArray[np.int64]) ->
 
 
 def trapezoid_auprc(ranking: Ranking) -> float:
-    """Area under the precision-recall curve by the trapezoid rule over all cut-offs, from recall 0 to 1.
+    """Integrate the precision-recall curve by the trapezoid rule over all cut-offs, from recall 0 to 1.
 
     The curve starts at recall 0 with precision 1, as in scikit-learn's ``precision_recall_curve``. The
     straight line across a block of ties is too kind: a constant score gets (1 + prevalence) / 2. Prefer
@@ -309,7 +309,7 @@ def trapezoid_auprc(ranking: Ranking) -> float:
 
 
 def paper_auprc(ranking: Ranking) -> float:
-    r"""AUPRC as the scPRINT paper words it: the area between the curve and the prevalence line.
+    r"""Compute the AUPRC as the scPRINT paper words it: the area between the curve and the prevalence line.
 
     Kalfon et al. 2025 (Methods, "BenGRN and gene network metrics"): composite trapezoid rule over cut-offs
     "from 0 predicted positives to all predicted positives"; "the floor of the area is not given by the
@@ -343,7 +343,7 @@ def paper_auprc(ranking: Ranking) -> float:
 
 
 def auroc(ranking: Ranking) -> float:
-    """Area under the ROC curve: the chance that a positive outranks a negative, ties counting half."""
+    """Compute the area under the ROC curve: the chance that a positive outranks a negative, ties counting half."""
     n_tied = ranking.n_tied - ranking.p_tied
     n_above = ranking.n_above - ranking.p_above
     beaten = ranking.n_negatives - n_above - n_tied / 2
@@ -351,7 +351,7 @@ def auroc(ranking: Ranking) -> float:
 
 
 def precision_recall_curve(ranking: Ranking) -> Curve:
-    """Precision over recall, as plotted: the corners of the curve, by rising recall.
+    """Return precision over recall, as plotted: the corners of the curve, by rising recall.
 
     Between two positives precision only falls, at one recall; only the ends of such a fall are given, so
     there are at most 2 B + 1 points. ``np.trapezoid(curve.precision, curve.recall)`` is

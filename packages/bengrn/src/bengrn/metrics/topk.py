@@ -17,7 +17,7 @@ from bengrn.metrics.ranking import Ranking
 
 
 def precision_at_k(ranking: Ranking, k: int | None = None) -> float:
-    """Share of positives among the `k` best pairs; by default K = number of positives.
+    """Return the share of positives among the `k` best pairs; by default K = number of positives.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def precision_at_k(ranking: Ranking, k: int | None = None) -> float:
 
 
 def recall_at_k(ranking: Ranking, k: int | None = None) -> float:
-    """Share of the positives that are among the `k` best pairs; by default K = number of positives.
+    """Return the share of the positives that are among the `k` best pairs; by default K = number of positives.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def recall_at_k(ranking: Ranking, k: int | None = None) -> float:
 
 
 def f_score_at_k(ranking: Ranking, k: int | None = None, *, beta: float = 1.0) -> float:
-    r"""F score of the `k` best pairs: :math:`(1 + \beta^2)\,TP / (\beta^2 P + K)`.
+    r"""Compute the F score of the `k` best pairs: :math:`(1 + \beta^2)\,TP / (\beta^2 P + K)`.
 
     Parameters
     ----------
@@ -65,17 +65,17 @@ def f_score_at_k(ranking: Ranking, k: int | None = None, *, beta: float = 1.0) -
 
 
 def precision_of_predicted(ranking: Ranking) -> float:
-    """Share of positives among the predicted edges, the pairs with a score above zero; NaN if there is none."""
+    """Return the share of positives among the predicted edges, the pairs with a score above zero; NaN without any."""
     return _predicted_positives(ranking) / ranking.n_predicted if ranking.n_predicted else float("nan")
 
 
 def recall_of_predicted(ranking: Ranking) -> float:
-    """Share of the positives that are predicted edges, pairs with a score above zero."""
+    """Return the share of the positives that are predicted edges, pairs with a score above zero."""
     return _predicted_positives(ranking) / ranking.n_positives
 
 
 def overlap_p_value(ranking: Ranking, k: int | None = None) -> float:
-    """Chance that K pairs drawn at random hold at least as many positives as the K best (hypergeometric).
+    """Return the chance that K pairs drawn at random hold at least as many positives as the K best (hypergeometric).
 
     Where ties reach across the cut, the mean of that chance over all ways to draw the tied pairs; it is then
     above 0.5 for a constant score. Pairs count as independent, which pairs of one regulator are not: with many
@@ -110,13 +110,13 @@ def overlap_p_value(ranking: Ranking, k: int | None = None) -> float:
 
 
 def overlap_chance(n_pairs: int, n_positives: int, n_drawn: int, n_found: int) -> float:
-    """Chance of at least `n_found` positives among `n_drawn` of `n_pairs` pairs that hold `n_positives`."""
+    """Return the chance of at least `n_found` positives among `n_drawn` of `n_pairs` pairs that hold `n_positives`."""
     first, chance = _hypergeometric(n_pairs, n_positives, n_drawn)
     return float(_tail(chance)[n_found - first]) if n_found > first else 1.0
 
 
 def lowest_chosen(pairs: Pairs, k: int) -> Any:
-    """Lowest score above zero that the `k` best pairs reach; None where no pair scores above zero.
+    """Return the lowest score above zero that the `k` best pairs reach; None where no pair scores above zero.
 
     With fewer than `k` pairs above zero it is the lowest score above zero: no other pair is ever chosen. Pairs
     tied with the lowest are all chosen. NaN is not looked for.

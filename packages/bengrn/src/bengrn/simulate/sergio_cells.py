@@ -130,7 +130,7 @@ def simulate_types(
 def _steady(
     given: Regulation, cells: TypeOfCells, kinetics: Kinetics, silent: NDArray[np.bool_], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Cells at moments drawn from one long trajectory in the steady state."""
+    """Return cells at moments drawn from one long trajectory in the steady state."""
     path = _Path(given, cells, kinetics, silent)
     path.go(_settling(given, kinetics), rng, cells.basal, 1.0)
     moments = np.sort(rng.choice(cells.n * kinetics.spacing, cells.n, replace=False))
@@ -141,7 +141,7 @@ def _steady(
 def _differentiating(
     given: Regulation, cells: TypeOfCells, kinetics: Kinetics, silent: NDArray[np.bool_], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Cells at moments drawn from trajectories that begin in the steady state of the parent."""
+    """Return cells at moments drawn from trajectories that begin in the steady state of the parent."""
     n_steps = max(1, round(kinetics.duration / kinetics.dt))
     n_trajectories = cells.n if kinetics.n_trajectories is None else min(kinetics.n_trajectories, cells.n)
     moments = rng.integers(0, n_steps, cells.n)

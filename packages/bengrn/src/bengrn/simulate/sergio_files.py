@@ -11,7 +11,7 @@ from bengrn._wording import listed
 
 
 def is_interactions(path: Path) -> bool:
-    """Whether a file is a table of interactions as SERGIO takes it, which its first line tells."""
+    """Tell whether a file is a table of interactions as SERGIO takes it, by its first line."""
     try:
         with path.open(encoding="utf-8") as file:
             first = file.readline()

@@ -217,7 +217,7 @@ class GroundTruth:
         return namings
 
     def known(self, naming: tuple[str, str]) -> frozenset[str] | None:
-        """Genes the truth can speak about in one of its :attr:`namings`; None where it does not say."""
+        """Return the genes the truth can speak about in one of its :attr:`namings`; None where it does not say."""
         return self.genes if naming == ("source", "target") else self.gene_ids
 
 

@@ -117,7 +117,7 @@ def load_perturbseq(
 def _significant(
     path: Path, cutoff: float
 ) -> tuple[NDArray[np.object_], NDArray[np.object_], tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Names of the rows, names of the columns, and where a value is below the cut-off."""
+    """Return the names of the rows, names of the columns, and where a value is below the cut-off."""
     names: list[str] = []
     columns: pd.Index = pd.Index([])
     found: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
@@ -149,7 +149,7 @@ def _slices(path: Path) -> Iterator[pd.DataFrame]:
 
 
 def _silenced_genes(names: NDArray[np.object_]) -> NDArray[np.object_]:
-    """Genes of the perturbations, "" for controls: the id in a name of the published form, else the name."""
+    """Return the genes of the perturbations, "" for controls: the id in a name of the published form, else the name."""
     labels = pd.Series(names, dtype=str)
     ids = labels.str.extract(_PERTURBATION)["id"]
     genes = ids.where(ids.notna(), labels).mask(labels.str.contains(_CONTROL), "")

@@ -347,7 +347,7 @@ def _named(source: Source, name: str) -> str:
 
 
 def _sample(matrix: Matrix) -> sparse.csr_matrix:
-    """Cells from the beginning, the middle and the end."""
+    """Return cells from the beginning, the middle and the end."""
     n_cells = matrix.shape[0]
     parts = []
     for start in sorted({0, n_cells // 2, max(0, n_cells - 64)}):

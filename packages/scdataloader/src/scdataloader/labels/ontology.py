@@ -73,7 +73,7 @@ def _entry(term: str) -> dict[str, Any] | None:
 
 
 def is_unknown(label: object) -> bool:
-    """Whether a label says that there is none: ``None``, not-a-number, empty, "unknown", "na" and the like."""
+    """Tell whether a label says that there is none: ``None``, not-a-number, empty, "unknown", "na" and the like."""
     return str(label).strip().lower() in UNKNOWN
 
 
@@ -107,7 +107,7 @@ def term_name(term: str) -> str:
 
 
 def is_obsolete(term: str) -> bool:
-    """Whether the ontology has withdrawn the term."""
+    """Tell whether the ontology has withdrawn the term."""
     entry = _entry(term)
     return bool(entry and entry.get("deprecated"))
 
@@ -140,7 +140,7 @@ def roll_up(terms: Sequence[str], broad: Sequence[str]) -> list[str | None]:
 
 
 def in_scope(term: str, scope: Sequence[str]) -> bool:
-    """Whether a term is of one of the ontologies, or is or lies under one of the terms, that `scope` lists."""
+    """Tell whether a term is of one of the ontologies, or is or lies under one of the terms, that `scope` lists."""
     ontology = ontology_of(term)
     return ontology is not None and any(s in (ontology, term) or s in ancestors(term) for s in scope)
 
@@ -294,7 +294,7 @@ def find_term(label: str, scope: Sequence[str]) -> str:
 
 
 def is_joined(label: str) -> bool:
-    """Whether a standard label is of several terms: see `standard_label`."""
+    """Tell whether a standard label is of several terms: see `standard_label`."""
     return "," in label and all(ontology_of(part) for part in label.split(","))
 
 

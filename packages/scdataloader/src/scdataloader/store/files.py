@@ -275,7 +275,7 @@ class PackedCells:
 
 
 def is_whole(folder: Path, entry: ShardEntry, ending: str) -> bool:
-    """Whether a shard's file is there and as long as it should be."""
+    """Tell whether a shard's file is there and as long as it should be."""
     path = folder / "shards" / (entry.name + ending)
     expected = entry.counts if ending == COUNTS else entry.cells
     return path.is_file() and path.stat().st_size == expected.bytes

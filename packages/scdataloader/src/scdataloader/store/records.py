@@ -250,7 +250,7 @@ def expressed(
 
 @numba.njit(nogil=True, cache=True)
 def room(shards: Shards, targets: Targets) -> int:  # noqa: ARG001 (as for every store)
-    """Largest number of pairs that a sound record can hold, plus the one written ahead."""
+    """Return the largest number of pairs that a sound record can hold, plus the one written ahead."""
     most = 0
     for table in range(len(targets.target_start) - 1):
         most = max(most, targets.target_start[table + 1] - targets.target_start[table] - 1)

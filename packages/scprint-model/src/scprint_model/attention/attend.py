@@ -59,7 +59,7 @@ def attend(
     query_lengths: Tensor | None = None,
     bias_bqt: Tensor | None = None,
 ) -> Tensor:
-    """Softmax attention of every query over every key, scaled by 1/√(head width), without dropout.
+    """Compute softmax attention of every query over every key, scaled by 1/√(head width), without dropout.
 
     Parameters
     ----------

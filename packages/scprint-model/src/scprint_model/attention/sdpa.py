@@ -54,7 +54,7 @@ def _groups_as_rows(q_bhqk: Tensor, n_kv_heads: int) -> Tensor:
 
 
 def _keeping_the_matrix_is_faster(q: Tensor, k: Tensor) -> bool:
-    """Whether torch's fused kernel is the slower one.
+    """Tell whether torch's fused kernel is the slower one.
 
     Its bfloat16 backward on a CPU takes 1.5 to 2.5 times as long at contexts of a few hundred genes.
     """

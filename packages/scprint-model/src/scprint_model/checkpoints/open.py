@@ -37,7 +37,7 @@ MODEL_SUFFIXES = (".ckpt", ".safetensors", ".pt", ".pth")
 
 
 def is_hub_id(what: str) -> bool:
-    """Whether this may be ``owner/name`` of a repository."""
+    """Tell whether this may be ``owner/name`` of a repository."""
     return _ID.fullmatch(what) is not None and not what.endswith(MODEL_SUFFIXES)
 
 

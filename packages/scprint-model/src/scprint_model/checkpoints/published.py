@@ -265,12 +265,12 @@ _SCPRINT2 = re.compile(r"gene_encoder\.[1-9]\d*\.|compressor\.|vae")
 
 
 def is_dropped(key: str) -> bool:
-    """Whether a published weight has no part in using the network."""
+    """Tell whether a published weight has no part in using the network."""
     return _DROPPED.fullmatch(key) is not None
 
 
 def is_scprint2(keys: Iterable[str]) -> bool:
-    """Whether these weights are of the later scPRINT-2, another network."""
+    """Tell whether these weights are of the later scPRINT-2, another network."""
     return any(_SCPRINT2.match(key) for key in keys)
 
 

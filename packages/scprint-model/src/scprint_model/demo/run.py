@@ -237,7 +237,7 @@ def _given(cells: AnnData) -> pd.Series | None:
 
 
 def _choose_group(cells: AnnData, cell_type: str | None) -> tuple[str, str] | None:
-    """Column and value of the cells whose network is asked for; None: to be taken from the predictions."""
+    """Return the column and value of the cells whose network is asked for; None: to be taken from the predictions."""
     truth = _given(cells)
     if cell_type is None:
         if truth is None:

@@ -15,7 +15,7 @@ FEWEST = 3
 
 
 def batch_distance(embeddings: Tensor, batches: Tensor, labels: Tensor | None = None) -> Tensor:
-    """Squared maximum mean discrepancy between batches, averaged over all pairs of batches that can be compared.
+    """Return the squared maximum mean discrepancy between batches, the mean of all pairs that can be compared.
 
     With `labels`, two batches are compared over the labels of which both have some cells, in the same proportions:
     that one batch has other cell types than another is not taken for a batch effect.

@@ -249,7 +249,7 @@ def is_gain(before: Tensor, after: Tensor) -> bool:
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:
-    """Bfloat16 where the GPU computes in it, float32 elsewhere."""
+    """Return bfloat16 where the GPU computes in it, float32 elsewhere."""
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()

@@ -20,7 +20,7 @@ def fused_zinb_loss(
     real: Tensor | None = None,
     use_triton: bool | None = None,
 ) -> Tensor:
-    """Mean negative log-likelihood, a float32 scalar, as :func:`scprint_model.losses.counts.zinb_loss` gives it.
+    """Return the mean negative log-likelihood, float32, as :func:`scprint_model.losses.counts.zinb_loss` gives it.
 
     The kernel writes the gradients of the three parameters while it computes the values, so that three tensors are
     kept for the backward pass instead of some forty; everywhere else `zinb_loss`, its twin, runs.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def sinusoid(positions: Tensor, d_model: int) -> Tensor:
-    """Sines and cosines (interleaved, base 10,000) of the gene locations.
+    """Return sines and cosines (interleaved, base 10,000) of the gene locations.
 
     Parameters
     ----------

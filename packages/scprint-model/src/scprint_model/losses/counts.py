@@ -66,7 +66,7 @@ def in_float32(t: Tensor) -> Tensor:
 
 
 def mean_over(values: Tensor, real: Tensor | None) -> Tensor:
-    """Mean of all values, or of those where `real` is true (0 where nowhere); a scalar."""
+    """Return the mean of all values, or of those where `real` is true (0 where nowhere); a scalar."""
     if real is None:
         return values.mean()
     return torch.where(real, values, 0).sum() / real.sum().clamp(min=1)
@@ -83,7 +83,7 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
 def nb_log_likelihood(counts: Tensor, mean: Tensor, dispersion: Tensor) -> Tensor:
-    """Log-probability of each count.
+    """Return the log-probability of each count.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def nb_log_likelihood(counts: Tensor, mean: Tensor, dispersion: Tensor) -> Tenso
 
 
 def nb_loss(counts: Tensor, mean: Tensor, dispersion: Tensor, *, real: Tensor | None = None) -> Tensor:
-    """Mean negative log-likelihood over all cells and genes, a scalar; see :func:`nb_log_likelihood`.
+    """Return the mean negative log-likelihood over all cells and genes, a scalar; see :func:`nb_log_likelihood`.
 
     `real`: mask (B, S), false for padding; None: no padding.
     """
@@ -121,12 +121,12 @@ def nb_loss(counts: Tensor, mean: Tensor, dispersion: Tensor, *, real: Tensor | 
 
 
 def log_nb_zero(mu: Tensor, theta: Tensor) -> Tensor:
-    """Log-probability of no count."""
+    """Return the log-probability of no count."""
     return -theta * torch.log1p(mu / theta)
 
 
 def log_nb_positive(x: Tensor, mu: Tensor, theta: Tensor) -> Tensor:
-    """Log-probability of x > 0, as θ/(x+θ) times the binomial probability of θ out of x+θ."""
+    """Return the log-probability of x > 0, as θ/(x+θ) times the binomial probability of θ out of x+θ."""
     n = x + theta
     spread = theta + mu
     # Relative distance of the count and of θ from what (μ, θ) expects, free of cancellation.
@@ -155,7 +155,7 @@ def _stirling_error(z: Tensor) -> Tensor:
 
 
 def zinb_log_likelihood(counts: Tensor, mean: Tensor, dispersion: Tensor, zero_logits: Tensor) -> Tensor:
-    """Log-probability of each count.
+    """Return the log-probability of each count.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def zinb_log_likelihood(counts: Tensor, mean: Tensor, dispersion: Tensor, zero_l
 def zinb_loss(
     counts: Tensor, mean: Tensor, dispersion: Tensor, zero_logits: Tensor, *, real: Tensor | None = None
 ) -> Tensor:
-    """Mean negative log-likelihood over all cells and genes, a scalar; see :func:`zinb_log_likelihood`.
+    """Return the mean negative log-likelihood over all cells and genes, a scalar; see :func:`zinb_log_likelihood`.
 
     `real`: mask (B, S), false for padding; None: no padding.
     """
@@ -203,7 +203,7 @@ _MIN_SUM = 1e-20
 
 
 def renormalised_log_error(counts: Tensor, mean: Tensor, *, real: Tensor | None = None) -> Tensor:
-    """Mean squared difference of log2(1 + x), after each side is scaled to a sum of 10,000 per cell.
+    """Return the mean squared difference of log2(1 + x), after each side is scaled to a sum of 10,000 per cell.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def _scaled(counts: Tensor) -> Tensor:
 
 
 def share_divergence(counts: Tensor, mean: Tensor, *, real: Tensor | None = None) -> Tensor:
-    """Kullback-Leibler divergence of the genes' predicted shares of the context from the observed ones; a scalar.
+    """Return the Kullback-Leibler divergence of the genes' predicted shares of the context from the observed ones.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def embedding_dissimilarity(cell_embeddings: Tensor, *, kind: DissimilarityKind 
 
 
 def cell_similarity(cell_embedding: Tensor, *, threshold: float) -> Tensor:
-    """Mean of 1 - (max(0, cos) - threshold)² over all pairs of cells of a batch.
+    """Return the mean of 1 - (max(0, cos) - threshold)² over all pairs of cells of a batch.
 
     Cells more alike than `threshold` are drawn together, others apart.
 
@@ -79,7 +79,7 @@ def cell_similarity(cell_embedding: Tensor, *, threshold: float) -> Tensor:
 
 
 def info_nce(first: Tensor, second: Tensor, *, temperature: float, groups: Tensor | None = None) -> Tensor:
-    """Cross-entropy of finding each cell of `first` among those of `second`, by cosine.
+    """Return the cross-entropy of finding each cell of `first` among those of `second`, by cosine.
 
     Parameters
     ----------

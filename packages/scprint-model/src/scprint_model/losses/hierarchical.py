@@ -17,7 +17,7 @@ def hierarchical_loss(
     own: Tensor | None = None,
     per_labelled_cell: bool = False,
 ) -> Tensor:
-    """Binary cross-entropy over leaf labels in which a parent's leaves count as one, by their log-sum-exp.
+    """Compute binary cross-entropy over leaf labels in which a parent's leaves count as one, by their log-sum-exp.
 
     A leaf label is the one positive among n. For a parent label the leaves below it have no loss of their
     own, the other leaves are negatives, and the log-sum-exp of the leaves below is one more positive.
@@ -88,7 +88,7 @@ def hierarchical_loss(
 
 
 def hierarchical_cross_entropy(logits: Tensor, labels: Tensor, descendants: Tensor) -> Tensor:
-    """Cross-entropy over all outputs in which a parent label asks for probability on any output below it.
+    """Return the cross-entropy over all outputs in which a parent label asks for probability on any output below it.
 
     -log of the softmax's sum over the outputs below the label: for a leaf label plain cross-entropy, for a parent the
     leaves below are replaced by their log-sum-exp.

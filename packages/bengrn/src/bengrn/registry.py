@@ -66,7 +66,7 @@ def get_method(name: str, **settings: Any) -> GRNMethod:
     Parameters
     ----------
     name
-        One of :func:`list_methods`; capitals and "_" for "-" do not matter.
+        Name from :func:`list_methods`; capitals and "_" for "-" do not matter.
     **settings
         Settings of the method by name; :func:`describe_method` tells what there is.
 
@@ -115,7 +115,7 @@ def parse_settings(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     Parameters
     ----------
     name
-        One of :func:`list_methods`.
+        Name from :func:`list_methods`.
     given
         Text of each setting, by its name.
 

@@ -59,7 +59,7 @@ class Scores:
     auprc
         Trapezoid area from recall 0 to 1, misleading with ties: :func:`bengrn.metrics.trapezoid_auprc`.
     auprc_paper
-        The paper's, over the prevalence line; 0 is random: :func:`bengrn.metrics.paper_auprc`.
+        The paper's area, over the prevalence line; 0 is random: :func:`bengrn.metrics.paper_auprc`.
     auroc
         Area under the ROC curve.
     auroc_partial
@@ -160,7 +160,7 @@ class Scores:
 
     @property
     def signed(self) -> SignedScores:
-        """Whether signs are right: :func:`bengrn.metrics.score_signs`.
+        """Score whether signs are right: :func:`bengrn.metrics.score_signs`.
 
         Raises
         ------

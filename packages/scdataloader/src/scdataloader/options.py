@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus:
-    """The cells that there are, and the way they are read.
+    """Settings of the cells that are used, and of the way they are read.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Corpus:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneChoice:
-    """The genes that make a context, and the format of batches.
+    """Settings of the genes that make a context, and of the format of batches.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ class GeneChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """The way cells are drawn for training, and batches made.
+    """Settings of the way cells are drawn for training, and batches made.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ class Drawing:
 
 @dataclass(frozen=True, kw_only=True)
 class Holdout:
-    """The cells that are held out, for validation and for testing; see `scdataloader.make_split`.
+    """Settings of the cells that are held out for validation and for testing; see `scdataloader.make_split`.
 
     Parameters
     ----------

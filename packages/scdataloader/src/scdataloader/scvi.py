@@ -21,9 +21,9 @@ UNKNOWN_CATEGORY = "unknown"
 def scvi_ready(adata: anndata.AnnData, *, batch: str | None = None, labels: str | None = None) -> anndata.AnnData:
     """Return a copy that every ``setup_anndata`` of scvi-tools takes as it is.
 
-    Raw counts in X as CSR float32, the batch and label columns as categories without gaps or unused entries, and unique
-    names. Everything else in the object is left out, so that nothing of it is registered by accident, except the
-    other columns of ``obs`` and ``var``.
+    The copy has raw counts in X as CSR float32, the batch and label columns as categories without gaps or unused
+    entries, and unique names. It keeps the other columns of ``obs`` and ``var``. Everything else in the object is left
+    out, so that nothing of it is registered by accident.
 
     Parameters
     ----------

@@ -59,9 +59,9 @@ def enrich(
         Genes that could have been regulators, where the method was given a list: the ranking by
         "out_strength" and the test "encode" are of these only. None: every gene.
     min_size
-        Gene sets with fewer genes in the ranking are left out.
+        Number of genes that a set needs in the ranking; smaller sets are left out.
     min_targets
-        Factors with fewer known targets in the network are left out.
+        Number of known targets that a factor needs in the network; factors with fewer are left out.
     n_permutations
         Number of permutations of gene-set enrichment analysis, and most rows that stand for chance in "encode".
     seed

@@ -273,7 +273,7 @@ def average_precision(ranking: Ranking) -> float:
 
 
 def expected_average_precision(ranking: Ranking) -> float:
-    r"""Average the average precision over all orders in which ties can be broken, in closed form.
+    r"""Compute the mean of the average precision over all orders in which ties can be broken, in closed form.
 
     In a block of n pairs with p positives, below N pairs with P positives, slot i holds a positive with
     probability p/n, and the slots before it then hold (i-1)(p-1)/(n-1) more, on average. Summed over the

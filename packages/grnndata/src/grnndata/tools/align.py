@@ -89,7 +89,7 @@ def dense_block(
     network, at
         See `over_genes`.
     rows
-        Slice of the chosen genes, step 1.
+        Slice of the chosen genes, of step 1.
     axis
         0 for rows, the genes as regulators; 1 for columns, the genes as targets, which become rows here.
     self_edges

@@ -76,7 +76,7 @@ class WeightedSampler(Sampler):
     Raises
     ------
     ValueError
-        When no cell is left to draw from, or the weights are negative, not finite or not one for each cell.
+        When no cell is left to draw from, or the weights are negative, not finite or of a wrong number.
     """
 
     def __init__(

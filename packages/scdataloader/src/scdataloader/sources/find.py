@@ -28,10 +28,10 @@ def find_sources(patterns: Sequence[str | Path] | str | Path) -> list[str]:
     Parameters
     ----------
     patterns
-        Each is one of: a file; a folder (a zarr or 10x folder is one source, of another all that can be read below it
-        is taken); a glob, also with ``**``; an address (``https://…``, ``s3://…``), with a glob where its store can
-        list; ``census:<data set id>``; ``lamin:<uid or key>``, for a collection each of its artifacts. Text tables are
-        taken only where the pattern itself ends like one, and so are not picked up from folders.
+        Patterns, each one of: a file; a folder (a zarr or 10x folder is one source, of another all that can be read
+        below it is taken); a glob, also with ``**``; an address (``https://…``, ``s3://…``), with a glob where its
+        store can list; ``census:<data set id>``; ``lamin:<uid or key>``, for a collection each of its artifacts. Text
+        tables are taken only where the pattern itself ends like one, and so are not picked up from folders.
 
     Returns
     -------

@@ -169,8 +169,8 @@ class CellStore(PackedReader):
         Parameters
         ----------
         quarantine
-            Move damaged shards to the folder ``quarantine`` and write a manifest without them. `build` with the same
-            inputs writes them again.
+            Whether to move damaged shards to the folder ``quarantine`` and write a manifest without them. `build` with
+            the same inputs writes them again.
         """
         return verify(Path(path), quarantine=quarantine)
 

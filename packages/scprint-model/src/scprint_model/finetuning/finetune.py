@@ -93,8 +93,8 @@ def finetune(
         label by label of the first of `labels` where there is one; see
         `scprint_model.finetuning.batch_effect.batch_distance`.
     train
-        ``"heads"`` of the classes only; ``"lora"``: also thin matrices added to projections of the transformer, the
-        tokens of the classes and rows of new genes; ``"all"`` weights.
+        Weights that learn: ``"heads"`` of the classes only; ``"lora"``: also thin matrices added to projections of the
+        transformer, the tokens of the classes and rows of new genes; ``"all"`` weights.
     genes
         Genes to add: a vocabulary, or a file of one.
     organisms

@@ -192,7 +192,7 @@ def select_heads(
     Raises
     ------
     ValueError
-        When the network has no planes, too few of its genes are in the truth, no head fits, or an option is none.
+        When the network has no planes, too few of its genes are in the truth, no head fits, or an option is unknown.
 
     Notes
     -----

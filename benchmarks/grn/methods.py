@@ -33,8 +33,10 @@ class OfFactors:
     def infer(self, adata: AnnData, *, regulators: Sequence[str] | None = None, rng: Any = None) -> GRNAnnData:
         """Return the network whose regulators are the factors among the genes."""
         known = {*transcription_factors("human"), *transcription_factors("mouse")}
-        places = np.unique(find_in(adata, sorted(known), "transcription factors").places)
-        factors = adata.var_names[places].astype(str).tolist()
+        found = find_in(adata, sorted(known), "transcription factors")
+        # only as they are written: in other letters they are factors of the other organism
+        places = [at for name, at in zip(found.asked, found.at, strict=True) if at >= 0 and name not in found.respelled]
+        factors = adata.var_names[np.unique(places)].astype(str).tolist()
         if regulators is not None:
             factors = sorted(set(factors) & set(regulators))
         return get_method(self.method, **self.settings).infer(adata, regulators=factors, rng=rng)

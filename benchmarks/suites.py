@@ -91,40 +91,43 @@ NETWORKS = (
         peers={"correlation (retina)": "pearson", "random": "random"},
     ),
 )
+_DENOISED = ("human_pbmc_kang_ifnb", "human_pancreas_baron_h1")
+_BOTH = ("paper", "binomial")
+_MOST = {"n_cells": 250, "n_drawn": 3000, "epochs": 200}
 DENOISING = (
     Suite(
         name="denoising",
         section="denoising",
-        title="Spearman correlation of thinned cells with their full counts, the paper's noise at 0.7",
-        function="benchmarks.denoising.profiles:scores",
+        title="Counts that were taken away: Spearman correlation, or likelihood in nats a count, over cells",
+        function="benchmarks.denoising.scores:denoising_scores",
         sizes={
-            "quick": ({"n_cells": 24, "n_drawn": 300, "peers": False},),
-            "bench": ({"dataset": "human_pbmc_kang_ifnb"}, {"dataset": "human_pancreas_baron_h1"}, {}),
-            "full": (
-                {"dataset": "human_pbmc_kang_ifnb", "n_cells": 500},
-                {"dataset": "human_pancreas_baron_h1", "n_cells": 500},
-                {"n_cells": 500},
+            "quick": tuple(
+                {"protocol": protocol, "n_cells": 12, "n_drawn": 300, "n_genes": 500, "peers": False}
+                for protocol in _BOTH
+            ),
+            "bench": tuple({"dataset": name, "protocol": protocol} for name in _DENOISED for protocol in _BOTH),
+            "full": tuple(
+                {"dataset": name, "protocol": protocol, **_MOST} for name in (*_DENOISED, "") for protocol in _BOTH
             ),
         },
-        names=("set", "types", "measure", "method"),
+        names=("set", "types", "protocol", "method"),
         method="method",
-        higher=("spearman",),
-        ends={"spearman": ("low", "high")},
-        peers={"MAGIC": "MAGIC", "kNN smoothing": "kNN smoothing", "mean profile": "mean profile x kNN, no model"},
-        code=(_MODEL, _LOADER, _GRNNDATA),
-        environments=("magic",),
-        minutes=15,
+        higher=("spearman", "gain_spearman", "log_likelihood", "gain_log_likelihood"),
+        peers={name: name for name in ("MAGIC", "kNN-smoothing 2", "scVI", "ALRA", "mean profile")},
+        code=("benchmarks/denoising", _MODEL, _LOADER, _GRNNDATA),
+        environments=("magic", "scvi", "alra"),
+        minutes=60,
     ),
 )
 
 
-def _finetuning(train: str, **sizes: tuple[dict, ...]) -> Suite:
+def _finetuning(train: str) -> Suite:
     return Suite(
         name="finetuning" if train == "heads" else f"finetuning_{train}",
         section="annotation",
         title=f"Fine-tuned ({train}) on donors and files that the model never saw: 95 % intervals over donors or cells",
         function="benchmarks.calibration.finetuning:scores",
-        sizes=sizes,
+        sizes={"full": tuple({"train": [train], "cases": [case]} for case in _CASES)},
         names=("case", "seed", "train", "method"),
         method="method",
         higher=("accuracy", "macro_f1"),
@@ -132,28 +135,76 @@ def _finetuning(train: str, **sizes: tuple[dict, ...]) -> Suite:
             "commonest label": "commonest label",
             "logistic regression": "principal components + logistic regression",
         },
-        code=(_MODEL, _LOADER),
+        code=("benchmarks/calibration", _MODEL, _LOADER),
         minutes=60,
     )
 
 
 _CASES = ("pancreas, other donors", "pancreas, other file", "kidney immune, other donors", "lung, other donors")
+_SPLITS = ("lung, other donor", "blood, stimulated", "kidney immune, other donors", "pancreas, other laboratory")
 ANNOTATION = (
-    _finetuning(
-        "heads",
-        quick=({"quick": True, "train": ["heads"]},),
-        bench=tuple({"train": ["heads"], "cases": [case], "seeds": [0]} for case in _CASES[2:]),
-        full=tuple({"train": ["heads"], "cases": [case]} for case in _CASES),
+    Suite(
+        name="annotation",
+        section="annotation",
+        title="Cell types of batches that were held out: 95 % intervals over their cells",
+        function="benchmarks.annotation.scores:annotation_scores",
+        sizes={
+            "quick": ({"case": "retina", "n_train": 120, "n_test": 120, "peers": False},),
+            "bench": tuple({"case": case} for case in _SPLITS[:2]),
+            "full": tuple(
+                {"case": case, "n_train": 5000, "n_test": 5000, "train": ["heads", "lora"], "seed": seed}
+                for case in _SPLITS
+                for seed in range(3)
+            ),
+        },
+        names=("case", "method"),
+        method="method",
+        lower=("calibration_error",),
+        higher=("accuracy", "f1", "macro_f1", "related_accuracy", "coarse_accuracy"),
+        peers={
+            "commonest label": "commonest label",
+            "logistic regression": "PCA + logistic regression",
+            "kNN": "PCA + kNN",
+            "XGBoost": "XGBoost",
+            "CellTypist": "CellTypist",
+        },
+        code=("benchmarks/annotation", _MODEL, _LOADER),
+        environments=("xgboost", "celltypist"),
+        minutes=60,
     ),
-    _finetuning("lora", full=tuple({"train": ["lora"], "cases": [case]} for case in _CASES)),
+    _finetuning("heads"),
+    _finetuning("lora"),
+)
+_SETS = (
+    "cell lines by chemistry",
+    "kidney immune by donor",
+    "lung tumour by patient",
+    "lung by donor and chemistry",
 )
 INTEGRATION = (
+    Suite(
+        name="integration",
+        section="integration",
+        title="Cells of several batches in one space: scores of scib-metrics, 95 % intervals over cells",
+        function="benchmarks.integration.scores:integration_scores",
+        sizes={
+            "bench": tuple({"dataset": name} for name in _SETS[:2]),
+            "full": tuple({"dataset": name, "n_cells": 10_000, "epochs": 400, "n_halves": 10} for name in _SETS),
+        },
+        names=("set", "method"),
+        method="method",
+        higher=("total", "bio_conservation", "batch_correction"),
+        peers={name: name for name in ("PCA", "Harmony", "scVI", "scANVI", "Scanorama", "BBKNN", "scGen")},
+        code=("benchmarks/integration", _MODEL, _LOADER),
+        environments=("scib", "harmony", "scvi", "scanorama", "bbknn", "scgen"),
+        minutes=60,
+    ),
     Suite(
         name="integration_scvi",
         section="integration",
         title="One epoch of scVI on 15,000 cells of three sets: read from a store beside one AnnData in memory",
         function="benchmarks.integration.scvi_stream:scvi_losses",
-        sizes={"bench": ONE, "full": ONE},
+        sizes={"full": ONE},
         names=("read from",),
         method="read from",
         lower=("held-out loss", "seconds", "at the end (MB)"),

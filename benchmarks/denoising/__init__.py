@@ -1,1 +1,1 @@
-"""Denoising beside its rivals."""
+"""Counts that were taken away, and how well each method finds them."""

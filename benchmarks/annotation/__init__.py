@@ -1,0 +1,1 @@
+"""Cell types of cells that were held out, batch by batch."""

@@ -1,0 +1,68 @@
+"""The scores of scib-metrics: ``scib.py FOLDER N_HALVES SEED NAME ...`` for the embeddings ``NAME.npy`` of the folder.
+
+Prints, for each, its scores of all cells, and of random halves of them: pairs of halves without a common cell.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+warnings.filterwarnings("ignore")
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+from anndata import AnnData  # noqa: E402
+from scib_metrics.benchmark import BatchCorrection, Benchmarker, BioConservation  # noqa: E402
+from scib_metrics.nearest_neighbors import NeighborsResults  # noqa: E402
+from sklearn.neighbors import NearestNeighbors  # noqa: E402
+
+#: Those of Luecken et al. 2022 that need one embedding; ``bras`` stands for their batch silhouette.
+BIO = BioConservation(
+    isolated_labels=True,
+    nmi_ari_cluster_labels_leiden=False,
+    nmi_ari_cluster_labels_kmeans=True,
+    silhouette_label=True,
+    clisi_knn=True,
+)
+BATCH = BatchCorrection(bras=True, ilisi_knn=True, kbet_per_label=True, graph_connectivity=True, pcr_comparison=True)
+
+
+def nearest(values: np.ndarray, k: int) -> NeighborsResults:
+    """Return the nearest cells of each, exactly."""
+    distances, indices = NearestNeighbors(n_neighbors=k).fit(values).kneighbors(values)
+    return NeighborsResults(indices=indices, distances=distances)
+
+
+def scores(cells: pd.DataFrame, embeddings: dict[str, np.ndarray], at: np.ndarray) -> dict[str, dict[str, float]]:
+    """Return the scores of each embedding on some cells; its first is the one before integration."""
+    adata = AnnData(np.zeros((len(at), 1), dtype=np.float32), obs=cells.iloc[at].astype("category"))
+    for name, values in embeddings.items():
+        adata.obsm[name] = values[at]
+    with contextlib.redirect_stdout(sys.stderr):
+        benchmark = Benchmarker(
+            adata, "batch", "label", list(embeddings), BIO, BATCH, next(iter(embeddings)), progress_bar=False
+        )
+        benchmark.prepare(neighbor_computer=nearest)
+        benchmark.benchmark()
+        table = benchmark.get_results(min_max_scale=False)
+    table = table.loc[list(embeddings)].astype(float)
+    return {name: {k: float(v) for k, v in row.items() if np.isfinite(v)} for name, row in table.iterrows()}
+
+
+def main(folder: Path, n_halves: int, seed: int, names: list[str]) -> None:
+    """Score all cells, then halves."""
+    cells = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False)
+    embeddings = {name: np.load(folder / f"{name}.npy").astype(np.float32) for name in names}
+    rng, parts = np.random.default_rng(seed), [np.arange(len(cells))]
+    while len(parts) <= n_halves:
+        order, half = rng.permutation(len(cells)), len(cells) // 2
+        parts += [np.sort(order[:half]), np.sort(order[half : 2 * half])]
+    found = [scores(cells, embeddings, at) for at in parts[: n_halves + 1]]
+    print(json.dumps({name: [one[name] for one in found] for name in names}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])

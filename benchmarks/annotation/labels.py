@@ -17,8 +17,6 @@ from scprint_model import ScPrint, finetune, tasks
 PEERS = Path(__file__).parent / "peers"
 SCRIPTS = {"XGBoost": ("xgboost", "xgboost_peer.py"), "CellTypist": ("celltypist", "celltypist_peer.py")}
 N_COMPONENTS, N_NEIGHBOURS, N_VARIABLE = 50, 15, 2000
-#: Fewest cells that express a gene which simple methods and peers see.
-LEAST_CELLS = 5
 #: Labels, and the chance of each to be right.
 Said = tuple[np.ndarray, np.ndarray]
 
@@ -80,14 +78,13 @@ def of_peers(train: anndata.AnnData, test: anndata.AnnData, *, seed: int) -> dic
     """Return what published tools say, each trained here in an environment of its own; the failed keep a reason."""
     found = {}
     log = [sparse.csr_matrix(log_normalise(part)) for part in (train, test)]
-    enough = np.flatnonzero(log[0].getnnz(axis=0) >= LEAST_CELLS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part, values in zip(("train", "test"), log, strict=True):
-            sparse.save_npz(folder / f"{part}.npz", values[:, enough])
-        np.save(folder / "variable.npy", variable_genes(log[0][:, enough].toarray()))
+            sparse.save_npz(folder / f"{part}.npz", values)
+        np.save(folder / "variable.npy", variable_genes(log[0].toarray()))
         (folder / "labels.json").write_text(json.dumps(_labels(train).tolist()), encoding="utf-8")
-        (folder / "genes.json").write_text(json.dumps(train.var_names[enough].tolist()), encoding="utf-8")
+        (folder / "genes.json").write_text(json.dumps(train.var_names.tolist()), encoding="utf-8")
         for method, (environment, script) in SCRIPTS.items():
             said = run_peer(PEERS / script, environment, [str(folder), str(seed)])
             if said is None:

@@ -1,5 +1,6 @@
 """scGen's removal of batches, which is told the labels: ``scgen_peer.py FOLDER SEED EPOCHS``; writes ``scGen.npy``."""
 
+import contextlib
 import json
 import sys
 import warnings
@@ -23,7 +24,8 @@ for name in ("batch", "label"):
     adata.obs[name] = adata.obs[name].astype("category")
 scgen.SCGEN.setup_anndata(adata, batch_key="batch", labels_key="label")
 model = scgen.SCGEN(adata, n_hidden=200, n_latent=30)
-model.train(max_epochs=epochs, accelerator="cpu", enable_progress_bar=False, logger=None, enable_checkpointing=False)
-made = model.batch_removal()
+with contextlib.redirect_stdout(sys.stderr):
+    model.train(max_epochs=epochs, use_gpu=False, logger=False, enable_checkpointing=False)
+    made = model.batch_removal()
 np.save(folder / "scGen.npy", made[adata.obs_names].obsm["corrected_latent"])
 print(json.dumps({"scGen": ""}))

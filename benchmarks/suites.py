@@ -150,7 +150,7 @@ ANNOTATION = (
         function="benchmarks.annotation.scores:annotation_scores",
         sizes={
             "quick": ({"case": "retina", "n_train": 120, "n_test": 120, "peers": False},),
-            "bench": tuple({"case": case} for case in _SPLITS[:2]),
+            "bench": tuple({"case": case, "n_train": 300, "n_test": 250} for case in _SPLITS[:2]),
             "full": tuple(
                 {"case": case, "n_train": 5000, "n_test": 5000, "train": ["heads", "lora"], "seed": seed}
                 for case in _SPLITS
@@ -188,7 +188,7 @@ INTEGRATION = (
         title="Cells of several batches in one space: scores of scib-metrics, 95 % intervals over cells",
         function="benchmarks.integration.scores:integration_scores",
         sizes={
-            "bench": tuple({"dataset": name} for name in _SETS[:2]),
+            "bench": tuple({"dataset": name, "n_cells": 400, "epochs": 100} for name in _SETS[:2]),
             "full": tuple({"dataset": name, "n_cells": 10_000, "epochs": 400, "n_halves": 10} for name in _SETS),
         },
         names=("set", "method"),

@@ -2,7 +2,8 @@
 
 Intervals are over cells, with each embedding as it is: scores of random halves of the cells spread around that of all
 as much as scores of other cells of the same source would (half-sampling, McCarthy 1969, Review of the International
-Statistical Institute 37:239-264). What another start of a method's training would give is not in them.
+Statistical Institute 37:239-264). Each half has half of the cells of each label. What another start of a method's
+training would give is not in them.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from scprint_model.model import ScPrint
 
 #: Fewer cells of a batch, or of a label, are left out.
 LEAST_OF_BATCH, LEAST_OF_LABEL = 20, 10
-N_GENES, N_COMPONENTS = 2000, 50
+N_GENES, N_COMPONENTS = 2000, 30
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""BBKNN's graph of cells, as 15 coordinates that keep it: ``bbknn_peer.py FOLDER SEED``; writes ``BBKNN.npy``.
+"""BBKNN's graph of cells, as 30 coordinates that keep it: ``bbknn_peer.py FOLDER SEED``; writes ``BBKNN.npy``.
 
 BBKNN gives a graph and no embedding. Its coordinates here are a diffusion map: eigenvectors of the normalised graph,
 each times its eigenvalue, so that all scores are taken alike for all methods.
@@ -20,7 +20,7 @@ _, graph, _ = bbknn.matrix.bbknn(np.load(folder / "components.npy"), batches, ne
 graph = sparse.csr_matrix(graph)
 roots = sparse.diags(1 / np.sqrt(np.maximum(np.asarray(graph.sum(axis=1)).ravel(), 1e-12)))
 values, vectors = eigsh(
-    roots @ graph @ roots, k=16, which="LA", v0=np.random.default_rng(seed).standard_normal(graph.shape[0])
+    roots @ graph @ roots, k=31, which="LA", v0=np.random.default_rng(seed).standard_normal(graph.shape[0])
 )
 order = np.argsort(-values)
 vectors = roots @ vectors[:, order]

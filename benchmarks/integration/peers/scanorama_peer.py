@@ -17,7 +17,7 @@ names = list(dict.fromkeys(batches))
 genes = [str(i) for i in range(values.shape[1])]
 with contextlib.redirect_stdout(sys.stderr):
     parts, _ = scanorama.integrate(
-        [values[batches == name] for name in names], [genes] * len(names), dimred=50, seed=seed, verbose=0
+        [values[batches == name] for name in names], [genes] * len(names), dimred=30, seed=seed, verbose=0
     )
 made = np.zeros((len(batches), parts[0].shape[1]))
 for name, part in zip(names, parts, strict=True):

@@ -102,7 +102,7 @@ DENOISING = (
         function="benchmarks.denoising.scores:denoising_scores",
         sizes={
             "quick": tuple(
-                {"protocol": protocol, "n_cells": 12, "n_drawn": 300, "n_genes": 500, "peers": False}
+                {"protocol": protocol, "n_cells": 12, "n_drawn": 300, "n_genes": 380, "peers": False}
                 for protocol in _BOTH
             ),
             "bench": tuple({"dataset": name, "protocol": protocol} for name in _DENOISED for protocol in _BOTH),
@@ -189,7 +189,9 @@ INTEGRATION = (
         function="benchmarks.integration.scores:integration_scores",
         sizes={
             "bench": tuple({"dataset": name, "n_cells": 400, "epochs": 100} for name in _SETS[:2]),
-            "full": tuple({"dataset": name, "n_cells": 10_000, "epochs": 400, "n_halves": 10} for name in _SETS),
+            "full": tuple(
+                {"dataset": name, "n_cells": 10_000, "epochs": 400, "n_halves": 10, "kbet": True} for name in _SETS
+            ),
         },
         names=("set", "method"),
         method="method",

@@ -41,7 +41,7 @@ TOTALS = ("Total", "Bio conservation", "Batch correction")
 
 
 def integration_scores(
-    *, dataset: str, n_cells: int = 500, epochs: int = 150, n_halves: int = 6, seed: int = 0, peers: bool = True
+    *, dataset: str, n_cells: int = 500, epochs: int = 150, n_halves: int = 6, kbet: bool = False, seed: int = 0
 ) -> pd.DataFrame:
     """Return a row a method: the total, its two parts and each score, with the gain over principal components.
 
@@ -55,10 +55,10 @@ def integration_scores(
         Number of epochs of scVI and scGen; scANVI goes on from scVI for a tenth of them.
     n_halves
         Number of random halves of the cells, for the intervals.
+    kbet
+        Whether the batch correction has kBET, too, which compiles for seconds for each label of each embedding.
     seed
         Seed for the cells, the halves and the methods.
-    peers
-        Whether published methods are run beside.
     """
     model = ScPrint.from_pretrained("bundled")
     adata = sets.drawn(dataset, n_cells, seed)
@@ -72,11 +72,10 @@ def integration_scores(
             np.save(folder / f"{ours}.npy", tasks.embed(model, adata, logits=logits, encoded=encoded))
         seconds |= dict.fromkeys(OURS, time.process_time() - spent)
         for environment, script, methods in SCRIPTS:
-            if peers:
-                seconds |= _peer(folder, environment, script, methods, seed, epochs)
-            else:
-                NOT_RUN.update(dict.fromkeys(methods, "left out of the quick run"))
-        found = run_peer(PEERS / "scib.py", "scib", [str(folder), str(n_halves), str(seed), *seconds])
+            seconds |= _peer(folder, environment, script, methods, seed, epochs)
+        found = run_peer(
+            PEERS / "scib.py", "scib", [str(folder), str(n_halves), str(seed), "kbet" if kbet else "no", *seconds]
+        )
     if found is None:
         raise RuntimeError(f"scib-metrics could not be run: {NOT_RUN['scib']}")
     known = "yes" if sets.seen(model, dataset) else "no"

@@ -1,4 +1,4 @@
-"""The scores of scib-metrics: ``scib.py FOLDER N_HALVES SEED NAME ...`` for the embeddings ``NAME.npy`` of the folder.
+"""The scores of scib-metrics: ``scib.py FOLDER N_HALVES SEED KBET NAME ...`` for embeddings ``NAME.npy``.
 
 Prints, for each, its scores of all cells, and of random halves of them: half of the cells of each label. Most of the
 time goes into compiling for each number of cells and of dimensions: halves have the same numbers of each label.
@@ -31,7 +31,7 @@ BIO = BioConservation(
     silhouette_label=True,
     clisi_knn=True,
 )
-BATCH = BatchCorrection(bras=True, ilisi_knn=True, kbet_per_label=True, graph_connectivity=True, pcr_comparison=True)
+BATCH = {"bras": True, "ilisi_knn": True, "graph_connectivity": True, "pcr_comparison": True}
 
 
 def nearest(values: np.ndarray, k: int) -> NeighborsResults:
@@ -40,14 +40,17 @@ def nearest(values: np.ndarray, k: int) -> NeighborsResults:
     return NeighborsResults(indices=indices, distances=distances)
 
 
-def scores(cells: pd.DataFrame, embeddings: dict[str, np.ndarray], at: np.ndarray) -> dict[str, dict[str, float]]:
+def scores(
+    cells: pd.DataFrame, embeddings: dict[str, np.ndarray], at: np.ndarray, *, kbet: bool
+) -> dict[str, dict[str, float]]:
     """Return the scores of each embedding on some cells; its first is the one before integration."""
     adata = AnnData(np.zeros((len(at), 1), dtype=np.float32), obs=cells.iloc[at].astype("category"))
     for name, values in embeddings.items():
         adata.obsm[name] = values[at]
+    batch = BatchCorrection(**BATCH, kbet_per_label=kbet)
     with contextlib.redirect_stdout(sys.stderr):
         benchmark = Benchmarker(
-            adata, "batch", "label", list(embeddings), BIO, BATCH, next(iter(embeddings)), progress_bar=False
+            adata, "batch", "label", list(embeddings), BIO, batch, next(iter(embeddings)), progress_bar=False
         )
         benchmark.prepare(neighbor_computer=nearest)
         benchmark.benchmark()
@@ -56,7 +59,7 @@ def scores(cells: pd.DataFrame, embeddings: dict[str, np.ndarray], at: np.ndarra
     return {name: {k: float(v) for k, v in row.items() if np.isfinite(v)} for name, row in table.iterrows()}
 
 
-def main(folder: Path, n_halves: int, seed: int, names: list[str]) -> None:
+def main(folder: Path, n_halves: int, seed: int, names: list[str], *, kbet: bool) -> None:
     """Score all cells, then halves."""
     cells = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False)
     embeddings = {name: np.load(folder / f"{name}.npy").astype(np.float32) for name in names}
@@ -65,9 +68,9 @@ def main(folder: Path, n_halves: int, seed: int, names: list[str]) -> None:
     for _ in range(n_halves):
         of_labels = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
         parts.append(np.sort(np.concatenate([some[: len(some) // 2] for some in of_labels])))
-    found = [scores(cells, embeddings, at) for at in parts]
+    found = [scores(cells, embeddings, at, kbet=kbet) for at in parts]
     print(json.dumps({name: [one[name] for one in found] for name in names}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[5:], kbet=sys.argv[4] == "kbet")

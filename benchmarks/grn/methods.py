@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 
-from benchmarks.work import ROOT
+from benchmarks.work import ROOT, checksum
+from bengrn.benchmarking.work_files import sha256_of_cells
 from bengrn.network import find_in
 from bengrn.registry import get_method
 from bengrn.truths import load_truth
@@ -58,8 +59,9 @@ class OtherHalf:
         """Return the network, each half of its rows by heads of the other."""
         from scprint_model.networks import select_heads
 
-        # kept in a folder, so that one stack serves for all truths
-        stack = get_method("scprint", heads="all", folder=str(STACKS)).infer(adata, rng=rng)
+        # kept in a folder of these cells and this model, so that one stack serves for all truths
+        of = f"{sha256_of_cells(adata)[:12]}-{checksum((ROOT / 'packages/scprint-model/src',))[:12]}"
+        stack = get_method("scprint", heads="all", folder=str(STACKS / of)).infer(adata, rng=rng)
         names = list(stack.networks)
         planes: Any = np.asarray(stack.grn)
         edges = load_truth(self.truth, **self.options).edges

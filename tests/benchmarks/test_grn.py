@@ -86,7 +86,8 @@ def test_no_row_is_of_heads_that_saw_its_edges(monkeypatch):
     monkeypatch.setattr(methods, "get_method", lambda *_, **__: SimpleNamespace(infer=lambda *_, **__: stack))
     monkeypatch.setattr(methods, "load_truth", lambda *_, **__: SimpleNamespace(edges=edges))
     monkeypatch.setattr("scprint_model.networks.select_heads", select)
-    network = methods.OMNIPATH_HEADS.infer(AnnData(var=pd.DataFrame(index=genes)))
+    cells = AnnData(np.ones((2, 40), np.float32), var=pd.DataFrame(index=genes))
+    network = methods.OMNIPATH_HEADS.infer(cells)
     assert seen[0] | seen[1] == set(edges["source"])
     assert not seen[0] & seen[1]
     for i, gene in enumerate(genes):

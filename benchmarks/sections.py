@@ -7,7 +7,6 @@ from typing import Any
 
 from benchmarks.suite import Section, Suite
 
-_NO_SUITE = "no suite runs it yet"
 SECTIONS = (
     Section(
         key="networks",

@@ -188,7 +188,7 @@ INTEGRATION = (
         title="Cells of several batches in one space: scores of scib-metrics, 95 % intervals over cells",
         function="benchmarks.integration.scores:integration_scores",
         sizes={
-            "bench": tuple({"dataset": name, "n_cells": 400, "epochs": 100} for name in _SETS[:2]),
+            "bench": tuple({"dataset": name, "n_cells": 400, "epochs": 250} for name in _SETS[:2]),
             "full": tuple(
                 {"dataset": name, "n_cells": 10_000, "epochs": 400, "n_halves": 10, "kbet": True} for name in _SETS
             ),

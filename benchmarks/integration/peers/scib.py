@@ -36,7 +36,7 @@ BATCH = {"bras": True, "ilisi_knn": True, "graph_connectivity": True, "pcr_compa
 
 def nearest(values: np.ndarray, k: int) -> NeighborsResults:
     """Return the nearest cells of each, exactly."""
-    distances, indices = NearestNeighbors(n_neighbors=k).fit(values).kneighbors(values)
+    distances, indices = NearestNeighbors(n_neighbors=min(k, len(values))).fit(values).kneighbors(values)
     return NeighborsResults(indices=indices, distances=distances)
 
 

@@ -12,8 +12,10 @@ SECTIONS = (
         key="networks",
         title="Gene networks",
         lead="Networks of cell types, scored against truths from literature and experiments.",
-        not_run=dict.fromkeys(("scGPT", "Geneformer"), "needs weights, which are given and not fetched")
-        | {"GENIE3": "over all genes, in the full size: minutes a network", "scPRINT, genome-wide": "in the full size"},
+        not_run={
+            "GENIE3": "over all genes, in the full size: minutes a network",
+            "scPRINT, genome-wide": "in the full size",
+        },
     ),
     Section(
         key="denoising",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.suite import Suite
+from benchmarks.weights import given
 
 ONE: tuple[dict, ...] = ({},)
 _BENGRN, _GRNNDATA = "packages/bengrn/src", "packages/grnndata/src"
 _MODEL, _LOADER = "packages/scprint-model/src", "packages/scdataloader/src"
 
+#: Folders of weights that the user has are part of what a unit of work depends on.
+_WEIGHTS = {"weights": given()} if given() else {}
 #: Methods of the tables of networks, by the label that shows they ran.
 _NETWORK_METHODS = {
     "correlation": "pearson",
@@ -21,6 +24,8 @@ _NETWORK_METHODS = {
     "shared forest": "shared forest",
     "RegDiffusion": "RegDiffusion",
     "DeepSEM": "DeepSEM",
+    "scGPT": "scGPT",
+    "Geneformer": "Geneformer",
     "degrees of the truth alone": "degrees of the truth",
     "random": "random",
 }
@@ -34,7 +39,8 @@ def _networks(name: str, title: str, config: str, *sizes: str, **more: Any) -> S
         title=title,
         function="benchmarks.grn.leaderboard:network_scores",
         sizes={
-            size: tuple({"config": one} for one in (["quick"] if size == "quick" else config.split())) for size in sizes
+            size: tuple({"config": one} | _WEIGHTS for one in (["quick"] if size == "quick" else config.split()))
+            for size in sizes
         },
         names=("dataset", "group", "truth", "regulators", "orientation", "label"),
         method="label",
@@ -188,15 +194,19 @@ INTEGRATION = (
         title="Cells of several batches in one space: scores of scib-metrics, 95 % intervals over cells",
         function="benchmarks.integration.scores:integration_scores",
         sizes={
-            "bench": tuple({"dataset": name, "n_cells": 400, "epochs": 250} for name in _SETS[:2]),
+            "bench": tuple({"dataset": name, "n_cells": 400, "epochs": 250} | _WEIGHTS for name in _SETS[:2]),
             "full": tuple(
-                {"dataset": name, "n_cells": 10_000, "epochs": 400, "n_halves": 10, "kbet": True} for name in _SETS
+                {"dataset": name, "n_cells": 10_000, "epochs": 400, "n_halves": 10, "kbet": True} | _WEIGHTS
+                for name in _SETS
             ),
         },
         names=("set", "method"),
         method="method",
         higher=("total", "bio_conservation", "batch_correction"),
-        peers={name: name for name in ("PCA", "Harmony", "scVI", "scANVI", "Scanorama", "BBKNN", "scGen")},
+        peers={
+            name: name
+            for name in ("PCA", "Harmony", "scVI", "scANVI", "Scanorama", "BBKNN", "scGen", "scGPT", "Geneformer")
+        },
         code=("benchmarks/integration", _MODEL, _LOADER),
         environments=("scib", "harmony", "scvi", "scanorama", "bbknn", "scgen"),
         minutes=60,

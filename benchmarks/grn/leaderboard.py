@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from benchmarks.grn.data_sets import TRUTHS, completed
 from benchmarks.grn.enrichment import enrichment_rows
 from benchmarks.peer import NOT_RUN
+from benchmarks.weights import METHODS, tell_missing
 from benchmarks.work import ROOT, checksum, data_folder
 from bengrn import benchmark
 from bengrn.benchmarking.preset import load_preset
@@ -26,11 +28,12 @@ SIZES = ("n_cells", "n_genes", "n_regulators_with_edges", "n_positives", "preval
 COST = ("wall_s", "cpu_s", "peak_memory_mb")
 
 
-def network_scores(config: str) -> pd.DataFrame:
+def network_scores(config: str, weights: Mapping[str, str] | None = None) -> pd.DataFrame:
     """Run a configuration of this folder, and return its scores with their intervals, and tests of enrichment.
 
     A data set without a path is one of :mod:`benchmarks.grn.data_sets`. A configuration without methods, or of a
     preset, has those of methods.yaml. ``enrichment`` lists the tests that each network takes beside its scores.
+    `weights` names the folder of each method of :mod:`benchmarks.weights` that is to be run, too.
 
     Raises
     ------
@@ -39,6 +42,8 @@ def network_scores(config: str) -> pd.DataFrame:
     """
     told = read(config)
     NOT_RUN.update(told.pop("not_run", {}))
+    tell_missing(weights or {})
+    told["methods"] = [*told["methods"], *_with_weights(weights or {})]
     tests = told.pop("enrichment", ())
     if TRUTHS.is_dir():
         os.environ.setdefault("BENGRN_DATA", str(TRUTHS))
@@ -66,6 +71,13 @@ def read(config: str) -> dict[str, Any]:
         told = dict(load_preset(preset, data_folder()).values) | told
     told.pop("title", None)
     return told | {"methods": told["methods"] if preset is None and "methods" in told else usual_methods()}
+
+
+def _with_weights(weights: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"name": METHODS[method][0], "label": method, "settings": {"folder": folder}}
+        for method, folder in weights.items()
+    ]
 
 
 def usual_methods() -> list[Any]:

@@ -13,15 +13,19 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy.stats import t
 
 from benchmarks.integration import sets
 from benchmarks.peer import NOT_RUN, run_peer
+from benchmarks.weights import METHODS, tell_missing
+from bengrn import embed
 from scprint_model import ScPrint, tasks
 
 PEERS = Path(__file__).parent / "peers"
@@ -41,7 +45,14 @@ TOTALS = ("Total", "Bio conservation", "Batch correction")
 
 
 def integration_scores(
-    *, dataset: str, n_cells: int = 500, epochs: int = 150, n_halves: int = 6, kbet: bool = False, seed: int = 0
+    *,
+    dataset: str,
+    n_cells: int = 500,
+    epochs: int = 150,
+    n_halves: int = 6,
+    kbet: bool = False,
+    weights: Mapping[str, str] | None = None,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Return a row a method: the total, its two parts and each score, with the gain over principal components.
 
@@ -57,9 +68,12 @@ def integration_scores(
         Number of random halves of the cells, for the intervals.
     kbet
         Whether the batch correction has kBET, too, which compiles for seconds for each label of each embedding.
+    weights
+        Folder of the weights of each method of `benchmarks.weights` that is to be run.
     seed
         Seed for the cells, the halves and the methods.
     """
+    tell_missing(weights or {})
     model = ScPrint.from_pretrained("bundled")
     adata = sets.drawn(dataset, n_cells, seed)
     with tempfile.TemporaryDirectory() as name:
@@ -71,6 +85,8 @@ def integration_scores(
         for ours, logits in OURS.items():
             np.save(folder / f"{ours}.npy", tasks.embed(model, adata, logits=logits, encoded=encoded))
         seconds |= dict.fromkeys(OURS, time.process_time() - spent)
+        for method, place in (weights or {}).items():
+            seconds[method] = _timed(partial(write_given, adata, folder, method, place, seed))
         for environment, script, methods in SCRIPTS:
             seconds |= _peer(folder, environment, script, methods, seed, epochs)
         found = run_peer(
@@ -90,6 +106,11 @@ def integration_scores(
             row |= gains([whole, *halves], found[NOT_INTEGRATED])
         rows.append(row | {"CPU s": round(seconds[method], 1)})
     return pd.DataFrame(rows)
+
+
+def write_given(adata: AnnData, folder: Path, method: str, place: str, seed: int) -> None:
+    """Write the embedding of a method whose weights lie in a folder, of the raw counts of all genes."""
+    np.save(folder / f"{method}.npy", embed(adata, METHODS[method][0], settings={"folder": place}, seed=seed))
 
 
 def with_intervals(whole: Mapping[str, float], halves: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -31,15 +31,16 @@ _NETWORK_METHODS = {
 }
 
 
-def _networks(name: str, title: str, config: str, *sizes: str, **more: Any) -> Suite:
+def _networks(name: str, title: str, config: str, *sizes: str, methods: tuple[str, ...] = (), **more: Any) -> Suite:
     told = {"peers": _NETWORK_METHODS, "minutes": 60} | more
+    every = _WEIGHTS | ({"methods": list(methods)} if methods else {})
     return Suite(
         name=name,
         section="networks",
         title=title,
         function="benchmarks.grn.leaderboard:network_scores",
         sizes={
-            size: tuple({"config": one} | _WEIGHTS for one in (["quick"] if size == "quick" else config.split()))
+            size: tuple({"config": one} | every for one in (["quick"] if size == "quick" else config.split()))
             for size in sizes
         },
         names=("dataset", "group", "truth", "regulators", "orientation", "label"),
@@ -90,6 +91,15 @@ NETWORKS = (
         *("networks_beeline", "BEELINE's seven experiments against its four kinds of networks"),
         *("beeline", "full"),
         **_DAY | {"data": ("BEELINE-data/inputs/scRNA-Seq/hESC/ExpressionData.csv",)},
+    ),
+    _networks(
+        *(
+            "networks_forests",
+            "One forest for all genes, and a forest for each: shared-forest beside GENIE3-TF",
+        ),
+        *("cell_types stem_cells simulated beeline_example", "full"),
+        methods=("GENIE3-TF", "shared forest", "pearson", "random"),
+        peers={name: name for name in ("GENIE3-TF", "shared forest", "random")},
     ),
     _networks(
         *("networks_retina", "The bundled cells: retinal types against the bundled OmniPath edges, 1,000 genes"),

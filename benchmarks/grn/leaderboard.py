@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,15 @@ SIZES = ("n_cells", "n_genes", "n_regulators_with_edges", "n_positives", "preval
 COST = ("wall_s", "cpu_s", "peak_memory_mb")
 
 
-def network_scores(config: str, weights: Mapping[str, str] | None = None) -> pd.DataFrame:
+def network_scores(
+    config: str, weights: Mapping[str, str] | None = None, methods: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Run a configuration of this folder, and return its scores with their intervals, and tests of enrichment.
 
     A data set without a path is one of :mod:`benchmarks.grn.data_sets`. A configuration without methods, or of a
     preset, has those of methods.yaml. ``enrichment`` lists the tests that each network takes beside its scores.
-    `weights` names the folder of each method of :mod:`benchmarks.weights` that is to be run, too.
+    `weights` names the folder of each method of :mod:`benchmarks.weights` that is to be run, too. `methods` are
+    the labels of those of the configuration that are run; all by default.
 
     Raises
     ------
@@ -44,6 +48,8 @@ def network_scores(config: str, weights: Mapping[str, str] | None = None) -> pd.
     NOT_RUN.update(told.pop("not_run", {}))
     tell_missing(weights or {})
     told["methods"] = [*told["methods"], *_with_weights(weights or {})]
+    if methods is not None:
+        told["methods"] = [one for one in told["methods"] if _label(one) in methods]
     tests = told.pop("enrichment", ())
     if TRUTHS.is_dir():
         os.environ.setdefault("BENGRN_DATA", str(TRUTHS))
@@ -71,6 +77,16 @@ def read(config: str) -> dict[str, Any]:
         told = dict(load_preset(preset, data_folder()).values) | told
     told.pop("title", None)
     return told | {"methods": told["methods"] if preset is None and "methods" in told else usual_methods()}
+
+
+def _label(method: Any) -> str:
+    """Return the label of a method as a configuration has it: a name, or a record of a name or an object."""
+    if isinstance(method, str):
+        return method
+    if "object" in method:
+        module, _, name = str(method["object"]).partition(":")
+        return str(getattr(import_module(module), name).name)
+    return str(method.get("label", method["name"]))
 
 
 def _with_weights(weights: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import argparse
 import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -79,9 +80,20 @@ def measured(levels: anndata.AnnData, setting: Mapping[str, float], seed: int) -
     return cells
 
 
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keep warnings out of the log meanwhile: what simulations and methods take for granted is the same each time."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@without_warnings()
 def replicate(seed: int, methods: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     """Return the share of edges that each method finds in one simulation, by setting."""
-    logging.disable(logging.WARNING)  # what is taken for granted is the same each time
     network = signed_network(np.random.default_rng([seed, 3]))
     most = int(max(VARIED["cells"]))
     levels, truth = sergio(network, n_cells=most, n_types=N_TYPES, technical=None, cycles="break", seed=seed)

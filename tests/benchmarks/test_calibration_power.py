@@ -1,5 +1,7 @@
 """The power study on simulated cells: its intervals, and its quick version."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +28,14 @@ def test_networks_of_the_study_have_its_sizes_and_known_signs():
     assert edges["source"].nunique() == power.N_REGULATORS
     assert set(edges["sign"]) == {-1, 1}
     assert not edges.duplicated(["source", "target"]).any()
+
+
+def test_warnings_are_kept_back_only_meanwhile(caplog):
+    log = logging.getLogger("bengrn.simulate")
+    with power.without_warnings():
+        log.warning("taken for granted")
+    log.warning("afterwards")
+    assert caplog.messages == ["afterwards"]
 
 
 @pytest.mark.slow

@@ -190,7 +190,7 @@ def test_a_failure_while_writing_leaves_nothing(retina, tmp_path, monkeypatch):
 
 def test_input_is_never_overwritten(retina, tmp_path):
     path = tmp_path / "retina.h5ad"
-    retina[:120].write_h5ad(path)
+    retina[:120].copy().write_h5ad(path)
     before = path.read_bytes()
     with pytest.raises(ValueError, match="is the input file"):
         Preprocessor().write(path, path)

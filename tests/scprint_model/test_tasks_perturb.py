@@ -73,7 +73,7 @@ def test_edges_are_those_of_two_networks(small_model, rods, names):
 
 def test_the_command_writes_both_tables(small_model, rods, retina, names, tmp_path, capsys):
     small_model.save_pretrained(tmp_path / "model")
-    retina[:60].write_h5ad(tmp_path / "cells.h5ad")
+    retina[:60].copy().write_h5ad(tmp_path / "cells.h5ad")
     before = (tmp_path / "cells.h5ad").read_bytes()
     arguments = ["perturb", str(tmp_path / "cells.h5ad"), str(tmp_path / "out.csv"), "--genes", names[0]]
     arguments += ["--model", str(tmp_path / "model"), "--cells", "cell_type=retinal rod cell", "--fold", "2"]

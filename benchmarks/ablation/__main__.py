@@ -11,37 +11,15 @@ import argparse
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from scipy import sparse
 
+from benchmarks.ablation.evaluation import opened
 from benchmarks.ablation.recipes import FINISHED, ROWS, data_of, finish, train
-from benchmarks.ablation.scores import Cells, CorpusComponents, network_scores, read_cells, rival_scores
-from scdataloader import CellStore, GeneVocabulary
-from scdataloader.labels import LabelClass
+from benchmarks.ablation.scores import CorpusComponents, rival_scores
 from scprint_model.checkpoints.folder import save_folder
 
 RESULTS = Path(__file__).parents[1] / "results" / "ablation.csv"
-#: Of each data set, for the mean and spread of a network's embedding.
-CORPUS_CELLS = 15
-
-
-def corpus_cells(store: CellStore, vocabulary: GeneVocabulary) -> list[Cells]:
-    """Return a few cells of each data set of the corpus, by which embeddings are standardised."""
-    genes = store.gene_map(vocabulary)
-    of = store.dataset_of(np.arange(len(store)))
-    found = []
-    for number in range(len(store.datasets)):
-        mine = np.flatnonzero(of == number)
-        mine = mine[:: max(1, len(mine) // CORPUS_CELLS)][:CORPUS_CELLS]
-        tables = [genes.tables[table] for table in set(store.part_tables[store.part_of(mine)].tolist())]
-        there = np.unique(np.concatenate(tables))
-        there = there[there >= 0].astype(np.int64)
-        ends, columns, counts = store.gather_csr(mine, genes)
-        every = sparse.csr_matrix((counts, columns, ends), shape=(len(mine), genes.width))
-        found.append(Cells(every[:, there], there, store.total_counts(mine), np.array(["unknown"] * len(mine))))
-    return found
 
 
 def add(table: Path, method: str, seed: int, steps: int, seconds: float, scores: dict[str, dict[str, float]]) -> None:
@@ -72,18 +50,13 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/ablation"), help="folder of loss curves and networks")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    store = CellStore.open(given.store)
-    vocabulary = GeneVocabulary.for_organisms(["human", "mouse"])
-    sets = {file.stem: read_cells(file, vocabulary) for file in given.files}
-    labels = store.obs(["cell_type_ontology_term_id"])["cell_type_ontology_term_id"].astype(str)
-    reference = LabelClass.from_terms(labels.unique().tolist(), ("CL",), own_outputs=True)
-    corpus = corpus_cells(store, vocabulary)
+    cells = opened(given.store, given.files)
     done = set()
     if given.table.exists():
         done = set(pd.read_csv(given.table)[["method", "seed"]].itertuples(index=False, name=None))
     if ("corpus PCs + kNN", 0) not in done:
         started = time.process_time()
-        found = rival_scores(CorpusComponents(store, vocabulary), sets, reference)
+        found = rival_scores(CorpusComponents(cells.store, cells.vocabulary), cells.sets, cells.reference)
         for method, scores in found.items():
             add(given.table, method, 0, 0, time.process_time() - started, scores)
     sizes = {"d_model": given.d_model, "n_layers": given.layers, "n_heads": 2}
@@ -103,7 +76,7 @@ def main() -> None:
                 seconds = time.process_time() - started
                 save_folder(module.network, folder / one.replace(" ", "_"), card={})
                 space = data.label_space.classes["cell_type"]
-                scores = network_scores(module.network, sets, vocabulary, space, reference, corpus)
+                scores = cells.scores(module.network, space)
                 if (one, seed) not in done:
                     add(given.table, one, seed, given.steps if row.trained else 0, seconds, scores)
 

@@ -17,18 +17,14 @@ from typing import Any
 import pandas as pd
 import torch
 
-from benchmarks.ablation.__main__ import corpus_cells
+from benchmarks.ablation.evaluation import opened
 from benchmarks.ablation.recipes import MIN_CONTEXT, Row, data_of, train
-from benchmarks.ablation.scores import network_scores, read_cells
-from benchmarks.peer import NOT_RUN
-from scdataloader import CellDataModule, CellStore, GeneVocabulary
-from scdataloader.labels import LabelClass
+from scdataloader import CellDataModule
 from scprint_model.training.module import PretrainingModule
 
 #: Variables that name a store of training cells, a table of gene features, and files of cells to score on.
 STORE, FEATURES, CELLS = "SCPRINT_ABLATION_STORE", "SCPRINT_ABLATION_FEATURES", "SCPRINT_ABLATION_CELLS"
 BATCH_SIZE = 48
-_MISSING = {"gene-cell product": "instead of the bottleneck: the model has no decoder of that kind"}
 _PAPER: dict[str, Any] = {"recipe": "paper", "min_context": MIN_CONTEXT}
 
 
@@ -65,19 +61,15 @@ def paper_scores(*, steps: int, seed: int, only: list[str] | None = None) -> pd.
         If a variable that names the training cells, features or files is not set.
     """
     places = given()
-    NOT_RUN.update(_MISSING)
     torch.set_num_threads(1)
-    store, vocabulary = CellStore.open(places[STORE]), GeneVocabulary.for_organisms(["human", "mouse"])
-    sets = {Path(file).stem: read_cells(Path(file), vocabulary) for file in places[CELLS].split(os.pathsep)}
-    labels = store.obs(["cell_type_ontology_term_id"])["cell_type_ontology_term_id"].astype(str)
-    reference = LabelClass.from_terms(labels.unique().tolist(), ("CL",), own_outputs=True)
-    corpus, rows = corpus_cells(store, vocabulary), []
+    files = [Path(file) for file in places[CELLS].split(os.pathsep)]
+    cells, rows = opened(Path(places[STORE]), files), []
     for name in only or CHANGES:
         started = time.process_time()
         module, data = trained(CHANGES[name], Path(places[STORE]), Path(places[FEATURES]), steps=steps, seed=seed)
         space = data.label_space.classes["cell_type"]
         told = {"method": name, "seed": seed, "steps": steps}
-        for of, scores in network_scores(module.network, sets, vocabulary, space, reference, corpus).items():
+        for of, scores in cells.scores(module.network, space).items():
             rows.append(told | {"cpu_s": round(time.process_time() - started), "data": of, **scores})
     return pd.DataFrame(rows)
 

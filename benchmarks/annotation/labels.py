@@ -10,7 +10,7 @@ import anndata
 import numpy as np
 from scipy import sparse
 
-from benchmarks.peer import NOT_RUN, run_peer
+from benchmarks.peer import run_peer
 from scdataloader.counts import log_normalise
 from scprint_model import ScPrint, finetune, tasks
 
@@ -86,10 +86,8 @@ def of_peers(train: anndata.AnnData, test: anndata.AnnData, *, seed: int) -> dic
         (folder / "labels.json").write_text(json.dumps(_labels(train).tolist()), encoding="utf-8")
         (folder / "genes.json").write_text(json.dumps(train.var_names.tolist()), encoding="utf-8")
         for method, (environment, script) in SCRIPTS.items():
-            said = run_peer(PEERS / script, environment, [str(folder), str(seed)])
-            if said is None:
-                NOT_RUN[method] = NOT_RUN.pop(environment)
-            else:
+            said = run_peer(PEERS / script, environment, [str(folder), str(seed)], methods=[method])
+            if said is not None:
                 found[method] = np.array(said["labels"]), np.array(said["confidence"])
     return found
 

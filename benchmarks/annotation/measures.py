@@ -1,6 +1,7 @@
 """How right labels are, and how right they are said to be: each number with its bootstrap interval over cells.
 
 Cells are drawn with replacement, the same for all methods. They are of few donors, so intervals do not speak of others.
+The calibration error has no interval that holds: beside it stands what it would be if the confidences were right.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from scprint_model.intervals import LEVEL, expanded_tail
+from scprint_model.intervals import LEVEL, REPLICATES, expanded_tail, mean_interval, score_table, share_interval
+from scprint_model.tasks.calibration_error import calibration_error
 
-REPLICATES = 1000
-N_BINS = 10
+_ENDS = ("", "_low", "_high")
 
 
 def f1_scores(truth: np.ndarray, said: np.ndarray, n_labels: int) -> tuple[float, float]:
@@ -26,13 +27,6 @@ def f1_scores(truth: np.ndarray, said: np.ndarray, n_labels: int) -> tuple[float
     either = given + named
     f1 = 2 * both / np.maximum(either, 1)
     return float(f1[either > 0].mean()), float(f1 @ given / len(truth))
-
-
-def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Return the expected calibration error: the mean distance of confidence and accuracy in ten bins of confidence."""
-    at = np.minimum((confidence * N_BINS).astype(np.int64), N_BINS - 1)
-    gap = np.bincount(at, confidence, N_BINS) - np.bincount(at, right.astype(float), N_BINS)
-    return float(np.abs(gap).sum() / len(right))
 
 
 def method_scores(
@@ -59,21 +53,25 @@ def method_scores(
     seed
         Seed for the draws.
     """
-    n_labels = int(max(truth.max(), said.max())) + 1
     same = truth == said
-    rng = np.random.default_rng(seed)
-    found: list[dict[str, float]] = []
-    for draw in range(REPLICATES + 1):
-        at = rng.integers(len(truth), size=len(truth)) if draw else np.arange(len(truth))
-        macro, weighted = f1_scores(truth[at], said[at], n_labels)
-        one = {"accuracy": float(same[at].mean()), "f1": weighted, "macro_f1": macro}
-        one |= {name: float(hits[at].mean()) for name, hits in right.items()}
-        one["calibration_error"] = calibration_error(confidence[at], same[at])
-        one["heads_less_this"] = float(reference[at].mean() - same[at].mean())
-        found.append(one)
+    one = score_table({"this": said}, truth, {"this": same}, reference="this", seed=seed).table.iloc[0]
+    scores = {f"{name}{end}": float(one[f"{name}{end}"]) for name in ("accuracy", "macro_f1") for end in _ENDS}
+    scores |= _three("f1", _weighted_f1(truth, said, seed))
+    for name, hits in right.items():
+        scores |= _three(name, (float(hits.mean()), *share_interval(hits, seed=seed)))
+    scores |= _three("heads_less_this", mean_interval(reference.astype(float) - same, seed=seed))
+    error, (mean, most) = calibration_error(confidence, same, seed=seed)
+    return scores | {"calibration_error": error, "error_if_calibrated": mean, "error_if_calibrated_high": most}
+
+
+def _weighted_f1(truth: np.ndarray, said: np.ndarray, seed: int) -> tuple[float, float, float]:
+    n_labels, rng = int(max(truth.max(), said.max())) + 1, np.random.default_rng(seed)
     tail = expanded_tail(LEVEL, len(truth))
-    scores: dict[str, float] = {}
-    for name, value in found[0].items():
-        low, high = np.quantile([one[name] for one in found[1:]], [tail, 1 - tail])
-        scores |= {name: value, f"{name}_low": float(low), f"{name}_high": float(high)}
-    return scores
+    drawn = (rng.integers(len(truth), size=len(truth)) for _ in range(REPLICATES))
+    found = [f1_scores(truth[at], said[at], n_labels)[1] for at in drawn]
+    low, high = np.quantile(found, [tail, 1 - tail])
+    return f1_scores(truth, said, n_labels)[1], float(low), float(high)
+
+
+def _three(name: str, values: tuple[float, float, float]) -> dict[str, float]:
+    return {f"{name}{end}": value for end, value in zip(_ENDS, values, strict=True)}

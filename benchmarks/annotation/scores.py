@@ -12,6 +12,7 @@ from benchmarks.annotation.labels import SCRIPTS, Said, of_peers, of_scprint, of
 from benchmarks.annotation.measures import method_scores
 from benchmarks.annotation.splits import BUNDLED, SPLITS, divided
 from benchmarks.peer import NOT_RUN
+from benchmarks.seen import seen
 from scdataloader.labels import ancestors, find_term, roll_up
 from scprint_model import ScPrint
 
@@ -56,13 +57,18 @@ def annotation_scores(
         said |= of_peers(known, asked, seed=seed)
     else:
         NOT_RUN.update(dict.fromkeys(SCRIPTS, "left out of the quick run"))
-    seen = "" if case == BUNDLED else SPLITS[case].test_file
-    trained = any(str(one).startswith(seen) for one in model.card.get("data_sets", ())) if seen else False
-    return rows_of(case, known, asked, said, seen="yes" if trained else "no", seed=seed)
+    known_to_it = case != BUNDLED and seen(model, SPLITS[case].test_file)
+    return rows_of(case, known, asked, said, seen_in_training="yes" if known_to_it else "no", seed=seed)
 
 
 def rows_of(
-    case: str, known: anndata.AnnData, asked: anndata.AnnData, said: dict[str, Said], *, seen: str, seed: int
+    case: str,
+    known: anndata.AnnData,
+    asked: anndata.AnnData,
+    said: dict[str, Said],
+    *,
+    seen_in_training: str,
+    seed: int,
 ) -> pd.DataFrame:
     """Score what each method says of the cells."""
     truth = asked.obs["cell_type"].astype(str).to_numpy()
@@ -77,7 +83,8 @@ def rows_of(
         mine = of_method[method]
         right = {"related_accuracy": fits[codes[0], mine], "coarse_accuracy": coarse[codes[0]] == coarse[mine]}
         row = {"case": case, "method": method, "n_train": known.n_obs, "n_cells": asked.n_obs}
-        row |= {"n_labels": len(np.unique(truth)), "seen in training": seen if method.startswith("scPRINT") else "no"}
+        row["n_labels"] = len(np.unique(truth))
+        row["seen in training"] = seen_in_training if method.startswith("scPRINT") else "no"
         found = method_scores(codes[0], mine, confidence, right, of_method[REFERENCE] == codes[0], seed=seed)
         rows.append(row | found)
     return pd.DataFrame(rows)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import anndata
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy.stats import t
 
+from benchmarks.student import mean_with_ends
 from bengrn import enrich
 from bengrn.benchmarking.work_files import WorkFiles, read_json, read_weights
 from grnndata import GRNAnnData
@@ -87,7 +86,8 @@ def tested(folder: Path, cells: str, tests: tuple[str, ...]) -> dict[str, Any]:
         told |= {"markers": int(sets["significant"].sum()), "markers_tested": len(sets)}
     targets = rows[(rows["test"] == "encode") & (rows["ranking"] == "specific")]
     if len(targets):
-        told |= _mean("encode", targets["auroc"] - targets["auroc_expected"])
+        mean, low, high = mean_with_ends(targets["auroc"] - targets["auroc_expected"])
+        told |= {"encode": mean} | ({"encode_low": low, "encode_high": high} if len(targets) > 1 else {})
         one = summary.loc[["encode"]].query("ranking == 'specific'").iloc[0]
         told |= {
             "encode_share": one["share"],
@@ -97,15 +97,6 @@ def tested(folder: Path, cells: str, tests: tuple[str, ...]) -> dict[str, Any]:
     reasons = found.summary.loc[found.summary["not_available"] != "", ["test", "ranking", "not_available"]]
     told["message"] = "; ".join(f"{one.test}, {one.ranking}: {one.not_available}" for one in reasons.itertuples())
     return told
-
-
-def _mean(name: str, values: pd.Series) -> Mapping[str, float]:
-    """Return a mean and the ends of its interval by Student's t."""
-    n, mean = len(values), float(values.mean())
-    if n < 2:
-        return {name: mean}
-    half = float(t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n))
-    return {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
 
 
 @cache

@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy.stats import t
 
 from benchmarks.grn.enrichment import TRUTH
+from benchmarks.student import mean_with_ends
 from bengrn.benchmarking.report.page import Part, Text
 from bengrn.benchmarking.report.plots import Mark, Measure, Panel, Plot
 from bengrn.benchmarking.report.tables import Block, Column, Number, Row, Table
@@ -75,14 +74,12 @@ def _summed(rows: pd.DataFrame, scores: Sequence[tuple[str, str, str]]) -> dict[
         if key not in rows or rows[key].isna().all():
             continue
         one = rows[rows[key].notna()]
-        values = one[key].to_numpy(float)
-        low, high = (
-            float(one[f"{key}_{end}"].iloc[0]) if f"{key}_{end}" in one else math.nan for end in ("low", "high")
-        )
-        if len(values) > 1:
-            half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values)))
-            low, high = values.mean() - half, values.mean() + half
-        found[key] = (float(np.mean(values)), float(low), float(high))
+        mean, low, high = mean_with_ends(one[key])
+        if len(one) == 1:  # of a single network: that over its regulators
+            low, high = (
+                float(one[f"{key}_{end}"].iloc[0]) if f"{key}_{end}" in one else math.nan for end in ("low", "high")
+            )
+        found[key] = (mean, low, high)
     return found
 
 

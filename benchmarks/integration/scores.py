@@ -24,6 +24,7 @@ from scipy.stats import t
 
 from benchmarks.integration import sets
 from benchmarks.peer import NOT_RUN, run_peer
+from benchmarks.seen import seen
 from benchmarks.weights import METHODS, tell_missing
 from bengrn import embed
 from scprint_model import ScPrint, tasks
@@ -94,7 +95,7 @@ def integration_scores(
         )
     if found is None:
         raise RuntimeError(f"scib-metrics could not be run: {NOT_RUN['scib']}")
-    known = "yes" if sets.seen(model, dataset) else "no"
+    known = "yes" if seen(model, sets.SETS[dataset].file) else "no"
     rows = []
     for method, (whole, *halves) in found.items():
         row: dict[str, Any] = {"set": dataset, "method": method}
@@ -150,10 +151,10 @@ def _peer(
 ) -> dict[str, float]:
     """Run a peer's script; return the CPU seconds of its methods, and keep the reason of those that failed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    told = run_peer(PEERS / script, environment, [str(folder), str(seed), str(epochs)])
+    told = run_peer(PEERS / script, environment, [str(folder), str(seed), str(epochs)], methods=methods)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if told is None:
-        told = dict.fromkeys(methods, NOT_RUN[environment])
+        return {}
     NOT_RUN.update({method: why for method, why in told.items() if why})
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {method: spent for method, why in told.items() if not why}

@@ -12,7 +12,6 @@ from scipy import sparse
 
 from benchmarks.work import data_folder
 from scdataloader.counts import csr_counts, log_normalise
-from scprint_model.model import ScPrint
 
 #: Fewer cells of a batch, or of a label, are left out.
 LEAST_OF_BATCH, LEAST_OF_LABEL = 20, 10
@@ -56,11 +55,6 @@ def kept(adata: anndata.AnnData) -> anndata.AnnData:
         if enough.all():
             return adata
         adata = adata[enough].copy()
-
-
-def seen(model: ScPrint, name: str) -> bool:
-    """Return whether the model was trained on the set's file, or on a part of it, by its own card."""
-    return any(str(one).startswith(SETS[name].file) for one in model.card.get("data_sets", ()))
 
 
 def variable_genes(adata: anndata.AnnData) -> np.ndarray:

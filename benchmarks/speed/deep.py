@@ -6,16 +6,14 @@ Weights are random, with the names and shapes of the published scGPT: time and m
 from __future__ import annotations
 
 import json
-import multiprocessing
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.speed.child import memory
+from benchmarks.speed.measured import measured
 
 CELLS, GENES = 100, 2000
 WIDTH, HEADS, LAYERS = 512, 8, 12
@@ -26,7 +24,7 @@ def deep_times(cells: int = CELLS) -> pd.DataFrame:
     """Return CPU and wall seconds and the peak memory that each piece of work added, each in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         _write_scgpt(Path(folder))
-        work: list[tuple[str, Callable[..., object], tuple[object, ...]]] = [
+        work: list[tuple[str, Callable[..., Callable[[], object]], tuple[object, ...]]] = [
             (f"scGPT network, {cells} cells × {GENES:,} genes", _scgpt, (folder, cells)),
             ("the same, cell by cell, heads × genes² of a cell at a time", _naive, (folder, cells)),
             ("RegDiffusion, 500 cells × 1,000 genes", _learnt, ("regdiffusion",)),
@@ -46,26 +44,9 @@ def deep_times(cells: int = CELLS) -> pd.DataFrame:
     return table
 
 
-def _apart(function: Callable[..., object], arguments: tuple[object, ...]) -> dict[str, float]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_measured, args=(theirs, function, arguments))
-    process.start()
-    theirs.close()
-    found: dict[str, float] = ours.recv()
-    process.join()
-    return found
-
-
-def _measured(pipe: object, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
-    import torch
-
-    torch.set_num_threads(THREADS)
-    run = function(*arguments)
-    before, wall, cpu = memory("VmRSS"), time.perf_counter(), time.process_time()
-    run()
-    told = {"wall s": time.perf_counter() - wall, "CPU s": time.process_time() - cpu}
-    pipe.send(told | {"MB added": (memory("VmHWM") - before) / 2**20})
+def _apart(function: Callable[..., Callable[[], object]], arguments: tuple[object, ...]) -> dict[str, float]:
+    told = measured(function, arguments, threads=THREADS)
+    return {"wall s": told["wall s"], "CPU s": told["CPU s"], "MB added": told["added"] / 2**20}
 
 
 def _cells(n: int, genes: int):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from benchmarks.annotation.labels import nearest_labels, variable_genes
-from benchmarks.annotation.measures import calibration_error, f1_scores, method_scores
+from benchmarks.annotation.measures import f1_scores, method_scores
 from benchmarks.annotation.scores import COARSE
 from sklearn.metrics import f1_score
 
 from scdataloader.labels import find_term, roll_up
+from scprint_model.tasks.calibration_error import calibration_error
 
 
 def test_f1_scores_are_those_of_scikit_learn():
@@ -23,8 +24,8 @@ def test_f1_scores_are_those_of_scikit_learn():
 def test_calibration_error_by_hand():
     confidence, right = np.array([0.9, 0.92, 0.1, 1.0]), np.array([True, False, False, True])
     # bins from 0.9: 0.9 + 0.92 + 1.0 said, 2 right; bin from 0.1: 0.1 said, none right; over four cells
-    assert calibration_error(confidence, right) == pytest.approx((0.82 + 0.1) / 4)
-    assert calibration_error(np.full(4, 0.5), np.array([True, False] * 2)) == 0.0
+    assert calibration_error(confidence, right)[0] == pytest.approx((0.82 + 0.1) / 4)
+    assert calibration_error(np.full(4, 0.5), np.array([True, False] * 2))[0] == 0.0
 
 
 def test_scores_of_a_method_with_intervals_around_them_and_paired_differences():

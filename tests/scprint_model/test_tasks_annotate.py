@@ -17,7 +17,7 @@ from scprint_model import ModelConfig, ScPrint
 from scprint_model.intervals import share_interval
 from scprint_model.losses.hierarchical import hierarchical_loss
 from scprint_model.tasks import EncodedCells, annotate, calibration
-from scprint_model.tasks.calibration import _calibration_error
+from scprint_model.tasks.calibration_error import calibration_error
 from scprint_model.tasks.coarsen import OTHER, coarse_labels
 
 CD4, CD8, B_CELL, HEPATOCYTE = "CL:0000624", "CL:0000625", "CL:0000236", "CL:0000182"
@@ -270,7 +270,7 @@ def test_calibration_error_beside_what_right_confidences_give():
     errors = []
     for _ in range(400):
         confidence = rng.beta(4, 1.5, 150)
-        error, (mean, most) = _calibration_error(confidence, rng.random(150) < confidence, 10, seed=0)
+        error, (mean, most) = calibration_error(confidence, rng.random(150) < confidence, 10, seed=0)
         errors.append((error > most, error, mean))
     exceeded, error, expected = np.mean(errors, axis=0)
     assert 0.02 <= exceeded <= 0.09

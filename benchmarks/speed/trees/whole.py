@@ -5,15 +5,13 @@ Correlations stand beside the matrix product alone that they cannot do without, 
 
 from __future__ import annotations
 
-import multiprocessing
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.speed.child import memory
+from benchmarks.speed.measured import measured
 
 THREADS = 2
 N_CORRELATED, N_CELLS = 20_000, 1000
@@ -31,33 +29,16 @@ def whole_times() -> pd.DataFrame:
     }
     rows = []
     for name, prepare in work.items():
-        rows.append({"work": name, "threads": THREADS} | _apart(prepare))
+        told = measured(prepare, threads=THREADS)
+        row = {"work": name, "threads": THREADS, "wall s": told["wall s"], "CPU s": told["CPU s"]}
+        row |= {
+            "peak MB": told["peak"] / 1e6,
+            "MB added": told["added"] / 1e6,
+            "MB of the result": told["result"] / 1e6,
+        }
+        rows.append(row)
         print(rows[-1], flush=True)
     return pd.DataFrame(rows)
-
-
-def _apart(prepare: Callable[[], Callable[[], Any]]) -> dict[str, float]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_measured, args=(theirs, prepare))
-    process.start()
-    theirs.close()
-    told: dict[str, float] = ours.recv()
-    process.join()
-    return told
-
-
-def _measured(pipe: Any, prepare: Callable[[], Callable[[], Any]]) -> None:
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(THREADS):
-        run = prepare()
-        before, wall, cpu = memory("VmRSS"), time.perf_counter(), time.process_time()
-        result = run()
-        told = {"wall s": time.perf_counter() - wall, "CPU s": time.process_time() - cpu}
-    peak = memory("VmHWM")
-    told |= {"peak MB": peak / 1e6, "MB added": (peak - before) / 1e6}
-    pipe.send(told | {"MB of the result": getattr(result, "nbytes", 0) / 1e6})
 
 
 def _shared_forest() -> Callable[[], Any]:

@@ -16,10 +16,10 @@ from scprint_model.finetuning.cells import Parts
 from scprint_model.finetuning.regression import ABSENT, MOST_NUMBERS, Regression, draw_cells, fit_regression, fold
 from scprint_model.finetuning.train import Aims
 from scprint_model.losses.hierarchical import hierarchical_loss
+from scprint_model.losses.minimise import minimise
 from scprint_model.metrics import is_right
 from scprint_model.model import ScPrint
 
-ITERATIONS = 200
 #: Logarithm of the scale of a head's logits, and shift: how far its confidence is put right by few cells.
 SCALES, SHIFTS = (-1.5, 0.7), (-8.0, 8.0)
 
@@ -119,15 +119,7 @@ def fit_head(
     def loss(weight: Tensor, bias: Tensor) -> Tensor:
         return hierarchical_loss(x @ weight.T + bias, labels, below) + ridge * weight.square().sum()
 
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=ITERATIONS, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        value = loss(weight, bias)
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    minimise(lambda: loss(weight, bias), [weight, bias])
     found = (weight.detach(), bias.detach())
     history: dict[str, Any] = {"train": [float(loss(*start)), float(loss(*found))], "validation": [], "kept": 1}
     if not len(labels_stop):

@@ -15,8 +15,9 @@ from scdataloader import LabelSpace
 from scdataloader.counts import obs_table
 from scdataloader.labels import CLASS_SCOPES, SUFFIX, ancestors, current_term, is_unknown, label_column, standard_label
 from scprint_model._wording import listed, percent
-from scprint_model.intervals import REPLICATES, donors_of, interval_note, mean_interval, share_interval
+from scprint_model.intervals import donors_of, interval_note, mean_interval, share_interval
 from scprint_model.tasks.annotate import UNKNOWN
+from scprint_model.tasks.calibration_error import bins_of, calibration_error
 from scprint_model.tasks.coarsen import OTHER
 from scprint_model.tasks.label_rivals import LabelF1, Rivals
 
@@ -301,7 +302,7 @@ def _score(
     own = None if rivals.groups is None else rivals.groups[answered]
     table = _reliability(confidence[answered], cells > 0, bins, n_cells, own, rivals.seed)
     n = int(answered.sum())
-    error, if_calibrated = _calibration_error(confidence[answered], cells > 0, bins, rivals.seed)
+    error, if_calibrated = calibration_error(confidence[answered], cells > 0, bins, rivals.seed)
     over = confidence[answered] - (cells > 0)
     return Calibration(
         n_cells=n_cells,
@@ -340,40 +341,11 @@ def _fits(said: str, true: str, named: list[str]) -> int:
     return int(any(said in ancestors(part) for part in parts))
 
 
-def _bins_of(confidence: np.ndarray, bins: int) -> np.ndarray:
-    return np.clip(np.searchsorted(np.arange(bins + 1) / bins, confidence, side="right") - 1, 0, bins - 1)
-
-
-def _calibration_error(
-    confidence: np.ndarray, right: np.ndarray, bins: int, seed: int
-) -> tuple[float, tuple[float, float]]:
-    """Return the expected calibration error, and what it is where the confidence is the chance to be right.
-
-    The latter is the mean and the 95 % quantile over draws (consistency resampling: Broecker and Smith, Weather and
-    Forecasting 22:651, 2007). Cells are put in the order of their confidence: their place in the file changes nothing.
-    """
-    if not len(confidence):
-        return float("nan"), (float("nan"), float("nan"))
-    order = np.argsort(confidence, kind="stable")
-    confidence, right = confidence[order], right[order]
-    at = _bins_of(confidence, bins)
-    starts = np.flatnonzero(np.diff(at, prepend=-1))
-    rng = np.random.default_rng(seed)
-    drawn = np.array(
-        [
-            np.abs(np.add.reduceat(confidence - (rng.random(len(confidence)) < confidence), starts)).sum()
-            for _ in range(REPLICATES)
-        ]
-    )
-    error = float(np.abs(np.add.reduceat(confidence - right, starts)).sum() / len(confidence))
-    return error, (float(drawn.mean() / len(confidence)), float(np.quantile(drawn, 0.95) / len(confidence)))
-
-
 def _reliability(
     confidence: np.ndarray, right: np.ndarray, bins: int, n_cells: int, groups: np.ndarray | None, seed: int
 ) -> pd.DataFrame:
     edges = np.arange(bins + 1) / bins
-    at = _bins_of(confidence, bins)
+    at = bins_of(confidence, bins)
     rows = []
     for i in np.unique(at):
         here, above = at == i, at >= i

@@ -9,8 +9,9 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor
+
+from scprint_model.training.sharding import need_whole_weights
 
 
 class AverageWeights(Callback):
@@ -56,11 +57,7 @@ class AverageWeights(Callback):
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:  # noqa: ARG002
         """Refuse strategies under which no process holds whole weights."""
-        if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
-            raise ValueError(
-                f"AverageWeights needs whole weights, which {type(trainer.strategy).__name__} parts among the "
-                "processes: leave it out, or use the strategy ddp"
-            )
+        need_whole_weights("AverageWeights", trainer)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Begin with the present weights, or those of the checkpoint."""

@@ -6,7 +6,6 @@ Shapes: B cells, F features that a head reads, T cell tokens, d model width, n l
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,22 +14,23 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 
 from scdataloader import CellDataModule
 from scdataloader.collate import Collator
 from scprint_model.checkpoints.standardisation import Standardisation
 from scprint_model.finetuning.extend import use_all_tokens
+from scprint_model.losses.minimise import minimise
 from scprint_model.model import ScPrint
 from scprint_model.profiles import format_of
 from scprint_model.training.module import PretrainingModule
 from scprint_model.training.objective import Objective
 from scprint_model.training.passes import context_of, thin_cells, with_centre
+from scprint_model.training.sharding import need_whole_weights
 
 logger = logging.getLogger(__name__)
 
-BATCH, ITERATIONS = 64, 200
+BATCH = 64
 #: Half the squared weights of standardised features are added to the summed loss so many times.
 PENALTY = 10
 #: Cells of each label of a data set that are looked at, where it has as many.
@@ -75,11 +75,7 @@ class FinishNetwork(Callback):
 
     def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:  # noqa: ARG002
         """Refuse strategies under which no process holds whole weights."""
-        if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
-            raise ValueError(
-                f"FinishNetwork needs whole weights, which {type(trainer.strategy).__name__} parts among the "
-                "processes: leave it out, or use the strategy ddp"
-            )
+        need_whole_weights("FinishNetwork", trainer)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Finish the network, in the process that saves it."""
@@ -244,16 +240,3 @@ def fit_map(inputs: Tensor, labels: Tensor, objective: Objective, name: str) -> 
         weight, bias = weight * size, bias * size + shift
     raw = weight / scale
     return raw, bias - raw @ mean, least
-
-
-def minimise(loss: Callable[[], Tensor], of: list[Tensor]) -> None:
-    """Change tensors to where a loss is least, by L-BFGS."""
-    optimizer = torch.optim.LBFGS(of, max_iter=ITERATIONS, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]

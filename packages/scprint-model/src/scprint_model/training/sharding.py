@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import lightning
 import torch
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor
 
 from scprint_model.model import ScPrint
 
 #: Methods of the network that the objective and validation call beside ``forward``.
 _METHODS = ("encode", "generate", "classify")
+
+
+def need_whole_weights(callback: str, trainer: lightning.Trainer) -> None:
+    """Refuse strategies under which no process holds whole weights, for a callback of this name.
+
+    Raises
+    ------
+    ValueError
+        When the strategy parts the weights among processes.
+    """
+    if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
+        raise ValueError(
+            f"{callback} needs whole weights, which {type(trainer.strategy).__name__} parts among the "
+            "processes: leave it out, or use the strategy ddp"
+        )
 
 
 def shard(network: ScPrint, mesh: Any) -> None:

@@ -67,7 +67,7 @@ def one_question(results: Results) -> Question:
 
 
 def check_metric(metric: str) -> None:
-    """Raise where there is no such score.
+    """Raise where a score of this name does not exist.
 
     Raises
     ------

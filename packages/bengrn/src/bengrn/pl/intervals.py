@@ -42,7 +42,7 @@ def scores(results: Results | PathLike[str] | str, metric: str = "ap", ax: Axes 
     ImportError
         When matplotlib is not installed.
     ValueError
-        When the rows answer several questions, or there is no such score.
+        When the rows answer several questions, or the score does not exist.
     """
     check_metric(metric)
     question = one_question(as_results(results))
@@ -102,7 +102,7 @@ def time_against_score(results: Results | PathLike[str] | str, metric: str = "ap
     ImportError
         When matplotlib is not installed.
     ValueError
-        When the rows answer several questions, there is no such score, or no time is known.
+        When the rows answer several questions, the score does not exist, or no time is known.
     """
     check_metric(metric)
     question = one_question(as_results(results))

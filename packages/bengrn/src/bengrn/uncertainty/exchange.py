@@ -44,7 +44,7 @@ def exchange_p(
     names
         Names of the regulators, which the draws go by; None: draws go by the order of the rows.
     n_draws
-        Number of ways to exchange rows that are tried. All ways are where there are no more.
+        Number of ways to exchange rows that are tried. All ways are tried where they are not more.
     rng
         Generator to draw with, or a seed for one.
 

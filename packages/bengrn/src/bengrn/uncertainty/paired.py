@@ -108,7 +108,7 @@ def compare_paired(
 
     The p-value asks how often a difference as large comes about if it does not matter which network a
     regulator's weights come from: the two networks' rows are exchanged for each regulator by a coin, or in all
-    ways where these are no more than `n_replicates`, and both mixtures are scored. Networks have scales of
+    ways where these are at most `n_replicates`, and both mixtures are scored. Networks have scales of
     their own, so each weight first becomes its place in its network, counted from the top (for negative
     weights from the bottom), and 0 stays 0; neither network's score changes by that. Replicates of the
     bootstrap are not a null: with 8 regulators they reject equally good networks twice as often as they should.

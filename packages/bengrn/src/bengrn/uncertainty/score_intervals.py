@@ -31,7 +31,7 @@ def score_intervals(scores: Any, metrics: Sequence[str], *, seed: int, n_replica
     seed
         Seed of the draws, which go by the names of the regulators: networks of one table meet the same draws.
     n_replicates
-        Number of draws; with 0 there are no intervals: NaN.
+        Number of draws; with 0 the intervals are NaN.
     """
     if not n_replicates:
         return no_intervals(metrics)

@@ -1,4 +1,4 @@
-"""What a training looks up in its cells before it begins, for a network with gene features and a profile.
+"""Look up in the training cells, before a training begins, what it needs, for a network with gene features and a profile.
 
 Shapes: G genes of the vocabulary, R rows of the gene table, F features, B cells.
 """
@@ -138,7 +138,7 @@ def train_common_rows(encoder: GeneEncoder, cells_r: Tensor, least: int) -> None
 
 @dataclass(frozen=True, eq=False)
 class SeenCells:
-    """What some training cells show: expressed genes of a balanced choice of them, and how often each gene is seen.
+    """Summary of some training cells: expressed genes of a balanced choice of them, and how often each gene is seen.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is done to a network when its training ends: class heads are fitted anew, the embedding is measured.
+"""Finish a network when its training ends: fit class heads anew, and measure the embedding.
 
 Shapes: B cells, F features that a head reads, T cell tokens, d model width, n labels of a class, C classes.
 """
@@ -101,7 +101,7 @@ class FinishNetwork(Callback):
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What a network makes of some training cells, and of the same ones thinned.
+    """Embeddings that a network gives to some training cells, and to the same ones thinned.
 
     Attributes
     ----------

@@ -80,25 +80,25 @@ class PretrainingModule(lightning.LightningModule):
     deviation_rate
         Learning rate of the deviations, relative to `learning_rate`; they decay as weight matrices do.
     objective
-        What a step computes and how its losses add up: a named recipe and changes to it, see
+        Terms that a step computes and how its losses add up: a named recipe and changes to it, see
         `scprint_model.training.recipes.ObjectiveConfig`.
     learning_rate, betas
         Peak rate of AdamW, and how slowly it forgets gradients and their squares.
     warmup_steps
         Steps until the peak.
     schedule
-        What comes then: ``"cosine"`` down to zero at the end of the training, ``"constant"``, or ``"plateau"``: cut
+        Course of the rate after the warm-up: ``"cosine"`` down to zero at the end of the training, ``"constant"``, or ``"plateau"``: cut
         whenever the validation loss has stopped falling.
     plateau_cut, plateau_patience
         See `scprint_model.training.optimizer.WarmupPlateau`.
     weight_decay
-        Of the weight matrices, decoupled from the gradient.
+        Decay of the weight matrices, decoupled from the gradient.
     decay_all
         Let biases, norms and embeddings decay, too.
     validation_cells
         For how many validation cells embedding and denoising are measured; losses and labels take all.
     seed
-        Of the noise and of dropout; the first weights depend on ``seed_everything``.
+        Seed for the noise and for dropout; the first weights depend on ``seed_everything``.
 
     Raises
     ------

@@ -40,7 +40,7 @@ class ScoreNetwork(Callback):
         At most so many cells, drawn at random but always the same, and their so many most variable genes: the time goes
         with the cells times the square of the genes.
     scorer
-        Which of the installed scorers (entry-point group ``scprint.scorers``); None: the first by name.
+        Name of one of the installed scorers (entry-point group ``scprint.scorers``); None: the first by name.
 
     Raises
     ------

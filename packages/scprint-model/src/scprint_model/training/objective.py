@@ -186,11 +186,11 @@ class Objective(nn.Module):
         model
             The network.
         batch
-            As it came, for labels and data sets.
+            Batch as it came, for labels and data sets.
         context
-            What the first passes saw of it.
+            Part of it that the first passes saw.
         passes
-            What they gave, see :meth:`passes`.
+            Output of the first passes, see :meth:`passes`.
         """
         terms = self._count_terms(model, context, passes)
         groups = batch["dataset"] if self.recipe.contrast_within else None

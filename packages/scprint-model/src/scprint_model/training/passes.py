@@ -1,4 +1,4 @@
-"""What the passes of a training step look at: the clean context, and noised or masked copies of it.
+"""Make what the passes of a training step look at: the clean context, and noised or masked copies of it.
 
 Shapes: B cells, S genes of the context.
 """

@@ -1,4 +1,4 @@
-"""Where in its epoch a training is, so that it continues there."""
+"""Keep the place of a training in its epoch, so that it continues there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ResumableLoader:
         A DataLoader, whose sampler must give the same sequence again for the same epoch, as all of scdataloader's do;
         or a loader with ``state_dict`` and ``load_state_dict``, such as `scdataloader.StoreLoader`.
     current_epoch
-        Says which epoch the trainer is in.
+        Function that returns the trainer's epoch.
     """
 
     def __init__(self, loader: Any, current_epoch: Callable[[], int]) -> None:

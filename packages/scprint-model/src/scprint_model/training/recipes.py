@@ -1,4 +1,4 @@
-"""What a training step computes and how its terms are weighted: the named recipes, and changes to them."""
+"""Choose what a training step computes and how its terms are weighted: the named recipes, and changes to them."""
 
 from __future__ import annotations
 

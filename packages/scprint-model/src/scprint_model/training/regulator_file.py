@@ -1,4 +1,4 @@
-"""Which genes of a vocabulary are regulators, by a list of their ids."""
+"""Find the genes of a vocabulary that are regulators, by a list of their ids."""
 
 from __future__ import annotations
 

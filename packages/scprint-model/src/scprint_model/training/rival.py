@@ -1,4 +1,4 @@
-"""What principal components of the corpus say of the validation cells, in the log beside the model's scores."""
+"""Report what principal components of the corpus say of the validation cells, in the log beside the model's scores."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _BY_GENE = ("gene_encoder.table", "gene_encoder.rows", "position_encoder.", "cla
 
 
 def check_start(start_from: str, options: Mapping[str, Any]) -> None:
-    """Raise where there is no such model, or options contradict it; before any data are read."""
+    """Raise where the model does not exist, or options contradict it; before any data are read."""
     settled = [name for name in SETTLED if options[name] not in (None, {})]
     if settled:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How fast a training runs, and how much of the time it waits for data."""
+"""Measure how fast a training runs, and how much of the time it waits for data."""
 
 from __future__ import annotations
 

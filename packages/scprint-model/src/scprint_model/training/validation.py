@@ -29,7 +29,7 @@ class Validation:
     network
         In evaluation mode.
     objective
-        What the network is trained with: the denoising test has its noise.
+        Objective that the network is trained with: the denoising test has its noise.
     n_cells
         Cells of this process for which embedding and denoising are measured; labels and losses take all.
     """

@@ -45,7 +45,7 @@ class Mark:
     points
         The curve, as pairs of x and y.
     note
-        What is told of it beside its numbers; what stands in place of a point where there are no values.
+        What is told of it beside its numbers; what stands in place of a point where values are lacking.
     baseline
         Whether it is drawn in grey.
     other
@@ -93,7 +93,7 @@ class Panel:
     rows, columns
         Names of a matrix.
     values
-        For each measure the matrix, None where there is no value.
+        For each measure the matrix, None where a value is lacking.
     row_tree, column_tree
         Clusters of a matrix, drawn beside it: corners of each link, as place and height from 0 to 1.
     facets

@@ -44,7 +44,7 @@ def agreement(
     ImportError
         When matplotlib is not installed.
     ValueError
-        When the measure does not exist, fewer than two networks have edges, or the networks are of several groups of cells.
+        When the measure does not exist, fewer than two networks have edges, or they are of several groups of cells.
     """
     if measure not in ("shared", "order"):
         raise ValueError(f"measure is 'shared' or 'order', and not {measure!r}")

@@ -1,4 +1,4 @@
-"""Look up in the training cells, before a training begins, what it needs, for a network with gene features and a profile.
+"""Look up in the training cells, before it begins, what a training with gene features and a profile needs.
 
 Shapes: G genes of the vocabulary, R rows of the gene table, F features, B cells.
 """

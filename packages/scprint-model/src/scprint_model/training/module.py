@@ -87,8 +87,8 @@ class PretrainingModule(lightning.LightningModule):
     warmup_steps
         Steps until the peak.
     schedule
-        Course of the rate after the warm-up: ``"cosine"`` down to zero at the end of the training, ``"constant"``, or ``"plateau"``: cut
-        whenever the validation loss has stopped falling.
+        Course of the rate after the warm-up: ``"cosine"`` down to zero at the end of the training, ``"constant"``, or
+        ``"plateau"``: cut whenever the validation loss has stopped falling.
     plateau_cut, plateau_patience
         See `scprint_model.training.optimizer.WarmupPlateau`.
     weight_decay

@@ -22,6 +22,12 @@ settings.load_profile("no deadlines")
 os.environ["SCDATALOADER_CACHE"] = tempfile.mkdtemp(prefix="scdataloader-tests-")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tell pytest of the switch that pages are written anew by."""
+    told = "write into the documentation what its examples give now, instead of comparing it"
+    parser.addoption("--rewrite-pages", action="store_true", help=told)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder with the reference data and fixtures, beside the checkout; the test is skipped where it is absent."""

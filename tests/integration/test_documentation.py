@@ -3,6 +3,9 @@
 Of a page, the ``python`` blocks run in order in one namespace (as a doctest where they start with ``>>>``), the
 ``console`` blocks' commands are called and their output compared (``...`` stands for anything), and a ``yaml`` or
 ``toml`` block is the file that its first line names. Any other block has to be marked as not meant to run.
+
+``pytest tests/integration/test_documentation.py --rewrite-pages`` writes into the pages what their examples give now,
+where that is something else: for a new model, whose numbers are its own. Read the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -102,9 +105,12 @@ def commands(body: str) -> list[tuple[str, str]]:
 class Page:
     """Runs the blocks of a page in the current folder."""
 
-    def __init__(self, page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, page: Path, capsys: pytest.CaptureFixture[str], *, rewrite: bool = False) -> None:
         self.page = page
         self.capsys = capsys
+        self.rewrite = rewrite
+        #: What the page shows, and what came: to be put in its place, the first one after the place before.
+        self.other: list[tuple[str, str]] = []
         self.names: dict[str, Any] = {"__name__": "__main__"}
         self.ran = 0
 
@@ -122,6 +128,8 @@ class Page:
                 assert block.kind in NOT_RUN, f"{where}: blocks of kind {block.kind!r} are neither run nor excused"
                 continue
             self.ran += 1
+        if self.other:
+            self.page.write_text(rewritten(self.page.read_text(encoding="utf-8"), self.other), encoding="utf-8")
 
     def _python(self, body: str, where: str) -> None:
         if not body.startswith(">>>"):
@@ -133,9 +141,13 @@ class Page:
             return
         test = doctest.DocTestParser().get_doctest(body, self.names, where, where, 0)
         report: list[str] = []
-        result = doctest.DocTestRunner(optionflags=OUTPUT).run(test, out=report.append, clear_globs=False)
+        runner = Rewriting(optionflags=OUTPUT) if self.rewrite else doctest.DocTestRunner(optionflags=OUTPUT)
+        result = runner.run(test, out=report.append, clear_globs=False)
         self.names.update(test.globs)
         assert result.attempted
+        if isinstance(runner, Rewriting):
+            self.other += runner.other
+            return
         assert result.failed == 0, "".join(report)
 
     def _command(self, command: str, shown: str, where: str) -> None:
@@ -147,6 +159,9 @@ class Page:
         assert status == 0, f"{where}: {command}: {errors}"
         if shown:
             same = doctest.OutputChecker().check_output(shown, output, OUTPUT)
+            if self.rewrite and not same:
+                self.other.append((f"$ {command}\n{shown}", f"$ {command}\n{output.rstrip()}\n"))
+                return
             assert same, f"{where}: {command} printed\n{output}\nand the page shows\n{shown}"
 
     def _file(self, body: str, where: str) -> None:
@@ -155,6 +170,30 @@ class Page:
         Path(first[2:]).write_text(content, encoding="utf-8")
         if first == "# pyproject.toml":
             _pretend_installed(tomllib.loads(content)["project"])
+
+
+class Rewriting(doctest.DocTestRunner):
+    """Keeps what examples gave where the page shows something else."""
+
+    other: list[tuple[str, str]]
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.other = []
+
+    def report_failure(self, out: Any, test: doctest.DocTest, example: doctest.Example, got: str) -> None:  # noqa: ARG002
+        source = ">>> " + example.source.rstrip().replace("\n", "\n... ") + "\n"
+        self.other.append((source + example.want, source + got))
+
+
+def rewritten(text: str, other: list[tuple[str, str]]) -> str:
+    """The page with each of these replaced, in their order."""
+    done = 0
+    for shown, came in other:
+        at = text.index(shown, done)
+        text = text[:at] + came + text[at + len(shown) :]
+        done = at + len(came)
+    return text
 
 
 def _pretend_installed(project: dict[str, Any]) -> None:
@@ -173,17 +212,34 @@ def _pretend_installed(project: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", [pytest.param(p, marks=[pytest.mark.slow] * (p in SLOW)) for p in PAGES])
 def test_page_runs(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pytestconfig: pytest.Config,
 ) -> None:
     monkeypatch.setenv("MPLBACKEND", "Agg")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    page = Page(ROOT / name, capsys)
+    page = Page(ROOT / name, capsys, rewrite=pytestconfig.getoption("--rewrite-pages"))
     try:
         page.run()
     finally:
         sys.modules.pop("my_method", None)
     assert page.ran
+
+
+def test_rewriting_puts_what_came_in_the_place_of_what_was_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    text = "```python\n>>> 1 + 1\n2\n>>> for i in range(2):\n...     print(i)\n7\n>>> 3\n3\n```\n"
+    page.write_text(text, encoding="utf-8")
+    with pytest.raises(AssertionError, match="Expected"):
+        Page(page, capsys).run()
+    Page(page, capsys, rewrite=True).run()
+    assert page.read_text(encoding="utf-8") == text.replace("7\n", "0\n1\n")
+    assert rewritten("a a b", [("a", "c"), ("a", "d"), ("b", "a")]) == "c d a"
 
 
 def test_no_page_with_examples_is_left_out() -> None:

@@ -22,7 +22,13 @@ def test_standardised_tokens_are_those_of_numpy_also_after_loading(small_model, 
     both = ["base", "cell_type"]
     found = tasks.embed(model, cells, token=both, context=50, standardise=True)
     np.testing.assert_allclose(found, expected, atol=1e-3)
-    assert not np.allclose(tasks.embed(model, cells, token=both, context=50), expected, atol=0.1)
+    plain = tasks.embed(model, cells, token=both, context=50, standardise=False)
+    np.testing.assert_allclose(plain, raw[:, chosen].mean(axis=1), atol=1e-5)
+    assert not np.allclose(plain, expected, atol=0.1)
+    # a model that carries statistics is read by them, over all tokens where none is told the profile
+    np.testing.assert_array_equal(tasks.embed(model, cells, token=both, context=50), found)
+    np.testing.assert_allclose(tasks.embed(model, cells, context=50), scaled.mean(axis=1), atol=1e-3)
+    assert tasks.embed(model, cells, logits="cell_type", context=50).shape[1] == model.config.class_sizes["cell_type"]
 
     save_folder(model, tmp_path / "model", card={})
     loaded = ScPrint.from_pretrained(str(tmp_path / "model"))

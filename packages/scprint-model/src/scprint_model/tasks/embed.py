@@ -21,9 +21,9 @@ def embed(
     model: ScPrint,
     adata: AnnData,
     *,
-    token: Sequence[str] | str = "mean",
+    token: Sequence[str] | str | None = None,
     logits: str | None = None,
-    standardise: bool = False,
+    standardise: bool | None = None,
     key: str = "X_scprint",
     layer: str | None = None,
     counts: str = "X",
@@ -46,14 +46,16 @@ def embed(
     token
         Cell token to take: ``"mean"`` of all; the name of one, such as ``"cell_type"`` or ``"base"``, or of several,
         whose mean is taken; ``"published"``: the mean that the authors of a published checkpoint take, of the classes
-        that it names in its option ``pred_embedding``; or ``"all"``: one entry ``<key>_<token>`` for each.
+        that it names in its option ``pred_embedding``; or ``"all"``: one entry ``<key>_<token>`` for each. None: the
+        mean of the tokens that are told the cell's whole profile, such as ``base`` and ``cell_type`` of the bundled
+        model; of all tokens, where the model has no profile, as published ones.
     logits
         Class whose logits are the embedding, one dimension a leaf label, which removes more of the batch effects;
         `token` is not used then.
     standardise
         Whether to bring each number of a token to mean 0 and standard deviation 1 over the cells that the model's own
-        statistics are of, before tokens are averaged, so that none drowns the others. The mean of ``base`` and
-        ``cell_type`` is ``token=["base", "cell_type"]``.
+        statistics are of, before tokens are averaged, so that none drowns the others. None: where the model carries
+        such statistics, as the bundled one does.
     key
         Name in ``obsm``; for ``"all"`` its start.
     layer
@@ -92,6 +94,7 @@ def embed(
     labels, as the embedding, which removes more of the batch effects (its Supplementary Figure S7).
     """
     cells = with_counts(adata, layer=layer, counts=counts, round=round)
+    token, standardise = read_out(model, token, standardise, logits)
     told = step(embed, locals(), model=identity(model), inputs=[cells], skip=NOT_RECORDED)
     record = in_uns([*steps_of(cells.uns), in_context(told, model, encoded)])
     tables(model)
@@ -136,6 +139,17 @@ def embed(
             adata.obs[f"{name}_spread"] = between
     adata.uns.update(record)
     return result
+
+
+def read_out(
+    model: ScPrint, token: Sequence[str] | str | None, standardise: bool | None, logits: str | None = None
+) -> tuple[Sequence[str] | str, bool]:
+    """Return the tokens that are meant, and whether they are standardised: what is None is the model's own choice."""
+    if standardise is None:
+        standardise = model.standardisation is not None and logits is None
+    if token is None:
+        token = list(model.config.profile_tokens) if logits is None and model.config.profile_tokens else "mean"
+    return token, standardise
 
 
 def _scaling(model: ScPrint, *, wanted: bool, logits: str | None) -> Standardisation | None:

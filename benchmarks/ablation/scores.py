@@ -71,6 +71,11 @@ def read_cells(path: Path, vocabulary: GeneVocabulary, *, seed: int = 0) -> Cell
     if adata.n_obs > N_CELLS:
         rng = np.random.default_rng(seed)
         adata = adata[np.sort(rng.choice(adata.n_obs, N_CELLS, replace=False))].copy()
+    return cells_of(adata, vocabulary)
+
+
+def cells_of(adata: anndata.AnnData, vocabulary: GeneVocabulary) -> Cells:
+    """Return cells with raw counts over the genes of a vocabulary, with the terms of their types."""
     source = match_genes(vocabulary, adata).source(vocabulary, adata)
     labels = np.array([current_term(term) for term in adata.obs["cell_type_ontology_term_id"].astype(str)])
     totals = source.obs["total_counts"].to_numpy(np.float64)
@@ -203,15 +208,10 @@ def embedding_scores(points: np.ndarray, thin: np.ndarray, cells: Cells) -> dict
     }
 
 
-def label_scores(named: np.ndarray, named_thin: np.ndarray, cells: Cells, space: LabelClass) -> dict[str, float]:
-    """Return how often cells whose type is in the label space are named right, and names that thinning leaves.
-
-    Right is the given label or one below it; strictly right is the label itself.
-    """
-    codes = space.encode(cells.labels)
+def right_names(named: np.ndarray, labels: np.ndarray, space: LabelClass) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each cell whether its label is in the label space, and whether its name is that label or one below."""
+    codes = space.encode(labels)
     nameable = codes >= 0
-    if not nameable.any():
-        return {}
     outputs = space.encode(named)
     own = np.array([space.leaves.index(term) if term in space.leaves else -1 for term in named])
     right = np.zeros(len(codes), dtype=bool)
@@ -220,6 +220,17 @@ def label_scores(named: np.ndarray, named_thin: np.ndarray, cells: Cells, space:
     for i in np.flatnonzero(nameable):
         right[i] = own[i] >= 0 and below[codes[i] - n, own[i]] if codes[i] >= n else own[i] == codes[i]
         right[i] |= outputs[i] == codes[i]
+    return nameable, right
+
+
+def label_scores(named: np.ndarray, named_thin: np.ndarray, cells: Cells, space: LabelClass) -> dict[str, float]:
+    """Return how often cells whose type is in the label space are named right, and names that thinning leaves.
+
+    Right is the given label or one below it; strictly right is the label itself.
+    """
+    nameable, right = right_names(named, cells.labels, space)
+    if not nameable.any():
+        return {}
     # each cell by its given label where it is named right, so that finer names of it count
     shown = np.where(right, cells.labels, named)
     kinds = np.unique(cells.labels[nameable])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 import anndata
@@ -10,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from benchmarks.denoising.knn_smoothing import knn_smoothing
-from benchmarks.peer import NOT_RUN, run_peer
+from benchmarks.peer import run_peer
 from scprint_model import ScPrint, tasks
 from scprint_model.genes import match_genes
 from scprint_model.tasks.neighbours import nearest_cells, posterior_counts, with_neighbours
@@ -27,7 +28,14 @@ N_NEIGHBOURS = 15
 
 
 def profiles(
-    model: ScPrint, noised: anndata.AnnData, at: np.ndarray, genes: np.ndarray, *, epochs: int, peers: bool, seed: int
+    model: ScPrint,
+    noised: anndata.AnnData,
+    at: np.ndarray,
+    genes: np.ndarray,
+    *,
+    epochs: int,
+    peers: Collection[str],
+    seed: int,
 ) -> dict[str, np.ndarray]:
     """Return profiles of the cells `at` over some genes, (len(at), len(genes)), on any scale a cell, by method.
 
@@ -44,7 +52,7 @@ def profiles(
     epochs
         Number of epochs that scVI is trained for.
     peers
-        Whether published methods are run in environments of their own.
+        Published methods of `SCRIPTS` that are run, in environments of their own.
     seed
         Seed of all methods.
     """
@@ -66,14 +74,14 @@ def profiles(
         "kNN-smoothing 2": knn_smoothing(noised.X, N_NEIGHBOURS, seed=seed)[at][:, places].toarray(),
     }
     if not peers:
-        NOT_RUN.update(dict.fromkeys(SCRIPTS, "left out of the quick run"))
         return found
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         sparse.save_npz(folder / "counts.npz", noised.X)
         np.save(folder / "cells.npy", at)
         np.save(folder / "genes.npy", places)
-        for method, (environment, script) in SCRIPTS.items():
+        for method in peers:
+            environment, script = SCRIPTS[method]
             (folder / "profiles.npy").unlink(missing_ok=True)
             told = run_peer(PEERS / script, environment, [str(folder), str(seed), str(epochs)], methods=[method])
             if told is not None:

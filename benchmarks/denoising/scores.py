@@ -10,7 +10,7 @@ Whole: cells drawn from all; rare: from types that have less than 5 % of the cel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import anndata
 import numpy as np
@@ -19,7 +19,8 @@ import torch
 from scipy import sparse
 
 from benchmarks.denoising.measures import log_likelihood, over_all_genes
-from benchmarks.denoising.methods import NOISED, profiles
+from benchmarks.denoising.methods import NOISED, SCRIPTS, profiles
+from benchmarks.peer import NOT_RUN
 from benchmarks.work import data_folder
 from grnndata import tl
 from scdataloader import datasets
@@ -68,11 +69,47 @@ def denoising_scores(
     seed
         Seed for the cells, the noise and the methods.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol={protocol!r} is none of {', '.join(PROTOCOLS)}")
     model = ScPrint.from_pretrained("bundled")
     adata = anndata.read_h5ad(data_folder() / f"{dataset}.h5ad") if dataset else datasets.retina_1k()
-    full = drawn_cells(adata, n_drawn, seed)
+    if not peers:
+        NOT_RUN.update(dict.fromkeys(SCRIPTS, "left out of the quick run"))
+    sizes = {"n_cells": n_cells, "n_genes": n_genes, "rate": rate, "epochs": epochs}
+    drawn = drawn_cells(adata, n_drawn, seed)
+    found = cell_scores(model, drawn, protocol, **sizes, peers=tuple(SCRIPTS) if peers else (), seed=seed)
+    rows: list[dict] = []
+    for kind, way, column, of_method in found:
+        named = {"set": dataset or "retina_1k", "types": kind, "protocol": way}
+        rows += [named | row for row in rows_of(of_method, column)]
+    return pd.DataFrame(rows)
+
+
+def cell_scores(
+    model: ScPrint,
+    full: anndata.AnnData,
+    protocol: str,
+    *,
+    n_cells: int,
+    n_genes: int,
+    rate: float,
+    peers: Collection[str],
+    epochs: int = 60,
+    seed: int = 0,
+) -> Iterator[tuple[str, str, str, dict[str, np.ndarray]]]:
+    """Yield, for each kind of cells and way of scoring, their names, the score's name and each cell's by method.
+
+    Parameters
+    ----------
+    model
+        Our model.
+    full
+        Cells as `drawn_cells` gives them, all of which the methods see.
+    peers
+        Published methods that are run, of `benchmarks.denoising.methods.SCRIPTS`.
+    protocol, n_cells, n_genes, rate, epochs, seed
+        Options of `denoising_scores`.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol={protocol!r} is none of {', '.join(PROTOCOLS)}")
     genes = tl.most_variable_genes(full[:, shared_genes(model.vocabulary, full)], n_genes)
     left = thinned(full.X, full.var_names, rate, seed=seed) if protocol == "paper" else halved(full.X, seed)
     some = np.asarray(left.sum(axis=1)).ravel() > 0
@@ -83,13 +120,10 @@ def denoising_scores(
     found = profiles(model, noised, at, genes, epochs=epochs, peers=peers, seed=seed)
     truth, kept = (one[at][:, genes].X.toarray().astype(np.float64) for one in (full, noised))
     mean = np.asarray(noised[:, genes].X.mean(axis=0)).ravel() + 1e-9
-    rows: list[dict] = []
     for way, column, of_method in _ways(protocol, truth, kept, mean, found):
         for kind, cells in kinds.items():
             here = np.isin(at, cells)
-            named = {"set": dataset or "retina_1k", "types": kind, "protocol": way}
-            rows += [named | row for row in rows_of({m: v[here] for m, v in of_method.items()}, column)]
-    return pd.DataFrame(rows)
+            yield kind, way, column, {method: values[here] for method, values in of_method.items()}
 
 
 def drawn_cells(adata: anndata.AnnData, n: int, seed: int) -> anndata.AnnData:

@@ -1,0 +1,179 @@
+"""Measure the bundled model beside its rivals: ``python -m benchmarks.card MODEL CORPUS FEATURES DATA``.
+
+Each part of a set is kept when it is done, under a checksum of the model, the training cells and the options, so that a
+run that broke off goes on. The corpus and the features are those that the model was trained with. The sets of ``--sets
+choose`` are those that the model was chosen by; ``final`` ones are to be read once, when nothing is changed any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from benchmarks.card import energy
+from benchmarks.card.annotation import annotation_rows
+from benchmarks.card.denoising import denoising_rows
+from benchmarks.card.embedding import embedding_rows
+from benchmarks.card.invariance import invariance_rows
+from benchmarks.card.networks import network_rows
+from benchmarks.card.opened import Given, Opened
+from benchmarks.card.rows import COLUMNS, Row
+from benchmarks.card.sets import CHOICES, SETS, chosen, drawn, units_of
+from benchmarks.card.tables import TITLES, card_tables
+from benchmarks.work import ROOT, checksum
+from bengrn.benchmarking.work_files import digest
+
+RESULTS = ROOT / "benchmarks" / "results" / "card.csv"
+RUNS = ROOT / "runs" / "card"
+
+
+def main() -> int:
+    """Run it; return the exit status."""
+    asked = options()
+    torch.set_num_threads(1)
+    given = Given(
+        model=asked.model.absolute(),
+        corpus=asked.corpus.absolute(),
+        features=asked.features.absolute(),
+        data=asked.data.absolute(),
+        kept=asked.runs / key(asked),
+        n_cells=asked.cells,
+        seed=asked.seed,
+    )
+    names = chosen(asked.sets)
+    wanted = {name: [part for part in SETS[name].parts if part in asked.parts] for name in names}
+    work = {
+        name: todo
+        for name, parts in wanted.items()
+        if (todo := [p for p in parts if not place(given, name, p).exists()])
+    }
+    failed = []
+    if work:
+        given.kept.mkdir(parents=True, exist_ok=True)
+        _ = Opened(given).components  # once for all processes
+    if asked.jobs == 1:
+        opened = Opened(given)
+        failed = [line for name, parts in work.items() for line in measure(opened, name, parts)]
+    else:
+        with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
+            done = [pool.submit(measure_apart, given, name, parts) for name, parts in work.items()]
+            failed = [line for one in as_completed(done) for line in one.result()]
+    card = collected(given)
+    asked.table.parent.mkdir(parents=True, exist_ok=True)
+    card.to_csv(asked.table, index=False, float_format="%.4g")
+    text = card_tables(card)
+    if asked.hours:
+        text += f"\nTraining: {energy.energy(asked.hours, asked.cores, asked.watts, asked.carbon)}\n"
+    if asked.markdown:
+        asked.markdown.write_text(text, encoding="utf-8")
+    print(text)
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    return int(bool(failed))
+
+
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.card", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path, help="folder of the model")
+    parser.add_argument("corpus", type=Path, help="store of its training cells")
+    parser.add_argument("features", type=Path, help="table of its gene features")
+    parser.add_argument("data", type=Path, help="folder of the h5ad files of the sets")
+    told = [*CHOICES, *SETS]
+    parser.add_argument("--sets", nargs="+", choices=told, default=["choose"], metavar="SET", help=", ".join(told))
+    parser.add_argument("--parts", nargs="+", choices=list(TITLES), default=list(TITLES), help="parts to measure")
+    parser.add_argument("--cells", type=int, default=400, help="cells of each set, at most")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all draws")
+    parser.add_argument("--jobs", type=int, default=1, help="processes, each with one thread")
+    parser.add_argument("--table", type=Path, default=RESULTS, help="csv to write")
+    parser.add_argument("--markdown", type=Path, help="file for the tables in Markdown, which are printed in any case")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of what is done")
+    parser.add_argument("--hours", type=float, default=0.0, help="wall-clock hours of the training, for its energy")
+    parser.add_argument("--cores", type=int, default=2, help="cores that the training kept busy")
+    parser.add_argument("--watts", type=float, default=15.0, help="watts of a core, all included, an assumption")
+    parser.add_argument("--carbon", type=float, default=450.0, help="grams of CO2 equivalent a kWh, an assumption")
+    return parser.parse_args()
+
+
+def key(asked: argparse.Namespace) -> str:
+    """Return a checksum of all that the numbers depend on, but for the code."""
+    files = (asked.model / "model.safetensors", asked.corpus / "manifest.json", asked.features)
+    return digest([checksum(tuple(one.absolute() for one in files)), str(asked.data), asked.cells, asked.seed])[:12]
+
+
+def place(given: Given, name: str, part: str) -> Path:
+    """Return the file of the rows of one part of a set."""
+    return given.kept / f"{name.replace(' ', '_')}-{part}.csv"
+
+
+def measure_apart(given: Given, name: str, parts: list[str]) -> list[str]:
+    """Measure parts of a set in a process of its own."""
+    torch.set_num_threads(1)
+    return list(measure(Opened(given), name, parts))
+
+
+def measure(opened: Opened, name: str, parts: list[str]) -> Iterator[str]:
+    """Measure parts of a set and keep each; yield a line for each that failed."""
+    given = opened.given
+    adata = drawn(name, given.data, given.n_cells, given.seed)
+    for part in parts:
+        started = seconds()
+        try:
+            rows = part_rows(opened, name, part, adata)
+        except Exception as error:
+            yield f"{name}, {part}: {type(error).__name__}: {error}"
+            continue
+        seen = "yes" if SETS[name].role == "seen" else "no"
+        told = {"set": name, "part": part, "seen": seen, "cpu_s": round(seconds() - started, 1)}
+        table = pd.DataFrame([told | row for row in rows]).reindex(columns=list(COLUMNS))
+        file = place(given, name, part)
+        table.to_csv(file.with_suffix(".part"), index=False)
+        file.with_suffix(".part").replace(file)
+        print(f"{name}, {part}: {told['cpu_s']} s", file=sys.stderr, flush=True)
+
+
+def part_rows(opened: Opened, name: str, part: str, adata) -> list[Row]:
+    """Return the rows of one part of a set."""
+    units = units_of(name, adata)
+    if part == "embedding":
+        return embedding_rows(opened, name, adata, units, mixed=SETS[name].mixed)
+    if part == "annotation":
+        return annotation_rows(opened, name, adata, units)
+    if part == "denoising":
+        return denoising_rows(opened, adata)
+    if part == "invariance":
+        return invariance_rows(opened, adata)
+    # networks are of more cells of a type than the other parts have
+    every = drawn(name, opened.given.data, max(opened.given.n_cells, 10 * opened.given.n_cells), opened.given.seed)
+    return [row for kind in SETS[name].types for row in network_rows(opened, every, kind)]
+
+
+def collected(given: Given) -> pd.DataFrame:
+    """Return all rows that are there, set by set."""
+    files = [file for name, one in SETS.items() for part in one.parts if (file := place(given, name, part)).exists()]
+    return (
+        pd.concat([pd.read_csv(file, keep_default_na=True) for file in files])
+        if files
+        else pd.DataFrame(columns=list(COLUMNS))
+    )
+
+
+def seconds() -> float:
+    """Return the CPU seconds of this process and of those that it started."""
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + after.ru_utime + after.ru_stime
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -57,15 +57,17 @@ def main() -> int:
         if (todo := [p for p in parts if not place(given, name, p).exists()])
     }
     failed = []
-    if work:
-        given.kept.mkdir(parents=True, exist_ok=True)
-        _ = Opened(given).components  # once for all processes
+    given.kept.mkdir(parents=True, exist_ok=True)
+    opened = Opened(given)
     if asked.jobs == 1:
-        opened = Opened(given)
         failed = [line for name, parts in work.items() for line in measure(opened, name, parts)]
-    else:
+    elif work:
+        opened.keep()  # once for all processes
+        # networks apart and first, as they take longest
+        units = [(name, ["networks"]) for name, parts in work.items() if "networks" in parts]
+        units += [(name, [part for part in parts if part != "networks"]) for name, parts in work.items()]
         with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
-            done = [pool.submit(measure_apart, given, name, parts) for name, parts in work.items()]
+            done = [pool.submit(measure_apart, given, name, parts) for name, parts in units]
             failed = [line for one in as_completed(done) for line in one.result()]
     card = collected(given)
     asked.table.parent.mkdir(parents=True, exist_ok=True)

@@ -17,11 +17,13 @@ from sklearn.metrics import f1_score
 from benchmarks.ablation.scores import cells_of, neighbours, right_names
 from benchmarks.card.opened import Opened
 from benchmarks.card.rows import OURS, Row, Units, mean_rows, score_rows
-from scdataloader.labels import current_term, is_unknown
+from scdataloader.labels import LabelClass, current_term, is_unknown
 from scprint_model import tasks
 
 COLUMN = "predicted_cell_type"
 CONFIDENT = 0.5
+#: Probability with which a set of labels is to hold the right one, and what stands between its labels.
+COVERAGE, BETWEEN = 0.9, " || "
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +80,15 @@ def answers(opened: Opened, name: str, adata: anndata.AnnData) -> dict[str, Said
 def abstention_rows(
     opened: Opened, name: str, adata: anndata.AnnData, labels: np.ndarray, nameable: np.ndarray, units: Units
 ) -> list[Row]:
-    """Return what the model answers by default, of types that training sets have and of others, and how right it is."""
-    table = tasks.annotate(opened.model, adata.copy(), classes=["cell_type"], encoded=opened.encoded(name, adata))
+    """Return what the model answers by default, of types that training sets have and of others, and how right it is.
+
+    Where the model knows how right it is, its sets of labels are looked at, too: how often they hold the given label of
+    nameable cells, or one below it, and how large they are.
+    """
+    knows = "cell_type" in getattr(opened.model, "confidence", {})
+    more = {"sets": COVERAGE} if knows else {}
+    encoded = opened.encoded(name, adata)
+    table = tasks.annotate(opened.model, adata.copy(), classes=["cell_type"], encoded=encoded, **more)
     terms = table[f"{COLUMN}_ontology_term_id"].astype(str).to_numpy()
     answered = ~np.array([is_unknown(term) for term in terms])
     _, right = right_names(terms, labels, opened.reference)
@@ -88,7 +97,22 @@ def abstention_rows(
     rows += mean_rows("answered, of types no training set has", {OURS: answered[~nameable]}, units.at(~nameable))
     rows += mean_rows("right among answered", {OURS: right[answered]}, units.at(answered))
     both = answered & nameable
-    return rows + mean_rows("right among answered, of nameable types", {OURS: right[both]}, units.at(both))
+    rows += mean_rows("right among answered, of nameable types", {OURS: right[both]}, units.at(both))
+    if knows:
+        held = held_by(table[f"{COLUMN}_set_ontology_term_id"].astype(str).to_numpy(), labels, opened.reference)
+        sizes = table[f"{COLUMN}_set_size"].to_numpy(np.float64)
+        own = units.at(nameable)
+        rows += mean_rows(f"label in the set of {COVERAGE:.0%}, of nameable types", {OURS: held[nameable]}, own)
+        rows += mean_rows(f"size of the set of {COVERAGE:.0%}, of nameable types", {OURS: sizes[nameable]}, own)
+    return rows
+
+
+def held_by(sets: np.ndarray, labels: np.ndarray, space: LabelClass) -> np.ndarray:
+    """Return whether each cell's set of terms, joined by ``||``, holds its label or one below it."""
+    split = [one.split(BETWEEN) for one in sets]
+    cells = np.repeat(np.arange(len(sets)), [len(one) for one in split])
+    _, right = right_names(np.concatenate(split), labels[cells], space)
+    return np.bincount(cells, right, minlength=len(sets)) > 0
 
 
 def macro_f1(truth: np.ndarray, said: np.ndarray, at: np.ndarray) -> float:

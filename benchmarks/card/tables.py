@@ -16,6 +16,8 @@ TITLES = {
     "denoising": "Denoising",
     "networks": "Networks",
 }
+#: Beginnings of measures of which less is better.
+LOWER = ("share of depth", "wrong with confidence")
 NOTE = (
     "In brackets: 95 % intervals. The model is ahead of a method (▲), behind it (▼) or not told from it (=) by the "
     "paired interval of their difference over the same cells, donors or regulators. A star: the model was trained on "
@@ -55,10 +57,12 @@ def entry(row: pd.Series) -> str:
     if math.isfinite(row["low"]):
         text += f" ({row['low']:.2f}–{row['high']:.2f})"
     if math.isfinite(row["difference_low"]):
-        text += f" {sign(row['difference_low'], row['difference_high'])}"
+        text += f" {sign(row['measure'], row['difference_low'], row['difference_high'])}"
     return text
 
 
-def sign(low: float, high: float) -> str:
-    """Return whether the model's number is above a method's, below it, or neither by the interval of the difference."""
+def sign(measure: str, low: float, high: float) -> str:
+    """Return whether the model is better than a method, worse, or neither, by the interval of their difference."""
+    if measure.startswith(LOWER):
+        low, high = -high, -low
     return "▲" if low > 0 else "▼" if high < 0 else "="

@@ -12,7 +12,7 @@ import benchmarks.card.__main__ as card
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.card.annotation import macro_f1
+from benchmarks.card.annotation import held_by, macro_f1
 from benchmarks.card.energy import energy
 from benchmarks.card.mixing import mixing
 from benchmarks.card.opened import Given
@@ -20,6 +20,7 @@ from benchmarks.card.rows import Units, drawn_places, mean_rows, score_rows
 from benchmarks.card.sets import SETS, chosen
 from benchmarks.card.tables import card_tables, sign
 
+from scdataloader.labels import LabelClass
 from scprint_model.intervals import mean_interval
 
 
@@ -90,6 +91,14 @@ def test_macro_f1_by_hand_and_of_drawn_cells():
     assert macro_f1(truth, said, np.array([0, 0])) == 1.0
 
 
+def test_a_set_holds_a_label_by_itself_or_by_one_below_it():
+    # T cell and below it CD4-positive, alpha-beta T cell; B cell
+    space = LabelClass.from_terms(["CL:0000084", "CL:0000624", "CL:0000236"], ("CL",), own_outputs=True)
+    sets = np.array(["CL:0000236 || CL:0000624", "CL:0000084", "CL:0000236", ""])
+    labels = np.array(["CL:0000084", "CL:0000624", "CL:0000236", "CL:0000236"])
+    assert held_by(sets, labels, space).tolist() == [True, False, True, False]
+
+
 def test_sets_are_chosen_by_role_and_by_name():
     assert chosen(["choose"]) == ["Kang", "moncada"]
     assert chosen(["retina"]) == ["retina"]
@@ -103,7 +112,8 @@ def test_energy_by_hand():
 
 
 def test_tables_say_where_the_model_is_ahead():
-    assert [sign(0.1, 0.2), sign(-0.2, -0.1), sign(-0.1, 0.1)] == ["▲", "▼", "="]
+    assert [sign("mixing", *ends) for ends in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1))] == ["▲", "▼", "="]
+    assert [sign("share of depth", *ends) for ends in ((0.1, 0.2), (-0.2, -0.1))] == ["▼", "▲"]  # less is better
     rows = mean_rows("kNN agreement", {"scPRINT": np.ones(50, bool), "rival": np.zeros(50, bool)}, Units(50))
     table = pd.DataFrame([{"set": "Kang", "part": "embedding", "seen": "no"} | row for row in rows])
     text = card_tables(table)

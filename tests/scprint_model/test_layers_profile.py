@@ -72,6 +72,28 @@ def test_profile_by_the_slow_way() -> None:
         np.testing.assert_allclose(found[cell], by_hand, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")
+def test_derivatives_forwards_are_those_backwards_and_of_the_same_values() -> None:
+    model, profile = told_network(), profile_of_three()
+    totals = torch.tensor([20.0, 5.0, 100.0])
+
+    def summed(counts: torch.Tensor) -> torch.Tensor:
+        return model.profile_encoder.summed(profile.with_counts(counts), totals, model.gene_encoder)
+
+    backwards = torch.autograd.functional.jacobian(summed, profile.counts)  # type: ignore[no-untyped-call]
+    assert backwards.abs().max() > 0.01
+
+    def change(direction: torch.Tensor) -> torch.Tensor:
+        values, derivative = torch.func.jvp(summed, (profile.counts,), (direction,))
+        torch.testing.assert_close(values, summed(profile.counts))
+        return derivative
+
+    for i, direction in enumerate(torch.eye(8)):
+        torch.testing.assert_close(change(direction), backwards[..., i], atol=1e-5, rtol=1e-4)
+    several = torch.func.vmap(lambda one: torch.func.jvp(summed, (profile.counts,), (one,))[1])(torch.eye(8))
+    torch.testing.assert_close(several, backwards.permute(2, 0, 1), atol=1e-5, rtol=1e-4)
+
+
 def test_genes_that_were_not_measured_say_nothing() -> None:
     """Of a panel, the corpus' mean is taken off for its own genes only: what it leaves out is not taken for 0."""
     model = told_network()

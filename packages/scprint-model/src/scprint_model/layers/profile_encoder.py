@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from scprint_model.config import ModelConfig
 from scprint_model.layers.gene_encoder import GeneEncoder
@@ -139,9 +140,14 @@ class ProfileEncoder(nn.Module):
             totals = torch.maximum(totals, shown_total.to(totals.dtype))
         rows, features = genes.rows_of(profile.genes), self._features(genes)
         values = torch.log1p(profile.counts * (CP10K / totals.clamp(min=1e-6))[profile.cells]) * self.weight[rows]
-        summed = nn.functional.embedding_bag(
-            rows, features, profile.starts[:-1], mode="sum", per_sample_weights=values.to(features.dtype)
-        )
+        values = values.to(features.dtype)
+        if forward_ad.unpack_dual(values).tangent is None:
+            summed = nn.functional.embedding_bag(
+                rows, features, profile.starts[:-1], mode="sum", per_sample_weights=values
+            )
+        else:  # embedding_bag has no derivatives in forward mode
+            zeros = features.new_zeros(len(profile.starts) - 1, features.shape[1])
+            summed = zeros.index_add(0, profile.cells, values[:, None] * features[rows])
         centre = profile.centre
         if centre is None:
             centre = (self.mean * self.weight) @ features

@@ -53,7 +53,7 @@ def measure_table(measure: str, rows: pd.DataFrame) -> Iterator[str]:
 
 def entry(row: pd.Series) -> str:
     """Return a number with its interval, and a sign of how it compares with the model's."""
-    text = f"{row['value']:.3g}" if abs(row["value"]) < 0.01 else f"{row['value']:.2f}"
+    text = f"{row['value']:.3g}" if 0 < abs(row["value"]) < 0.01 else f"{row['value']:.2f}"
     if math.isfinite(row["low"]):
         text += f" ({row['low']:.2f}–{row['high']:.2f})"
     if math.isfinite(row["difference_low"]):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from scdataloader import GeneVocabulary, LabelSpace
 from scprint_model._provenance import KEY
+from scprint_model.checkpoints.label_confidence import CONFIDENCE, load_confidence, save_confidence
 from scprint_model.checkpoints.standardisation import EMBEDDING, Standardisation
 from scprint_model.checkpoints.weights import StoredNetwork, build, check_finite
 from scprint_model.config import ModelConfig
@@ -38,9 +39,9 @@ def save_folder(
 ) -> None:
     """Write a model with its vocabulary and label space as six files; a failure leaves what was there before.
 
-    Mean and spread of its embedding, where it has them, are a seventh. The files of a model that is there already are
-    replaced, each as a whole, and the list of the cells that it was trained on goes with them. Whatever else lies in
-    the folder stays.
+    Mean and spread of its embedding and when its labels are to be trusted, where it has them, are two more. The files
+    of a model that is there already are replaced, each as a whole, and the list of the cells that it was trained on
+    goes with them. Whatever else lies in the folder stays.
 
     Parameters
     ----------
@@ -81,11 +82,13 @@ def save_folder(
         (temporary / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
         if model.standardisation is not None:
             model.standardisation.save(temporary / EMBEDDING)
+        if model.confidence:
+            save_confidence(model.confidence, temporary / CONFIDENCE)
         (temporary / README).write_text(readme(folder.name, known), encoding="utf-8")
         if not folder.exists():
             temporary.rename(folder)
             return
-        for name in (TRAINING_CELLS, EMBEDDING):
+        for name in (TRAINING_CELLS, EMBEDDING, CONFIDENCE):
             (folder / name).unlink(missing_ok=True)
         for file in temporary.iterdir():
             file.replace(folder / file.name)
@@ -122,6 +125,10 @@ def load_folder[N: StoredNetwork](folder: Path | str, network: Callable[..., N])
     if (file.parent / EMBEDDING).is_file():
         shape = (len(config.token_names), config.d_model)
         model.standardisation = Standardisation.load(file.parent / EMBEDDING, shape)
+    if (file.parent / CONFIDENCE).is_file():
+        model.confidence = load_confidence(
+            file.parent / CONFIDENCE, classes=tuple(labels.classes), tokens=config.token_names, d=config.d_model
+        )
     return model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from scdataloader import GeneVocabulary, LabelSpace
+from scprint_model.checkpoints.label_confidence import LabelConfidence
 from scprint_model.checkpoints.standardisation import Standardisation
 from scprint_model.config import ModelConfig
 
@@ -43,6 +45,9 @@ class StoredNetwork(nn.Module):
         Facts of its origin and training, JSON-able.
     standardisation
         Mean and spread of its cell tokens; None in files of older versions.
+    confidence
+        Class to when its labels are to be trusted; empty in files of older versions, and for classes of which too
+        little is known.
     origin
         Name and checksum under which it was loaded; see `scprint_model.checkpoints.identity`.
     """
@@ -54,6 +59,7 @@ class StoredNetwork(nn.Module):
     card: dict[str, Any]
     origin: dict[str, str]
     standardisation: Standardisation | None = None
+    confidence: Mapping[str, LabelConfidence] = MappingProxyType({})
 
 
 class _NoRandomStart(TorchFunctionMode):

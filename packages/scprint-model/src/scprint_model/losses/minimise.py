@@ -11,7 +11,7 @@ from torch import Tensor
 ITERATIONS = 200
 
 
-def minimise(loss: Callable[[], Tensor], over: Sequence[Tensor]) -> None:
+def minimise(loss: Callable[[], Tensor], over: Sequence[Tensor], *, iterations: int = ITERATIONS) -> None:
     """Change tensors, in place, to where a smooth loss is least, by L-BFGS with a strong Wolfe line search.
 
     Parameters
@@ -20,8 +20,10 @@ def minimise(loss: Callable[[], Tensor], over: Sequence[Tensor]) -> None:
         Function that returns the loss, (), of the tensors as they are.
     over
         Tensors that are changed, which require gradients.
+    iterations
+        Number of iterations, at most.
     """
-    optimizer = torch.optim.LBFGS(list(over), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS(list(over), max_iter=iterations, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()

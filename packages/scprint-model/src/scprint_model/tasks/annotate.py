@@ -19,6 +19,7 @@ from scprint_model.model import ScPrint
 from scprint_model.tables import tables
 from scprint_model.tasks.coarsen import Choices, coarse_labels, leaf_labels
 from scprint_model.tasks.encode import NOT_RECORDED, EncodedCells, Settings, class_names, in_context, stream
+from scprint_model.tasks.trusted import Abstain, Trusted
 
 #: What stands where no label is given.
 UNKNOWN = "unknown"
@@ -32,7 +33,8 @@ def annotate(
     top_k: int = 1,
     probabilities: bool = False,
     coarsen: Mapping[str, Sequence[str]] | None = None,
-    abstain: float | None = None,
+    abstain: Abstain = "model",
+    sets: float | None = None,
     vote: str | None = None,
     layer: str | None = None,
     counts: str = "X",
@@ -47,8 +49,13 @@ def annotate(
 
     For each class (cell type, tissue, ...) three columns: ``predicted_<class>`` (name),
     ``predicted_<class>_ontology_term_id`` and ``predicted_<class>_confidence`` (the sigmoid of its logit, 0 to 1).
-    Predictions are always leaf labels of the model's label space: a type that it never saw gets the nearest it knows. A
-    cell without any count of a gene that the model knows is ``"unknown"``, with confidence 0.
+    Predictions are always leaf labels of the model's label space: a type that it never saw gets the nearest it knows,
+    or ``"unknown"`` where the model abstains. A cell without any count of a gene that the model knows is ``"unknown"``,
+    with confidence 0.
+
+    Models that know when they are to be trusted (`scprint_model.checkpoints.label_confidence.LabelConfidence`) give
+    ``predicted_<class>_outlier``, too: the cell's distance from the nearest label, where 1 is the longest at which they
+    answer; NaN for cells without counts. Models of older versions and published checkpoints know nothing of it.
 
     The cells are read a part at a time, in memory or from a file, and nothing but what is asked for is kept of them.
 
@@ -71,7 +78,14 @@ def annotate(
         highest log-sum-exp of the logits of the leaves under it. `top_k`, `probabilities`, `abstain` and `vote` do with
         it as with the class.
     abstain
-        Confidence below which best labels become ``"unknown"``; the confidence stays.
+        Confidence below which best labels become ``"unknown"``; the confidence stays. ``"model"``: the model's own
+        rule, by which cells are unknown that are too far from all labels or whose confidence is too low; none for
+        models that know nothing of it. A vote is held to it by its own confidence and the mean distance of its cells.
+        None: never.
+    sets
+        Probability with which a set of labels is to hold the true one, or one below it in the ontology, such as 0.9:
+        columns ``predicted_<class>_set`` (names, best first, with `` || `` between them), ``..._set_ontology_term_id``
+        and ``..._set_size``. Coarser labels and votes have none.
     vote
         Column of ``obs``, such as clusters: three more columns ``predicted_<class>_vote...`` with the label whose mean
         probability over the cells of the cluster is highest, and that mean as its confidence. Cells without counts have
@@ -102,7 +116,8 @@ def annotate(
     Raises
     ------
     ValueError
-        When the model has no such class, ``obs`` no such column, or an ontology no such term.
+        When the model has no such class, ``obs`` no such column, or an ontology no such term; with `sets`, when the
+        model knows nothing of it.
     """
     cells = with_counts(adata, layer=layer, counts=counts, round=round)
     made = step(annotate, locals(), model=identity(model), inputs=[cells], skip=NOT_RECORDED)
@@ -111,8 +126,13 @@ def annotate(
     heads = class_names(model, classes)
     if top_k < 1:
         raise ValueError(f"top_k={top_k} must be at least 1")
-    if abstain is not None and not 0 <= abstain <= 1:
+    if not (abstain is None or abstain == "model" or 0 <= abstain <= 1):
         raise ValueError(f"abstain={abstain} is compared with confidences, which lie between 0 and 1")
+    if sets is not None and (unknowing := [name for name in heads if name not in model.confidence]):
+        raise ValueError(
+            f"sets={sets}: this model does not know how right it is about {unknowing} on data sets that it never saw, "
+            f"but about {list(model.confidence)}; classes= chooses among them"
+        )
     clusters = None if vote is None else _clusters(obs_table(adata), vote)
     wanted = [(name, name.removesuffix(SUFFIX), leaf_labels(space.classes[name])) for name in heads]
     for asked, labels in (coarsen or {}).items():
@@ -120,7 +140,21 @@ def annotate(
         if name not in heads:
             raise ValueError(f"coarsen has {asked!r}, which is not among classes={list(heads)}")
         wanted.append((name, f"{name.removesuffix(SUFFIX)}_coarse", coarse_labels(space.classes[name], labels, name)))
-    found = [_Found(*one, adata.n_obs, top_k, clusters, keep=probabilities, several=draws > 1) for one in wanted]
+    trusted = {
+        name: Trusted(
+            model.confidence.get(name),
+            leaf_labels(space.classes[name]),
+            name.removesuffix(SUFFIX),
+            adata.n_obs,
+            abstain=abstain,
+            coverage=sets,
+        )
+        for name in heads
+    }
+    found = [
+        _Found(*one, adata.n_obs, top_k, clusters, keep=probabilities, several=draws > 1, trusted=trusted[one[0]])
+        for one in wanted
+    ]
     settings: Settings = {"context": context, "batch_size": batch_size, "seed": seed, "draws": draws}
     done = 0
     for batch in stream(model, cells, **settings, classes=heads, description="annotating cells", encoded=encoded):
@@ -128,10 +162,13 @@ def annotate(
         for one in found:
             drawn = [drawing.class_logits[one.head][~batch.empty] for drawing in batch.drawn]
             one.add(rows, batch.class_logits[one.head][~batch.empty], drawn)
+        for name, its in trusted.items():
+            embeddings = batch.embeddings[~batch.empty]
+            its.add(rows, batch.class_logits[name][~batch.empty], embeddings, batch.token_names)
         done += len(batch.empty)
     columns: dict[str, object] = {}
     for one in found:
-        columns |= one.columns(abstain)
+        columns |= one.columns()
         if one.probabilities is not None:
             adata.obsm[f"predicted_{one.stem}"] = one.probabilities
             adata.uns[f"predicted_{one.stem}"] = {
@@ -162,8 +199,10 @@ class _Found:
         *,
         keep: bool,
         several: bool,
+        trusted: Trusted,
     ) -> None:
         self.head, self.stem, self.labels, self.clusters = head, stem, labels, clusters
+        self.trusted = trusted
         n_labels = len(labels.ids)
         self.codes = np.full((n_cells, min(top_k, n_labels)), -1, dtype=np.int32)
         self.confidence = np.zeros(self.codes.shape, dtype=np.float32)
@@ -188,14 +227,19 @@ class _Found:
             np.add.at(self.sums, self.clusters[rows][inside], expit(logits[inside]))
             self.n += np.bincount(self.clusters[rows][inside], minlength=len(self.n))
 
-    def columns(self, abstain: float | None) -> dict[str, object]:
-        made = self._three("", self.codes[:, 0], self.confidence[:, 0], abstain)
+    def columns(self) -> dict[str, object]:
+        first = self.confidence[:, 0]
+        made = self._three("", np.where(self.trusted.declined(first), -1, self.codes[:, 0]), first)
+        if self.labels.leaves is None:
+            made |= self.trusted.columns()
         if self.spread is not None:
             made[f"predicted_{self.stem}_spread"] = self.spread
         for rank in range(1, self.codes.shape[1]):
-            made |= self._three(f"_{rank + 1}", self.codes[:, rank], self.confidence[:, rank], None)
+            made |= self._three(f"_{rank + 1}", self.codes[:, rank], self.confidence[:, rank])
         if self.clusters is not None:
-            made |= self._three("_vote", *self._vote(self.clusters), abstain)
+            codes, confidence = self._vote(self.clusters)
+            declined = self.trusted.declined(confidence, self.clusters)
+            made |= self._three("_vote", np.where(declined, -1, codes), confidence)
         return made
 
     def _vote(self, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -206,9 +250,7 @@ class _Found:
         codes[voted], confidence[voted] = best[clusters[voted]], mean.max(axis=1)[clusters[voted]]
         return codes, confidence
 
-    def _three(self, end: str, codes: np.ndarray, confidence: np.ndarray, abstain: float | None) -> dict[str, object]:
-        if abstain is not None:
-            codes = np.where(confidence < abstain, -1, codes)
+    def _three(self, end: str, codes: np.ndarray, confidence: np.ndarray) -> dict[str, object]:
         # code -1 takes the last
         ids, names = (np.array([*labels, UNKNOWN], dtype=object) for labels in (self.labels.ids, self.labels.names))
         start = f"predicted_{self.stem}{end}"

@@ -1,6 +1,8 @@
 """Labels of cells: hand-worked cases, and scores of scikit-learn."""
 
+import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,8 @@ from scdataloader import LabelSpace
 from scdataloader.labels import LabelClass
 from scdataloader.labels.ontology import term_name
 from scprint_model import ModelConfig, ScPrint
+from scprint_model.checkpoints.folder import load_folder, save_folder
+from scprint_model.checkpoints.label_confidence import COVERAGES, LabelConfidence
 from scprint_model.intervals import share_interval
 from scprint_model.losses.hierarchical import hierarchical_loss
 from scprint_model.tasks import EncodedCells, annotate, calibration
@@ -175,6 +179,116 @@ def test_low_confidence_becomes_unknown(model):
     assert predicted["predicted_cell_type_2_ontology_term_id"].tolist() == [CD4, B_CELL, B_CELL]  # for looking up
     exact = annotate(model, cells(1), abstain=0.5, encoded=encoded_of([[-1, -1, 0, -1]]))
     assert exact["predicted_cell_type_ontology_term_id"].tolist() == [CD4]  # not lower
+
+
+@pytest.fixture
+def knowing(model):
+    """The same model, which answers from a confidence of 0.6 on, to cells at most 1 from 0 in the first number."""
+    whiten = np.zeros((32, 32), np.float16)
+    whiten[0, 0] = 0.5
+    margins = np.where(COVERAGES < 0.9, 0.5, 1.5).astype(np.float32)
+    known = LabelConfidence(
+        tokens=("base", "cell_type_ontology_term_id"),
+        mean=np.zeros(32, np.float32),
+        whiten=whiten,
+        centres=np.zeros((1, 32), np.float16),
+        least=0.6,
+        margins=margins,
+        n_cells=90,
+        n_sources=5,
+    )
+    found = copy.copy(model)
+    found.confidence = {"cell_type_ontology_term_id": known}
+    return found
+
+
+def far_cells(logits, first, **more):
+    """What `encode` would give of cells whose embeddings begin with these numbers."""
+    said = encoded_of(logits, **more)
+    said.embeddings[:, 0, 0] = first
+    return said
+
+
+def test_by_default_a_model_abstains_by_its_own_rule(model, knowing):
+    logits, empty = [[0, 2, 1, -1], [0.3, 0, 0, 0], [-3, -1, -2, 4], [9, 0, 0, 0]], [False, False, False, True]
+    said = far_cells(logits, [2, 0, 2.5, 0], empty=empty)
+    predicted = annotate(knowing, cells(4), encoded=said)
+    assert predicted["predicted_cell_type"].tolist() == ["B cell", "unknown", "unknown", "unknown"]  # too low, too far
+    np.testing.assert_allclose(predicted["predicted_cell_type_confidence"], [*expit([2, 0.3, 4]), 0], rtol=1e-6)
+    np.testing.assert_allclose(predicted["predicted_cell_type_outlier"], [1, 0, 1.25, np.nan], rtol=1e-3)
+    assert predicted["predicted_batch"].tolist() == ["one"] * 3 + ["unknown"]  # of batches it knows nothing
+    assert "predicted_batch_outlier" not in predicted
+    for never in (None, 0, False):
+        answered = annotate(knowing, cells(4), abstain=never, encoded=said)["predicted_cell_type"].tolist()
+        assert answered == ["B cell", "hepatocyte", term_name(CD8), "unknown"]
+    low = annotate(knowing, cells(4), abstain=0.9, encoded=said)["predicted_cell_type"].tolist()
+    assert low == ["unknown", "unknown", term_name(CD8), "unknown"]  # a number alone is compared with confidences
+    plain = annotate(model, cells(4), encoded=said)
+    assert plain["predicted_cell_type"].tolist() == ["B cell", "hepatocyte", term_name(CD8), "unknown"]
+    assert not [name for name in plain if "outlier" in name or "set" in name]
+
+
+def test_votes_and_coarser_labels_are_held_to_the_same_rule(knowing):
+    logits = [[0, 2, 0, 0], [0, 2, 0, 0], [0, 2, 0, 0], [0, 2, 0, 0]]
+    said = far_cells(logits, [1, 2.8, 1, 3.2])
+    data = cells(4, cluster=["a", "a", "b", "b"])
+    predicted = annotate(knowing, data, vote="cluster", coarsen={"cell_type": ["lymphocyte"]}, encoded=said)
+    assert predicted["predicted_cell_type"].tolist() == ["B cell", "unknown", "B cell", "unknown"]
+    assert predicted["predicted_cell_type_coarse"].tolist() == ["lymphocyte", "unknown", "lymphocyte", "unknown"]
+    # mean distances 0.95 and 1.05
+    assert predicted["predicted_cell_type_vote"].tolist() == ["B cell", "B cell", "unknown", "unknown"]
+
+
+def test_sets_of_labels_best_first(model, knowing):
+    logits, empty = [[0, 2, 1, -1], [4, 5, 4.6, 4.7], [9, 0, 0, 0]], [False, False, True]
+    said = encoded_of(logits, empty=empty)
+    predicted = annotate(knowing, cells(3), classes=["cell_type"], sets=0.9, encoded=said)
+    assert predicted["predicted_cell_type_set_ontology_term_id"].tolist() == [
+        f"{B_CELL} || {CD4}",
+        f"{B_CELL} || {CD8} || {CD4} || {HEPATOCYTE}",
+        "",
+    ]
+    assert predicted["predicted_cell_type_set"].tolist()[0] == f"B cell || {term_name(CD4)}"
+    assert predicted["predicted_cell_type_set_size"].tolist() == [2, 4, 0]
+    smaller = annotate(knowing, cells(3), classes=["cell_type"], sets=0.8, encoded=said)
+    assert smaller["predicted_cell_type_set_size"].tolist() == [1, 3, 0]
+    with pytest.raises(ValueError, match=r"sets=0.9: this model does not know .* about \['batch'\]"):
+        annotate(knowing, cells(3), sets=0.9, encoded=said)
+    with pytest.raises(ValueError, match=r"sets=0.9: this model does not know"):
+        annotate(model, cells(3), classes=["cell_type"], sets=0.9, encoded=said)
+
+
+def test_what_a_model_knows_of_itself_is_stored_with_it(small_model, tmp_path):
+    model, rng = copy.copy(small_model), np.random.default_rng(0)
+    known = LabelConfidence(
+        tokens=("base", "cell_type"),
+        mean=rng.normal(size=32).astype(np.float32),
+        whiten=rng.normal(size=(32, 32)).astype(np.float16),
+        centres=rng.normal(size=(3, 32)).astype(np.float16),
+        least=0.4,
+        margins=np.sort(rng.random(len(COVERAGES))).astype(np.float32),
+        n_cells=70,
+        n_sources=4,
+    )
+    model.confidence = {"cell_type": known}
+    save_folder(model, tmp_path / "model", card={})
+    (found,) = load_folder(tmp_path / "model", ScPrint).confidence.values()
+    for name, value in vars(known).items():
+        np.testing.assert_array_equal(getattr(found, name), value)
+        assert type(getattr(found, name)) is type(value)
+    embeddings, tokens = rng.normal(size=(9, 3, 16)).astype(np.float32), small_model.token_names
+    read = embeddings[:, [tokens.index("base"), tokens.index("cell_type")]].reshape(9, 32) - known.mean
+    apart = (read @ known.whiten.astype(float))[:, None] - known.centres.astype(float)
+    np.testing.assert_allclose(
+        found.outlier(embeddings, tokens), np.sqrt((apart**2).sum(axis=2)).min(axis=1), rtol=1e-4
+    )
+    # a model without it replaces one that has it; one of another width is refused
+    save_folder(small_model, tmp_path / "model", card={})
+    assert not load_folder(tmp_path / "model", ScPrint).confidence
+    model.confidence = {"cell_type": replace(known, tokens=("base",))}
+    save_folder(model, tmp_path / "other", card={})
+    with pytest.raises(ValueError, match=r"is of class 'cell_type', tokens \('base',\) and \(32,\) numbers"):
+        load_folder(tmp_path / "other", ScPrint)
 
 
 def test_clusters_vote_by_mean_probability(model):

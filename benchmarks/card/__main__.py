@@ -95,7 +95,7 @@ def options() -> argparse.Namespace:
     told = [*CHOICES, *SETS]
     parser.add_argument("--sets", nargs="+", choices=told, default=["choose"], metavar="SET", help=", ".join(told))
     parser.add_argument("--parts", nargs="+", choices=list(TITLES), default=list(TITLES), help="parts to measure")
-    parser.add_argument("--cells", type=int, default=400, help="cells of each set, at most")
+    parser.add_argument("--cells", type=int, default=300, help="cells of each set, at most")
     parser.add_argument("--seed", type=int, default=0, help="seed of all draws")
     parser.add_argument("--jobs", type=int, default=1, help="processes, each with one thread")
     parser.add_argument("--table", type=Path, default=RESULTS, help="csv to write")

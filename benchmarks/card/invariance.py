@@ -12,7 +12,7 @@ from scprint_model import tasks
 from scprint_model.tasks.invariance import Reader
 
 #: Cells that are changed, at most: each is read four times.
-CHANGED = 200
+CHANGED = 150
 
 
 def invariance_rows(opened: Opened, adata: anndata.AnnData) -> list[Row]:

@@ -87,7 +87,9 @@ def scored(networks: dict[str, Any], truth: Any, about: str, *, seed: int) -> li
         "random": random_scores(shape, seed, names=(universe.regulators, universe.targets)),
     }
     for name, weights in controls.items():
-        found[name] = score_universe(replace(universe, scores=weights), Network(None, {}, name), truth)
+        found[name] = score_universe(
+            replace(universe, scores=weights), Network(None, {}, name), truth, transposed=False
+        )
     rows: list[Row] = []
     for name, one in found.items():
         ends = score_intervals(one, [METRIC], seed=seed, n_replicates=N_REPLICATES)

@@ -52,7 +52,7 @@ class Given:
     features: Path
     data: Path
     kept: Path
-    n_cells: int = 400
+    n_cells: int = 300
     seed: int = 0
 
 

@@ -15,11 +15,14 @@ import pytest
 from benchmarks.card.annotation import held_by, macro_f1
 from benchmarks.card.energy import energy
 from benchmarks.card.mixing import mixing
+from benchmarks.card.networks import ATTENTION, scored
 from benchmarks.card.opened import Given
 from benchmarks.card.rows import Units, drawn_places, mean_rows, score_rows
 from benchmarks.card.sets import SETS, chosen
 from benchmarks.card.tables import card_tables, sign
 
+from bengrn import GroundTruth
+from grnndata import GRNAnnData
 from scdataloader.labels import LabelClass
 from scprint_model.intervals import mean_interval
 
@@ -97,6 +100,33 @@ def test_a_set_holds_a_label_by_itself_or_by_one_below_it():
     sets = np.array(["CL:0000236 || CL:0000624", "CL:0000084", "CL:0000236", ""])
     labels = np.array(["CL:0000084", "CL:0000624", "CL:0000236", "CL:0000236"])
     assert held_by(sets, labels, space).tolist() == [True, False, True, False]
+
+
+def test_networks_are_beside_attention_on_the_same_pairs():
+    rng, genes = np.random.default_rng(0), [f"G{i}" for i in range(30)]
+    true = np.zeros((30, 30))
+    true[:12] = rng.random((12, 30)) < 0.2
+    np.fill_diagonal(true, 0)
+    edges = pd.DataFrame([(genes[i], genes[j]) for i, j in np.argwhere(true)], columns=["source", "target"])
+    truth = GroundTruth.from_edges(edges, name="toy", genes=set(genes), organism="human")
+    weights = {ATTENTION: true + rng.random((30, 30)), "|Pearson|": rng.random((30, 30))}
+    networks = {
+        name: GRNAnnData(anndata.AnnData(var=pd.DataFrame(index=genes)), grn=one.astype(np.float32), method=name)
+        for name, one in weights.items()
+    }
+    rows = pd.DataFrame(scored(networks, truth, "toy cells", seed=0)).set_index(["measure", "method"])
+    precision = rows.loc["AP / prevalence, toy cells"]
+    assert precision.loc[ATTENTION, "value"] == pytest.approx((30 * 12 - 12) / true.sum())  # all true edges first
+    for name in ("|Pearson|", "random"):
+        own = precision.loc[name]
+        assert own["difference"] == pytest.approx(precision.loc[ATTENTION, "value"] - own["value"])
+        assert 0 < own["difference_low"] < own["difference"] < own["difference_high"]
+    assert math.isnan(precision.loc["degrees of the truth", "difference"])  # which knows the truth
+    assert (precision["n"] == 12).all()
+    tests = rows.loc["p beside truths of the same degrees, toy cells", "value"]
+    assert tests[ATTENTION] == pytest.approx(1 / 201)
+    assert tests["|Pearson|"] > 0.01
+    assert list(tests.index) == list(weights)
 
 
 def test_sets_are_chosen_by_role_and_by_name():

@@ -258,6 +258,23 @@ def test_sets_of_labels_best_first(model, knowing):
         annotate(model, cells(3), classes=["cell_type"], sets=0.9, encoded=said)
 
 
+def test_the_report_says_what_abstaining_changes_and_what_sets_hold(knowing):
+    logits = [[0, 2, 1, -1], [0.3, 0.2, 0, -9], [0, 3, 0, 0], [0, 0, 0, 4]]
+    data = cells(4, cell_type=["CD4-positive, alpha-beta T cell", "hepatocyte", "hepatocyte", "T cell"])
+    annotate(knowing, data, classes=["cell_type"], sets=0.9, encoded=far_cells(logits, [0, 0, 9, 0]))
+    score = calibration(data, labels=knowing.label_space)["cell_type"]
+    assert (score.n_cells, score.coverage, score.accuracy) == (4, 0.5, 0.5)  # two unknown; of the others CD8 is right
+    # CD4 is in the first set, hepatocyte is best of three in the second, not in the third; CD8 is a T cell
+    assert score.sets["held"] == 0.75
+    assert score.sets["size"] == (2 + 3 + 1 + 1) / 4
+    assert score.sets["accuracy_of_all"] == 0.5
+    assert (score.sets["held_low"], score.sets["held_high"]) == share_interval(np.array([True, True, False, True]))
+    assert "sets of labels: 0.750 [" in str(score)
+    assert "if none were left unknown: accuracy 0.500 [" in str(score)
+    assert score.as_dict()["sets"]["held"] == 0.75
+    assert list(calibration(data, labels=knowing.label_space)) == ["cell_type"]
+
+
 def test_what_a_model_knows_of_itself_is_stored_with_it(small_model, tmp_path):
     model, rng = copy.copy(small_model), np.random.default_rng(0)
     known = LabelConfidence(

@@ -20,6 +20,7 @@ from scprint_model.tasks.annotate import UNKNOWN
 from scprint_model.tasks.calibration_error import bins_of, calibration_error
 from scprint_model.tasks.coarsen import OTHER
 from scprint_model.tasks.label_rivals import LabelF1, Rivals
+from scprint_model.tasks.trusted import BETWEEN
 
 _PREFIX = "predicted_"
 _CONFIDENCE = "_confidence"
@@ -67,6 +68,9 @@ class Calibration:
         What is right is the true label itself; coarser predictions have no rivals here.
     interval
         What the intervals are of, in words: other donors, or other cells of the same ones.
+    sets
+        Where there are sets of labels: the share whose set ``held`` the true one or one that fits it, the mean
+        ``size``, and ``accuracy_of_all`` if no cell were left unknown; shares have ``_low`` and ``_high``. Else None.
     """
 
     n_cells: int
@@ -83,6 +87,7 @@ class Calibration:
     macro_f1_interval: tuple[float, float]
     rivals: pd.DataFrame = field(repr=False)
     interval: str
+    sets: dict[str, float] | None = None
 
     def __str__(self) -> str:
         beyond = f"; no label to choose from fits the true one of {_cells(self.n_beyond)}" if self.n_beyond else ""
@@ -114,6 +119,15 @@ class Calibration:
                 f"{row['method']}: {row['accuracy']:.3f} {accuracy}{asked}; predicted, less this: "
                 f"{row['difference']:+.3f} {gap}"
             )
+        if self.sets is not None:
+            held, of_all = (
+                f"{self.sets[name]:.3f} {_ends((self.sets[f'{name}_low'], self.sets[f'{name}_high']))}"
+                for name in ("held", "accuracy_of_all")
+            )
+            lines += [
+                f"if none were left unknown: accuracy {of_all}",
+                f"sets of labels: {held} hold the true one, mean size {self.sets['size']:.1f}",
+            ]
         return "".join(f"\n  {line}" for line in lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -125,6 +139,8 @@ class Calibration:
             scores |= {f"{name}_{end}": value for end, value in zip(("low", "high"), ends, strict=True)}
         for name, ends in (("error_if_calibrated", ("mean", "high")), ("overconfidence", ("", "low", "high"))):
             scores |= {f"{name}_{end}".rstrip("_"): v for end, v in zip(ends, scores.pop(name), strict=True)}
+        if self.sets is None:
+            scores.pop("sets")
         return {name: _number(value) for name, value in scores.items()} | tables
 
 
@@ -205,7 +221,7 @@ def calibration(
     stems = [
         name.removeprefix(_PREFIX).removesuffix(SUFFIX)
         for name in map(str, table.columns)
-        if name.startswith(_PREFIX) and name.endswith(SUFFIX)
+        if name.startswith(_PREFIX) and name.endswith(SUFFIX) and not name.endswith(f"_set{SUFFIX}")
     ]
     if not stems:
         raise ValueError(
@@ -223,6 +239,9 @@ def calibration(
         if (true != UNKNOWN).any():
             model_labels = _choices(said) if "_coarse" in stem.removeprefix(name) else _leaves(labels, name)
             scores[stem] = _score(said, confidence.to_numpy(np.float64), true, bins, model_labels, rivals)
+            if f"{_PREFIX}{stem}_set{SUFFIX}" in table:
+                sets = table[f"{_PREFIX}{stem}_set{SUFFIX}"].astype(str).to_numpy()
+                scores[stem] = replace(scores[stem], sets=_set_scores(sets, true, rivals))
             if "_coarse" in stem.removeprefix(name):  # a rival of finer labels is asked for more
                 scores[stem] = replace(scores[stem], rivals=scores[stem].rivals.iloc[:0])
     return scores
@@ -320,6 +339,20 @@ def _score(
         rivals=rivals.beside(true, answered, cells > 0),
         interval=interval_note(n, own, rivals.unit),
     )
+
+
+def _set_scores(sets: np.ndarray, true: np.ndarray, rivals: Rivals) -> dict[str, float]:
+    """Return how many sets hold a label that fits the true one, their mean size, and how often the first one fits."""
+    at = (true != UNKNOWN) & (sets != "")
+    groups = None if rivals.groups is None else rivals.groups[at]
+    codes, distinct = pd.factorize(pd.MultiIndex.from_arrays([sets[at], true[at]]))
+    fits = [[_fits(said, label, []) > 0 for said in one.split(BETWEEN)] for one, label in distinct]
+    scores = {"size": float(np.mean([len(fits[code]) for code in codes])) if at.any() else float("nan")}
+    for name, of in (("held", any), ("accuracy_of_all", lambda these: these[0])):
+        good = np.array([of(these) for these in fits], dtype=bool)[codes] if at.any() else np.zeros(0, dtype=bool)
+        low, high = share_interval(good, groups=groups, seed=rivals.seed) if at.any() else (float("nan"),) * 2
+        scores |= {name: float(good.mean()) if at.any() else float("nan"), f"{name}_low": low, f"{name}_high": high}
+    return scores
 
 
 def _n_beyond(true: np.ndarray, to_choose_from: tuple[str, ...], named: list[str]) -> int:

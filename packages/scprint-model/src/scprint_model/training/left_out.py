@@ -5,6 +5,7 @@ Shapes: B cells, F features that a head reads, n labels, D data sets.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from scprint_model.checkpoints.label_confidence import COVERAGES, LabelConfidence, nearest
 from scprint_model.losses.minimise import minimise
+
+logger = logging.getLogger(__name__)
 
 #: Share of the rightly labelled cells of left-out data sets that the least confidence costs, and the longest distance.
 DECLINED = 0.2
@@ -50,14 +53,16 @@ def fold_of_datasets(cells: np.ndarray, studies: np.ndarray, folds: int) -> np.n
 def study_numbers(names: Sequence[str], studies: Sequence[Sequence[str]]) -> np.ndarray:
     """Return the number of the study of each data set, shape (D,); those that no study names are one each.
 
+    Data sets that a study names and that are not there are logged.
+
     Raises
     ------
     ValueError
-        When a study names a data set that is not there, or two studies the same.
+        When two studies name the same data set.
     """
     listed = [name for study in studies for name in study]
     if missing := sorted(set(listed) - set(names)):
-        raise ValueError(f"studies name {missing}, which are not among the data sets {list(names)}")
+        logger.warning("studies name %s, which are not among the %d data sets", ", ".join(missing), len(names))
     if twice := sorted({name for name in listed if listed.count(name) > 1}):
         raise ValueError(f"studies name {twice} more than once")
     first = {name: study[0] for study in studies for name in study}

@@ -26,6 +26,7 @@ _PREFIX = "predicted_"
 _CONFIDENCE = "_confidence"
 #: Ends of the columns that `annotate` makes of a class beside its own.
 _ENDS = ("", "_coarse", "_vote", "_coarse_vote")
+_SET_SCORES = ("size", *(f"{name}{end}" for name in ("held", "accuracy_of_all") for end in ("", "_low", "_high")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -344,15 +345,15 @@ def _score(
 def _set_scores(sets: np.ndarray, true: np.ndarray, rivals: Rivals) -> dict[str, float]:
     """Return how many sets hold a label that fits the true one, their mean size, and how often the first one fits."""
     at = (true != UNKNOWN) & (sets != "")
-    groups = None if rivals.groups is None else rivals.groups[at]
     codes, distinct = pd.factorize(pd.MultiIndex.from_arrays([sets[at], true[at]]))
     fits = [[_fits(said, label, []) > 0 for said in one.split(BETWEEN)] for one, label in distinct]
-    scores = {"size": float(np.mean([len(fits[code]) for code in codes])) if at.any() else float("nan")}
-    for name, of in (("held", any), ("accuracy_of_all", lambda these: these[0])):
-        good = np.array([of(these) for these in fits], dtype=bool)[codes] if at.any() else np.zeros(0, dtype=bool)
-        low, high = share_interval(good, groups=groups, seed=rivals.seed) if at.any() else (float("nan"),) * 2
-        scores |= {name: float(good.mean()) if at.any() else float("nan"), f"{name}_low": low, f"{name}_high": high}
-    return scores
+    if not at.any():
+        return dict.fromkeys(_SET_SCORES, float("nan"))
+    scores, own = [np.mean([len(fits[code]) for code in codes])], None if rivals.groups is None else rivals.groups[at]
+    for good in ([any(one) for one in fits], [one[0] for one in fits]):
+        of_cells = np.array(good, dtype=bool)[codes]
+        scores += [of_cells.mean(), *share_interval(of_cells, groups=own, seed=rivals.seed)]
+    return dict(zip(_SET_SCORES, map(float, scores), strict=True))
 
 
 def _n_beyond(true: np.ndarray, to_choose_from: tuple[str, ...], named: list[str]) -> int:

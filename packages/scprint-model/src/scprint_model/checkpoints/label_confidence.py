@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,9 +87,13 @@ def nearest(at: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 def save_confidence(confidence: Mapping[str, LabelConfidence], path: Path) -> None:
     """Write those of some classes as one npz file."""
-    stored = {f"{name}/{field.name}": getattr(one, field.name) for name, one in confidence.items() for field in _FIELDS}
+    stored: dict[str, Any] = {
+        f"{name}/{field.name}": np.asarray(getattr(one, field.name))
+        for name, one in confidence.items()
+        for field in _FIELDS
+    }
     with path.open("wb") as file:
-        np.savez_compressed(file, **{key: np.asarray(value) for key, value in stored.items()})
+        np.savez_compressed(file, **stored)
 
 
 def load_confidence(path: Path, *, classes: Sequence[str], tokens: Sequence[str], d: int) -> dict[str, LabelConfidence]:

@@ -71,7 +71,7 @@ class Calibration:
         What the intervals are of, in words: other donors, or other cells of the same ones.
     sets
         Where there are sets of labels: the share whose set ``held`` the true one or one that fits it, the mean
-        ``size``, and ``accuracy_of_all`` if no cell were left unknown; shares have ``_low`` and ``_high``. Else None.
+        ``size``, and ``accuracy_of_all`` if none were unknown; shares have ``_low`` and ``_high``. Else None.
     """
 
     n_cells: int
@@ -125,10 +125,8 @@ class Calibration:
                 f"{self.sets[name]:.3f} {_ends((self.sets[f'{name}_low'], self.sets[f'{name}_high']))}"
                 for name in ("held", "accuracy_of_all")
             )
-            lines += [
-                f"if none were left unknown: accuracy {of_all}",
-                f"sets of labels: {held} hold the true one, mean size {self.sets['size']:.1f}",
-            ]
+            lines.append(f"if none were left unknown: accuracy {of_all}")
+            lines.append(f"sets of labels: {held} hold the true one, mean size {self.sets['size']:.1f}")
         return "".join(f"\n  {line}" for line in lines)
 
     def as_dict(self) -> dict[str, Any]:
@@ -140,9 +138,7 @@ class Calibration:
             scores |= {f"{name}_{end}": value for end, value in zip(("low", "high"), ends, strict=True)}
         for name, ends in (("error_if_calibrated", ("mean", "high")), ("overconfidence", ("", "low", "high"))):
             scores |= {f"{name}_{end}".rstrip("_"): v for end, v in zip(ends, scores.pop(name), strict=True)}
-        if self.sets is None:
-            scores.pop("sets")
-        return {name: _number(value) for name, value in scores.items()} | tables
+        return {name: _number(value) for name, value in scores.items() if (name, value) != ("sets", None)} | tables
 
 
 def calibration(
@@ -349,7 +345,8 @@ def _set_scores(sets: np.ndarray, true: np.ndarray, rivals: Rivals) -> dict[str,
     fits = [[_fits(said, label, []) > 0 for said in one.split(BETWEEN)] for one, label in distinct]
     if not at.any():
         return dict.fromkeys(_SET_SCORES, float("nan"))
-    scores, own = [np.mean([len(fits[code]) for code in codes])], None if rivals.groups is None else rivals.groups[at]
+    own = None if rivals.groups is None else rivals.groups[at]
+    scores = [np.mean([len(fits[code]) for code in codes])]
     for good in ([any(one) for one in fits], [one[0] for one in fits]):
         of_cells = np.array(good, dtype=bool)[codes]
         scores += [of_cells.mean(), *share_interval(of_cells, groups=own, seed=rivals.seed)]

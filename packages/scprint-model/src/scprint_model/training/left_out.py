@@ -154,7 +154,7 @@ class Centres:
         within = (1 - SHRINKAGE) * within + SHRINKAGE * level * np.eye(len(within))
         alike = cholesky(np.linalg.inv(within), lower=True)
         self.whiten = alike / scale[:, None]
-        self.centres = means[counts >= min(OF_CENTRE, counts.max())] @ alike
+        self.centres = means[counts >= min(OF_CENTRE, int(counts.max()))] @ alike
 
     def distance(self, x: np.ndarray) -> np.ndarray:
         """Return the distance of cells, (B, F), from the nearest centre, (B,)."""

@@ -346,11 +346,11 @@ def _set_scores(sets: np.ndarray, true: np.ndarray, rivals: Rivals) -> dict[str,
     if not at.any():
         return dict.fromkeys(_SET_SCORES, float("nan"))
     own = None if rivals.groups is None else rivals.groups[at]
-    scores = [np.mean([len(fits[code]) for code in codes])]
+    scores: list[float] = [float(np.mean([len(fits[code]) for code in codes]))]
     for good in ([any(one) for one in fits], [one[0] for one in fits]):
         of_cells = np.array(good, dtype=bool)[codes]
-        scores += [of_cells.mean(), *share_interval(of_cells, groups=own, seed=rivals.seed)]
-    return dict(zip(_SET_SCORES, map(float, scores), strict=True))
+        scores += [float(of_cells.mean()), *share_interval(of_cells, groups=own, seed=rivals.seed)]
+    return dict(zip(_SET_SCORES, scores, strict=True))
 
 
 def _n_beyond(true: np.ndarray, to_choose_from: tuple[str, ...], named: list[str]) -> int:

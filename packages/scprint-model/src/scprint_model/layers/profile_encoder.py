@@ -141,7 +141,7 @@ class ProfileEncoder(nn.Module):
         rows, features = genes.rows_of(profile.genes), self._features(genes)
         values = torch.log1p(profile.counts * (CP10K / totals.clamp(min=1e-6))[profile.cells]) * self.weight[rows]
         values = values.to(features.dtype)
-        if forward_ad.unpack_dual(values).tangent is None:
+        if forward_ad.unpack_dual(values).tangent is None:  # type: ignore[no-untyped-call]
             summed = nn.functional.embedding_bag(
                 rows, features, profile.starts[:-1], mode="sum", per_sample_weights=values
             )

@@ -8,10 +8,7 @@ choose`` are those that the model was chosen by; ``final`` ones are to be read o
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
-import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,14 +17,10 @@ import pandas as pd
 import torch
 
 from benchmarks.card import energy
-from benchmarks.card.annotation import annotation_rows
-from benchmarks.card.denoising import denoising_rows
-from benchmarks.card.embedding import embedding_rows
-from benchmarks.card.invariance import invariance_rows
-from benchmarks.card.networks import network_rows
+from benchmarks.card.measured import measure, measure_apart, place
 from benchmarks.card.opened import Given, Opened
-from benchmarks.card.rows import COLUMNS, Row
-from benchmarks.card.sets import CHOICES, SETS, chosen, drawn, units_of
+from benchmarks.card.rows import COLUMNS
+from benchmarks.card.sets import CHOICES, SETS, chosen
 from benchmarks.card.tables import TITLES, card_tables
 from benchmarks.work import ROOT, checksum
 from bengrn.benchmarking.work_files import digest
@@ -114,53 +107,6 @@ def key(asked: argparse.Namespace) -> str:
     return digest([checksum(tuple(one.absolute() for one in files)), str(asked.data), asked.cells, asked.seed])[:12]
 
 
-def place(given: Given, name: str, part: str) -> Path:
-    """Return the file of the rows of one part of a set."""
-    return given.kept / f"{name.replace(' ', '_')}-{part}.csv"
-
-
-def measure_apart(given: Given, name: str, parts: list[str]) -> list[str]:
-    """Measure parts of a set in a process of its own."""
-    torch.set_num_threads(1)
-    return list(measure(Opened(given), name, parts))
-
-
-def measure(opened: Opened, name: str, parts: list[str]) -> Iterator[str]:
-    """Measure parts of a set and keep each; yield a line for each that failed."""
-    given = opened.given
-    adata = drawn(name, given.data, given.n_cells, given.seed)
-    for part in parts:
-        started = seconds()
-        try:
-            rows = part_rows(opened, name, part, adata)
-        except Exception as error:
-            yield f"{name}, {part}: {type(error).__name__}: {error}"
-            continue
-        seen = "yes" if SETS[name].role == "seen" else "no"
-        told = {"set": name, "part": part, "seen": seen, "cpu_s": round(seconds() - started, 1)}
-        table = pd.DataFrame([told | row for row in rows]).reindex(columns=list(COLUMNS))
-        file = place(given, name, part)
-        table.to_csv(file.with_suffix(".part"), index=False)
-        file.with_suffix(".part").replace(file)
-        print(f"{name}, {part}: {told['cpu_s']} s", file=sys.stderr, flush=True)
-
-
-def part_rows(opened: Opened, name: str, part: str, adata) -> list[Row]:
-    """Return the rows of one part of a set."""
-    units = units_of(name, adata)
-    if part == "embedding":
-        return embedding_rows(opened, name, adata, units, mixed=SETS[name].mixed)
-    if part == "annotation":
-        return annotation_rows(opened, name, adata, units)
-    if part == "denoising":
-        return denoising_rows(opened, adata)
-    if part == "invariance":
-        return invariance_rows(opened, adata)
-    # networks are of more cells of a type than the other parts have
-    every = drawn(name, opened.given.data, max(opened.given.n_cells, 10 * opened.given.n_cells), opened.given.seed)
-    return [row for kind in SETS[name].types for row in network_rows(opened, every, kind)]
-
-
 def collected(given: Given) -> pd.DataFrame:
     """Return all rows that are there, set by set."""
     files = [file for name, one in SETS.items() for part in one.parts if (file := place(given, name, part)).exists()]
@@ -169,12 +115,6 @@ def collected(given: Given) -> pd.DataFrame:
         if files
         else pd.DataFrame(columns=list(COLUMNS))
     )
-
-
-def seconds() -> float:
-    """Return the CPU seconds of this process and of those that it started."""
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + after.ru_utime + after.ru_stime
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from typing import Any
 
 import anndata
 import numpy as np
+import pandas as pd
+from scipy import sparse
 
 from benchmarks.card.opened import Opened
 from benchmarks.card.rows import Row
@@ -73,8 +75,19 @@ def inferred(model: str, cells: anndata.AnnData, seed: int) -> dict[str, GRNAnnD
         network = method.infer(cells, rng=seed)
         if name == JACOBIAN:  # of either sign
             network.grn = abs(network.grn)
-        found[name] = network
+        # derivatives of few cells are of the genes that these express
+        same = network.var_names.equals(cells.var_names)
+        found[name] = network if same else over_genes(network, cells.var)
     return found
+
+
+def over_genes(network: GRNAnnData, var: pd.DataFrame) -> GRNAnnData:
+    """Return a network over the genes of a table, in which genes that it lacks have no edges."""
+    at = var.index.get_indexer(network.var_names)
+    own: Any = network.grn
+    weights = np.zeros((len(var), len(var)), dtype=np.float32)
+    weights[np.ix_(at, at)] = own.toarray() if sparse.issparse(own) else np.asarray(own)
+    return GRNAnnData(anndata.AnnData(var=var), grn=weights)
 
 
 def scored(networks: dict[str, Any], truth: Any, about: str, *, seed: int) -> list[Row]:

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 
 import anndata
 import benchmarks.card.__main__ as card
+import benchmarks.card.measured as measured
 import numpy as np
 import pandas as pd
 import pytest
 from benchmarks.card.annotation import held_by, macro_f1
 from benchmarks.card.energy import energy
 from benchmarks.card.mixing import mixing
-from benchmarks.card.networks import ATTENTION, scored
+from benchmarks.card.networks import ATTENTION, over_genes, scored
 from benchmarks.card.opened import Given
 from benchmarks.card.rows import Units, drawn_places, mean_rows, score_rows
 from benchmarks.card.sets import SETS, chosen
@@ -129,6 +130,13 @@ def test_networks_are_beside_attention_on_the_same_pairs():
     assert list(tests.index) == list(weights)
 
 
+def test_a_network_of_fewer_genes_has_no_edges_of_the_others():
+    few = GRNAnnData(anndata.AnnData(var=pd.DataFrame(index=["C", "A"])), grn=np.array([[0, 5], [7, 0]], np.float32))
+    found = over_genes(few, pd.DataFrame(index=["A", "B", "C"]))
+    assert found.var_names.tolist() == ["A", "B", "C"]
+    assert np.asarray(found.grn).tolist() == [[0, 0, 7], [0, 0, 0], [5, 0, 0]]
+
+
 def test_sets_are_chosen_by_role_and_by_name():
     assert chosen(["choose"]) == ["Kang", "moncada"]
     assert chosen(["retina"]) == ["retina"]
@@ -162,8 +170,8 @@ def test_parts_that_are_done_are_not_done_again(tmp_path, monkeypatch):
             raise ValueError("broke off")
         return [{"measure": "x", "method": "scPRINT", "value": 0.5}]
 
-    monkeypatch.setattr(card, "drawn", lambda *_: cells)
-    monkeypatch.setattr(card, "part_rows", rows)
+    monkeypatch.setattr(measured, "drawn", lambda *_: cells)
+    monkeypatch.setattr(measured, "part_rows", rows)
     monkeypatch.setattr(card, "Opened", lambda given: SimpleNamespace(given=given, components=None))
     (tmp_path / "model").mkdir()
     asked = argparse.Namespace(

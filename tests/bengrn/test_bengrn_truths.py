@@ -101,7 +101,7 @@ def test_the_kinds_of_omnipath():
     every = bengrn.load_truth("omnipath-demo").edges
     for name, kind in [("omnipath-demo-tf-target", "transcriptional"), ("omnipath-demo-ppi", "post_translational")]:
         truth = bengrn.load_truth(name)
-        assert truth.part.startswith(f"the {kind.replace('_', '-')} interactions of OmniPath between the 2,990 genes")
+        assert truth.part.startswith(f"the {kind.replace('_', '-')} interactions of OmniPath between the 4,778 genes")
         kinds = truth.edges["kind"].str.split(";")
         assert kinds.map(lambda found, kind=kind: kind in found).all()
         assert len(truth) == every["kind"].str.split(";").map(lambda found, kind=kind: kind in found).sum()
@@ -167,7 +167,7 @@ def test_a_truth_in_words(tmp_path, monkeypatch):
     assert "to fetch from https://www.grnpedia.org/trrust/data/trrust_rawdata.mouse.tsv" in said
     assert "not pinned" in said
     part = describe_truth("omnipath-demo", cache=tmp_path)
-    assert "part: the interactions of OmniPath between the 2,990 genes of the bundled example" in part
+    assert "part: the interactions of OmniPath between the 4,778 genes of the bundled examples" in part
     assert "'omnipath' has all" in part
     assert "comes with the package" in part
     whole = describe_truth("omnipath", cache=tmp_path)

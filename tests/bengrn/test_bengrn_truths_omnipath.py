@@ -98,7 +98,7 @@ def test_without_file_and_connection_the_error_says_what_works(monkeypatch):
     assert "put it, as omnipath_interactions_human.tsv, into" in said
     assert "Get it by hand from https://omnipathdb.org" in said
     assert "is read with path=" in said
-    assert "'omnipath-demo', the part between the genes of the bundled example, needs no connection" in said
+    assert "'omnipath-demo', the part between the genes of the bundled examples, needs no connection" in said
 
 
 def test_a_score_against_the_users_file_says_so(tmp_path, capsys):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
+from scipy.stats import spearmanr
 
 import bengrn
 import grnndata
@@ -52,12 +53,13 @@ def test_all_files_are_there_and_the_page_shows_them(demo):
     assert files == {
         "index.html", "cells.h5ad", "denoised.h5ad", "network.h5ad", "edges.tsv", "scores.tsv", "cleaning.tsv",
         "summary.json", "umap.png", "hubs.png", "edges.tsv.json", "scores.tsv.json", "cleaning.tsv.json",
-        "umap.png.json", "hubs.png.json",
+        "umap.png.json", "hubs.png.json", "network.html",
     }  # fmt: skip
     page = (demo / "index.html").read_text()
     assert set(re.findall(r'(?:src|href)="([^"]+)"', page)) <= files
     assert not re.search(r"https?://", page)  # nothing is fetched when it is opened
     assert "retinal rod cell" in page
+    assert 'data:,"' in (demo / "network.html").read_text()  # that page needs nothing else, either
     for name in ("umap.png", "hubs.png"):
         assert (demo / name).read_bytes().startswith(b"\x89PNG")
         assert (demo / name).stat().st_size > 20_000
@@ -146,6 +148,35 @@ def test_scores_are_those_of_the_written_network(demo):
     )
 
 
+def test_the_page_says_what_made_it_and_what_the_numbers_show(demo):
+    page, scores = (demo / "index.html").read_text(), json.loads((demo / "summary.json").read_text())
+    (made,) = scores["provenance_steps"]
+    for told in (made["version"], made["model"]["sha256"], "--n_genes 150 --seed 3", scores["hubs"]["note"]):
+        assert told in page
+    network = grnndata.read_h5ad(demo / "network.h5ad")
+    logged = np.log1p(network.X / network.X.sum(axis=1) * 1e4).mean(axis=0)
+    expected = spearmanr(network.var["out_strength"], np.asarray(logged).ravel()).statistic
+    assert scores["hubs"]["rank_correlation"] == pytest.approx(expected, abs=1e-6)
+    rows = {row["method"]: row for row in scores["denoising"]}
+    assert set(rows) == {
+        "down-sampled", "mean of all cells", "mean with 15 nearest cells", "scPRINT alone", "scPRINT with 15 neighbours"
+    }  # fmt: skip
+    ours = rows["scPRINT with 15 neighbours"]["value"]
+    words = {"ahead of": 1, "not told apart from": 0, "behind": -1}
+    said = re.search(r"By mean rank correlation with the true counts, .*? is (.*?)\.</p>", page)[1]
+    for part in said.split("; "):
+        how = next(one for one in words if part.startswith(one))
+        for name in re.split(", | and ", part.removeprefix(f"{how} ")):
+            row = rows[name]
+            assert row["difference"] == pytest.approx(ours - row["value"])
+            assert np.sign(row["difference_low"]) + np.sign(row["difference_high"]) == 2 * words[how]
+    table = pd.read_csv(demo / "scores.tsv", sep="\t").query("universe == 'TF'")
+    assert {"scPRINT, derivatives", "GENIE3, factors", "abundance", "degrees of the truth"} <= set(table["method"])
+    pairs = pd.DataFrame(scores["annotation"]["pairs"])
+    assert pairs["cells"].sum() == 200
+    assert pairs.loc[pairs["right"], "cells"].sum() == pytest.approx(200 * scores["annotation"]["accuracy"])
+
+
 def test_records_of_the_demo_make_its_network_again(demo):
     from scprint_model import ScPrint
 
@@ -220,6 +251,8 @@ def test_bad_input_is_refused_before_work_starts(kind, message, cut_down, tmp_pa
 def test_missing_files_and_wrong_commands(tmp_path, capsys):
     assert main(["demo", "--data", str(tmp_path / "no.h5ad"), "--out", str(tmp_path / "out")]) == 2
     assert "there is no file" in capsys.readouterr().err
+    assert main(["demo", "--data", "lung", "--out", str(tmp_path / "out")]) == 2
+    assert "no file lung, and the bundled sets are pancreas and retina" in capsys.readouterr().err
     (tmp_path / "taken").write_text("a file")
     assert main(["demo", "--out", str(tmp_path / "taken")]) == 2
     assert "is a file: name a folder" in capsys.readouterr().err

@@ -83,6 +83,22 @@ def test_rows_of_scores_have_intervals_and_rivals():
     assert shares["of a type that the model can name"]["value"] == 0.8
     assert shares["broad class, always the commonest"]["value"] == 0.8  # rods and cones are neurons
     assert all(row["value_low"] <= row["value"] <= row["value_high"] for row in found["shares"])
+    assert shares["given a label, of all"]["value"] == 1
+    assert shares["of the given labels right"]["value"] == pytest.approx(right)
+    assert "of the types that it cannot name, left open" not in shares
+    pairs = pd.DataFrame(found["pairs"])
+    assert pairs["cells"].sum() == 100
+    assert pairs.loc[pairs["right"], "cells"].sum() == (obs["predicted_cell_type_ontology_term_id"] == terms).sum()
+    # unsure of every fifth cell, and of all of the type that it cannot name
+    unsure = (np.arange(100) % 5 == 0) | (terms == MUELLER)
+    open_ = obs.assign(predicted_cell_type_ontology_term_id=np.where(unsure, "unknown", terms))
+    found = scored.annotation_scores(AnnData(X, obs=open_), space, **options)
+    shares = {row["method"]: row["value"] for row in found["shares"]}
+    assert shares["given a label, of all"] == pytest.approx(0.64)
+    assert shares["of the given labels right"] == 1
+    assert shares["of these named right"] == pytest.approx(0.8)
+    assert shares["of the types that it cannot name, left open"] == 1
+    assert found["methods"][0]["accuracy"] == pytest.approx(0.64)
     unlabelled = AnnData(X, obs=obs.assign(cell_type_ontology_term_id="unknown"))
     assert scored.annotation_scores(unlabelled, space, **options) == {}
 
@@ -107,8 +123,11 @@ def test_embedding_rows():
     ours, components, shuffled = scored.embedding_rows(apart, rng.normal(size=(60, 4)), labels, groups=None, seed=0)
     assert (ours["value"], ours["value_low"], ours["value_high"]) == (1, pytest.approx(0.025 ** (1 / 60)), 1)
     assert components["method"] == "4 principal components"
+    assert "difference" not in ours
     for row in (components, shuffled):
         assert row["value_low"] < row["value"] < row["value_high"] < 0.8
+        assert row["difference"] == pytest.approx(1 - row["value"])
+        assert 0 < row["difference_low"] < row["difference"] < row["difference_high"]
 
 
 def test_denoising_score_looks_at_expressed_genes_only():

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bengrn.align import align
-from bengrn.baselines import network_degree
+from bengrn.baselines import degree_only, network_degree
 from bengrn.methods.correlation import PEARSON
+from bengrn.methods.expression import expression
 from bengrn.methods.method import Method
 from bengrn.methods.random import RANDOM
+from bengrn.metrics.pairs import as_pairs
+from bengrn.metrics.ranking import rank_pairs
 from bengrn.network import Network, as_network
 from bengrn.scoring import Scores, score, score_universe
 from bengrn.truths import GroundTruth, load_truth
+from bengrn.uncertainty.bootstrap import draw_regulators, interval
+from bengrn.uncertainty.named_metrics import named_metrics
+from bengrn.uncertainty.replicates import replicate_metrics
 from bengrn.uncertainty.score_intervals import REPLICATES, interval_columns, no_intervals, score_intervals
 
 if TYPE_CHECKING:
     from grnndata import GRNAnnData
 
 RANDOM_DRAWS = 10
-_MEASURED = ("ap", "auprc_paper", "auroc", "epr", "odds_ratio")
+LEVEL = 0.95
+_MEASURED = ("ap", "ap_ratio", "auprc_paper", "auroc", "epr", "odds_ratio")
 _SIZES = ("prevalence", "n_positives", "n_regulators", "n_targets")
 _AGAINST = ("truth", "truth_version")
-COLUMNS = ("method", "orientation", "universe", *_MEASURED, *interval_columns(_MEASURED), *_SIZES, *_AGAINST)
+_GAIN = ("gain", "gain_low", "gain_high")
+COLUMNS = ("method", "orientation", "universe", *_MEASURED, *interval_columns(_MEASURED), *_GAIN, *_SIZES, *_AGAINST)
 
 
-def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None, seed: int = 0) -> pd.DataFrame:
+def score_against_omnipath(
+    grn: GRNAnnData,
+    *,
+    truth: GroundTruth | None = None,
+    rivals: Mapping[str, GRNAnnData] | None = None,
+    seed: int = 0,
+) -> pd.DataFrame:
     """Score a network and its baselines on the same pairs.
 
     Parameters
@@ -37,33 +53,46 @@ def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None,
         The network, with the raw counts it came from in X.
     truth
         Ground truth to score against. Default: "omnipath-demo", the part of OmniPath that comes with the package,
-        which knows the genes of the bundled example only. ``load_truth("omnipath")`` is the whole.
+        which knows the genes of the bundled examples only. ``load_truth("omnipath")`` is the whole.
+    rivals
+        Name to a further network of the same genes. One that has weights of some regulators only is scored where
+        all regulators are among them.
     seed
         Seed for the random baseline and the intervals. Draws go by the genes' names.
 
     Returns
     -------
     DataFrame
-        Columns ``method, orientation, universe, ap, auprc_paper, auroc, epr, odds_ratio``; ``<score>_low`` and
-        ``<score>_high`` of each of these: 95 % intervals over regulators (:func:`bengrn.uncertainty.bootstrap`; NaN
-        below five regulators and of rows that are means); ``prevalence, n_positives, n_regulators, n_targets, truth,
-        truth_version``. Per universe ("all": every regulator with a true edge; "TF": the transcription factors among
-        them, left out where there are none) one row each for
+        Columns ``method, orientation, universe, ap, ap_ratio, auprc_paper, auroc, epr, odds_ratio``; ``<score>_low``
+        and ``<score>_high`` of each of these: 95 % intervals over regulators (:func:`bengrn.uncertainty.bootstrap`;
+        NaN below five regulators and of rows that are means); ``gain, gain_low, gain_high``: the ``ap_ratio`` of the
+        network as stored less that of the row, with the interval of this difference, the same regulators drawn for
+        both; ``prevalence, n_positives, n_regulators, n_targets, truth, truth_version``. Per universe ("all": every
+        regulator with a true edge; "TF": the transcription factors among them, left out where there are none) one row
+        each for
 
         - the network "as stored" (row = regulator) and "transposed", which is how the paper scores networks
           against OmniPath (Kalfon et al. 2025, "Normalization and network interpretation");
         - "hubs of" it in either orientation: its own strengths alone (:func:`bengrn.baselines.network_degree`), which
           a network of edges should beat;
-        - |Pearson correlation| of X ("symmetric": both orientations are the same), left out where X is lacking;
+        - each of the rivals, as stored;
+        - |Pearson correlation| of X and "abundance", the mean expression of the regulator times that of the target
+          ("symmetric": both orientations are the same), left out where X is lacking;
+        - "degrees of the truth": how popular each target is among other regulators, which uses the truth
+          (:func:`bengrn.baselines.degree_only`, targets, leave-one-out);
         - random weights, each score the mean over 10 draws;
         - the mean over all orders of the pairs, exactly: :func:`bengrn.baselines.random_expectation`.
 
     Raises
     ------
     ValueError
-        As :func:`bengrn.score`, and if X holds NaN or infinite values.
+        As :func:`bengrn.score`, if X holds NaN or infinite values, and if a rival has other genes.
     """
     truth = load_truth("omnipath-demo") if truth is None else truth
+    others = dict(rivals or {})
+    for name, rival in others.items():
+        if not rival.var_names.equals(grn.var_names):
+            raise ValueError(f"the rival {name!r} has other genes than the network, or another order of them")
     universes: dict[str, Any] = {"all": "truth"}
     if _has_factors(grn, truth):
         universes["TF"] = "tf"
@@ -74,14 +103,60 @@ def score_against_omnipath(grn: GRNAnnData, *, truth: GroundTruth | None = None,
             orientation: score(grn, truth, transpose=transpose, regulators=regulators)
             for orientation, transpose in (("as stored", False), ("transposed", True))
         }
-        rows += [_row(one.method, turn, universe, [one], seed) for turn, one in own.items()]
-        hubs = {turn: _hubs(one, truth) for turn, one in own.items()}
-        rows += [_row(one.method, turn, universe, [one], seed) for turn, one in hubs.items()]
+        table = _Rows(own["as stored"], universe, seed)
+        for turn, one in own.items():
+            table.add(one.method, turn, [one])
+        for turn, one in own.items():
+            implied = network_degree(one.universe.scores, self_columns=one.universe.self_columns)
+            table.add(f"hubs of {one.method}", turn, [_other(one, implied, truth)])
+        for name, rival in others.items():
+            scores = score(rival, truth, regulators=regulators)
+            if _has_all_regulators(scores):
+                table.add(name, "as stored", [scores])
         for method, orientation, networks in baselines:
-            scores = [score(network, truth, regulators=regulators) for network in networks]
-            rows.append(_row(method or scores[0].method, orientation, universe, scores, seed))
-        rows.append(_expectation(universe, own["as stored"]))
+            scored = [score(network, truth, regulators=regulators) for network in networks]
+            table.add(method or scored[0].method, orientation, scored)
+        first = own["as stored"]
+        shape = (len(first.universe.regulators), len(first.universe.targets))
+        popular = degree_only(first.universe.positives, shape, degrees="target", leave_one_out=True)
+        table.add("degrees of the truth", "any", [_other(first, popular, truth)])
+        rows += [*table.rows, _expectation(universe, first)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+class _Rows:
+    """Rows of one universe, each compared with the network as stored over the same draws of regulators."""
+
+    def __init__(self, reference: Scores, universe: str, seed: int) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._reference, self._universe, self._seed = reference, universe, seed
+
+    def add(self, method: str, orientation: str, scores: list[Scores]) -> None:
+        """Add a row: of one network, or the mean of several."""
+        of_one = score_intervals(
+            scores[0], _MEASURED, seed=self._seed, n_replicates=REPLICATES if len(scores) == 1 else 0
+        )
+        means = {key: float(np.mean([getattr(one, key) for one in scores])) for key in _MEASURED}
+        row = {"method": method, "orientation": orientation, "universe": self._universe} | means | of_one
+        row |= dict.fromkeys(_GAIN, np.nan)
+        if self.rows and len(scores) == 1:
+            row |= gain(self._reference, scores[0], seed=self._seed)
+        self.rows.append(row | {key: getattr(scores[0], key) for key in (*_SIZES, *_AGAINST)})
+
+
+def gain(one: Scores, other: Scores, *, seed: int) -> dict[str, float]:
+    """Return what a network's AP over the prevalence is above another's, with an interval over the same regulators."""
+    universe, (function,) = one.universe, named_metrics(["ap_ratio"])
+    weights = draw_regulators(len(universe.regulators), REPLICATES, seed, names=universe.regulators)
+    drawn = []
+    for scores in (one.universe.scores, other.universe.scores):
+        pairs = as_pairs(scores, universe.self_columns)
+        ranking = rank_pairs(pairs, *universe.positives)
+        drawn.append(replicate_metrics(pairs, universe.positives, ranking, weights, [function])[:, 0])
+    difference = drawn[0] - drawn[1]
+    n_regulators = int(np.unique(universe.positives[0]).size)
+    low, high = interval(difference[~np.isnan(difference)], LEVEL, n_regulators)
+    return {"gain": one.ap_ratio - other.ap_ratio, "gain_low": float(low), "gain_high": float(high)}
 
 
 def _baselines(grn: GRNAnnData, seed: int) -> list[tuple[str | None, str, list[Any]]]:
@@ -92,18 +167,28 @@ def _baselines(grn: GRNAnnData, seed: int) -> list[tuple[str | None, str, list[A
     draws = [_without_cells(RANDOM, genes, rng) for _ in range(RANDOM_DRAWS)]
     found: list[tuple[str | None, str, list[Any]]] = [(f"random (mean of {RANDOM_DRAWS})", "any", draws)]
     if grn.X is not None and grn.n_obs:
-        found.insert(0, (None, "symmetric", [PEARSON.infer(grn)]))
+        expressed = _mean_expression(grn)
+        abundance = grn.copy()
+        abundance.grn = np.multiply.outer(expressed, expressed).astype(np.float32)
+        found[:0] = [(None, "symmetric", [PEARSON.infer(grn)]), ("abundance", "symmetric", [abundance])]
     return found
 
 
-def _hubs(scores: Scores, truth: GroundTruth) -> Scores:
-    """Score the network that the strengths of a network's genes imply, on the same pairs."""
-    universe = scores.universe
-    implied = network_degree(universe.scores, self_columns=universe.self_columns)
-    name = f"hubs of {scores.method}"
-    return score_universe(
-        replace(universe, scores=implied), Network(None, {}, name), truth, transposed=scores.transposed
-    )
+def _mean_expression(grn: GRNAnnData) -> NDArray[np.float64]:
+    """Return the mean over cells of log counts per 10,000, or of other values as they are given, for each gene."""
+    return expression(grn.X, "log")[0].mean(axis=0)
+
+
+def _other(scores: Scores, weights: Any, truth: GroundTruth) -> Scores:
+    """Score other weights on the same pairs."""
+    universe = replace(scores.universe, scores=weights)
+    return score_universe(universe, Network(None, {}, "weights"), truth, transposed=scores.transposed)
+
+
+def _has_all_regulators(scores: Scores) -> bool:
+    """Say whether each regulator that is scored has a weight."""
+    weights = scores.universe.scores
+    return bool((abs(weights).sum(axis=1) > 0).all())
 
 
 def _without_cells(method: Method, genes: pd.DataFrame, rng: np.random.Generator) -> GRNAnnData:
@@ -121,20 +206,8 @@ def _has_factors(grn: GRNAnnData, truth: GroundTruth) -> bool:
     return True
 
 
-def _row(method: str, orientation: str, universe: str, scores: list[Scores], seed: int) -> dict[str, Any]:
-    of_one = score_intervals(scores[0], _MEASURED, seed=seed, n_replicates=REPLICATES if len(scores) == 1 else 0)
-    return {
-        "method": method,
-        "orientation": orientation,
-        "universe": universe,
-        **{key: float(np.mean([getattr(one, key) for one in scores])) for key in _MEASURED},
-        **of_one,
-        **{key: getattr(scores[0], key) for key in (*_SIZES, *_AGAINST)},
-    }
-
-
 def _expectation(universe: str, one: Scores) -> dict[str, Any]:
     chance = {key: one.random_expectation[key] for key in _MEASURED}
     sizes = {key: getattr(one, key) for key in (*_SIZES, *_AGAINST)}
     named = {"method": "random expectation", "orientation": "any", "universe": universe}
-    return named | chance | no_intervals(_MEASURED) | sizes
+    return named | chance | no_intervals(_MEASURED) | dict.fromkeys(_GAIN, np.nan) | sizes

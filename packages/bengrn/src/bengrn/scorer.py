@@ -130,6 +130,7 @@ class _Rows:
     def __init__(self, reference: Scores, universe: str, seed: int) -> None:
         self.rows: list[dict[str, Any]] = []
         self._reference, self._universe, self._seed = reference, universe, seed
+        self._drawn = _drawn(reference, seed)
 
     def add(self, method: str, orientation: str, scores: list[Scores]) -> None:
         """Add a row: of one network, or the mean of several."""
@@ -140,23 +141,24 @@ class _Rows:
         row = {"method": method, "orientation": orientation, "universe": self._universe} | means | of_one
         row |= dict.fromkeys(_GAIN, np.nan)
         if self.rows and len(scores) == 1:
-            row |= gain(self._reference, scores[0], seed=self._seed)
+            row |= self._gain(scores[0])
         self.rows.append(row | {key: getattr(scores[0], key) for key in (*_SIZES, *_AGAINST)})
 
+    def _gain(self, other: Scores) -> dict[str, float]:
+        """Return what the reference's score is above another's, with its interval."""
+        difference = self._drawn - _drawn(other, self._seed)
+        n_regulators = int(np.unique(other.universe.positives[0]).size)
+        low, high = interval(difference[~np.isnan(difference)], LEVEL, n_regulators)
+        return {"gain": self._reference.ap_ratio - other.ap_ratio, "gain_low": float(low), "gain_high": float(high)}
 
-def gain(one: Scores, other: Scores, *, seed: int) -> dict[str, float]:
-    """Return what a network's AP over the prevalence is above another's, with an interval over the same regulators."""
-    universe, (function,) = one.universe, named_metrics(["ap_ratio"])
+
+def _drawn(scores: Scores, seed: int) -> NDArray[np.float64]:
+    """Return a network's AP over the prevalence with other regulators each time: the same ones for all networks."""
+    universe, (function,) = scores.universe, named_metrics(["ap_ratio"])
     weights = draw_regulators(len(universe.regulators), REPLICATES, seed, names=universe.regulators)
-    drawn = []
-    for scores in (one.universe.scores, other.universe.scores):
-        pairs = as_pairs(scores, universe.self_columns)
-        ranking = rank_pairs(pairs, *universe.positives)
-        drawn.append(replicate_metrics(pairs, universe.positives, ranking, weights, [function])[:, 0])
-    difference = drawn[0] - drawn[1]
-    n_regulators = int(np.unique(universe.positives[0]).size)
-    low, high = interval(difference[~np.isnan(difference)], LEVEL, n_regulators)
-    return {"gain": one.ap_ratio - other.ap_ratio, "gain_low": float(low), "gain_high": float(high)}
+    pairs = as_pairs(universe.scores, universe.self_columns)
+    ranking = rank_pairs(pairs, *universe.positives)
+    return replicate_metrics(pairs, universe.positives, ranking, weights, [function])[:, 0]
 
 
 def _baselines(grn: GRNAnnData, seed: int) -> list[tuple[str | None, str, list[Any]]]:

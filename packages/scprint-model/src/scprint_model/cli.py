@@ -36,6 +36,7 @@ _COMMANDS = {
         "demo",
         "Do the main job on real cells: clean, embed, annotate, denoise, infer a network, score it.",
         "demo",
+        "demo --data retina",
         "demo --data cells.h5ad --out results",
     ),
     "fit": Command(

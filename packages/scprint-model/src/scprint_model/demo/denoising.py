@@ -13,7 +13,7 @@ from scprint_model.model import ScPrint
 from scprint_model.noise import HALF_RATE
 from scprint_model.tables import tables
 from scprint_model.tasks import denoise
-from scprint_model.tasks.neighbours import nearest_cells, neighbour_counts
+from scprint_model.tasks.neighbours import nearest_cells, neighbour_counts, with_neighbours
 
 #: Down-sampling rate of the test, as in the paper's benchmark.
 NOISE = 0.7
@@ -44,8 +44,8 @@ def denoising_test(
     Returns
     -------
     anndata.AnnData, list
-        Down-sampled cells with expected counts in X, those of the model alone and the true ones as layers; and a row of
-        scores for each profile.
+        Down-sampled cells with the counts that the model expects in X, those with neighbours and the true ones as
+        layers; and a row of scores for each profile.
     """
     noisy = cells.copy()
     noisy.X = evaluate.thinned(csr_counts(cells), cells.var_names.tolist(), NOISE, seed=seed)
@@ -53,21 +53,23 @@ def denoising_test(
     known = cells[:, shared_genes(tables(model)[0], cells)]
     genes = tl.most_variable_genes(known, N_GENES).tolist()
     deeper = (1 - HALF_RATE * NOISE) ** -2
-    alone = denoise(model, noisy, genes=genes, depth_multiplier=deeper)
-    together = denoise(model, noisy, genes=genes, depth_multiplier=deeper, neighbours=NEIGHBOURS)
-    together.layers["model_alone"] = alone.X
-    together.layers["true_counts"] = csr_counts(cells[:, together.var_names])
-    truth = together.layers["true_counts"].toarray()
-    thinned = csr_counts(noisy[:, together.var_names]).toarray()
+    denoised = denoise(model, noisy, genes=genes, depth_multiplier=deeper)
+    true_counts = csr_counts(cells[:, denoised.var_names])
+    thinned = csr_counts(noisy[:, denoised.var_names]).toarray()
+    smoothed = thinned + _of_nearest(model, noisy, denoised.var_names.tolist())
+    # what denoise(neighbours=NEIGHBOURS) gives, without a second pass of the model
+    together = with_neighbours(np.asarray(denoised.X), smoothed).astype(np.float32)
+    denoised.layers["with_neighbours"], denoised.layers["true_counts"] = together, true_counts
+    truth = true_counts.toarray()
     depth = np.maximum(total_counts(noisy), 1)[:, None]
     profiles = {
         "down-sampled": thinned,
         "mean of all cells": np.broadcast_to((thinned / depth).mean(axis=0), truth.shape),
-        f"mean with {NEIGHBOURS} nearest cells": thinned + _of_nearest(model, noisy, together.var_names.tolist()),
-        ALONE: np.asarray(alone.X),
-        TOGETHER: np.asarray(together.X),
+        f"mean with {NEIGHBOURS} nearest cells": smoothed,
+        ALONE: np.asarray(denoised.X),
+        TOGETHER: together,
     }
-    return together, scored.denoising_rows(truth, profiles, groups=donors, reference=TOGETHER)
+    return denoised, scored.denoising_rows(truth, profiles, groups=donors, reference=TOGETHER)
 
 
 def _of_nearest(model: ScPrint, noisy: AnnData, genes: list[str]) -> np.ndarray:

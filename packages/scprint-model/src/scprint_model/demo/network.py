@@ -17,7 +17,7 @@ from scprint_model.model import ScPrint
 from scprint_model.networks import infer
 
 #: Cells whose derivatives are taken: each takes as many passes as there are regulators.
-DERIVATIVE_CELLS = 20
+DERIVATIVE_CELLS = 5
 DERIVATIVES = f"{OURS}, derivatives"
 #: Method of trees that stands beside, where it is installed.
 TREES, TREES_NAME = "genie3", "GENIE3, factors"

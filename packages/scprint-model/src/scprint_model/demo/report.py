@@ -21,7 +21,7 @@ from scprint_model.demo.summary import cost, network_rows, score_frame, with_int
 
 _FILES = {
     "cells.h5ad": "the cleaned cells with embedding (<code>obsm</code>), UMAP and predicted labels (<code>obs</code>)",
-    "denoised.h5ad": "expected counts of the down-sampled cells; those of the model alone and the true ones are layers",
+    "denoised.h5ad": "expected counts of the down-sampled cells; those with neighbours and the true ones are layers",
     "network.h5ad": "the network (<code>varp['GRN']</code>, row = regulator), for <code>grnndata.read_h5ad</code>",
     "network.html": "its strongest edges as a page to search and to click through",
     "edges.tsv": "the 20 strongest regulators of each gene, an edge a row",

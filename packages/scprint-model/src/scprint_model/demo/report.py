@@ -71,14 +71,16 @@ def _claim(text: str) -> str:
     return f'<p class="claim">{escape(text)}</p>' if text else ""
 
 
-def _chart(rows: list[dict[str, Any]], label: str, *, key: str = "value", bold: tuple[str, ...] = (OURS,)) -> str:
+def _chart(
+    rows: list[dict[str, Any]], label: str, *, key: str = "value", bold: tuple[str, ...] = (OURS,), of: str = OURS
+) -> str:
     """Return a plot of rows, each with how the first method stands to it and by how much."""
     shown = []
     for row in rows:
         told = {f"value{end}": row.get(f"{key}{end}") for end in ("", "_low", "_high")}
         # differences are of the main score of the rows
         is_compared = key != "macro_f1" and standing(row) is not None
-        gap = f"{OURS} less this {with_interval(row, 'difference')}" if is_compared else None
+        gap = f"{of} less this {with_interval(row, 'difference')}" if is_compared else None
         shown.append({"method": row["method"], "standing": gap} | told)
     return interval_chart(shown, label=label, bold=bold)
 
@@ -130,7 +132,7 @@ def _denoising_section(scores: dict[str, Any]) -> str:
     rows = scores["denoising"]
     return (
         _claim(claim(rows, TOGETHER, "mean rank correlation with the true counts"))
-        + _chart(rows, "Mean Spearman correlation with the true counts", bold=(ALONE, TOGETHER))
+        + _chart(rows, "Mean Spearman correlation with the true counts", bold=(ALONE, TOGETHER), of="with neighbours")
         + "<p>The counts are down-sampled at rate 0.7, as in the paper's benchmark (62 % of a large count is lost), "
         "then predicted back. Each cell is compared with its true counts over the genes that it expresses, among the "
         f"1,000 most variable ones. “{TOGETHER}” is <code>denoise(neighbours={NEIGHBOURS})</code>; differences are its "
@@ -165,7 +167,7 @@ def _scores_section(scores: dict[str, Any]) -> str:
         if rows and any(row["value"] is not None for row in rows):
             measure = f"average precision with {words} as regulators"
             parts.append(_claim(claim(rows, OURS, measure)))
-            parts.append(_chart(rows, f"Average precision over random, {words} as regulators", bold=(OURS,)))
+            parts.append(_chart(rows, f"Average precision / share of true edges, {words} as regulators", bold=(OURS,)))
     text = (
         f"<p>Truth: {_truth(scores)}, the edges between these genes; row = regulator, and “transposed” as the paper "
         "scores it. Average precision is divided by the share of true edges among the scored pairs, so that random is "

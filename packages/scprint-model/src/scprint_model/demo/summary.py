@@ -14,7 +14,7 @@ from scprint_model.demo.scored import OURS
 
 #: Names of the scores of networks as they are shown.
 NAMES = {
-    "ap": "AP", "ap_ratio": "AP / random", "gain": f"{OURS} less this", "auprc_paper": "AUPRC*", "auroc": "AUROC",
+    "ap": "AP", "ap_ratio": "AP / share", "gain": f"{OURS} less this", "auprc_paper": "AUPRC*", "auroc": "AUROC",
     "epr": "EPR", "odds_ratio": "odds ratio",
 }  # fmt: skip
 _CALLED = {"pearson": "|Pearson correlation|"}
@@ -32,7 +32,7 @@ def summary(cleaning: Report, network: GRNAnnData, scores: dict[str, Any], out: 
         named = "right, of all labelled cells (regressions cross-validated):"
         lines += _listed("", named, scores["annotation"]["methods"], "accuracy")
     lines += [
-        *_listed("denoising", "mean Spearman with the true counts:", scores["denoising"]),
+        *_listed("denoising", "mean Spearman with the true counts:", scores["denoising"], of="with neighbours"),
         f"            {scores['intervals']}",
         f"network     {chosen['group']}: {chosen['genes']:,} genes from {chosen['cells']:,} cells, "
         f"{scores['communities']} communities; hubs {', '.join(hubs)}",
@@ -52,12 +52,12 @@ def cost(scores: dict[str, Any]) -> str:
     return f"{scores['seconds']:.0f} s" + ("" if memory is None else f" with {memory:.1f} GB of memory")
 
 
-def _listed(heading: str, text: str, rows: list[dict[str, Any]], key: str = "value") -> list[str]:
+def _listed(heading: str, text: str, rows: list[dict[str, Any]], key: str = "value", of: str = OURS) -> list[str]:
     """Return a heading, and a line for each row with its score and interval."""
     wide = max(len(row["method"]) for row in rows)
     lines = [f"{heading:12}{text}"]
     for row in rows:
-        gap = f"; {OURS} less this {with_interval(row, 'difference')}" if row.get("difference") is not None else ""
+        gap = f"; {of} less this {with_interval(row, 'difference')}" if row.get("difference") is not None else ""
         lines.append(f"{'':14}{row['method']:{wide}}  {with_interval(row, key)}{gap}")
     return lines
 

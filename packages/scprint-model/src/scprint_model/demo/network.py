@@ -69,7 +69,7 @@ def factors_of(network: GRNAnnData) -> list[str]:
     """Return the names of the genes of a network that are transcription factors of its organism."""
     known = set(transcription_factors(str(network.obs["organism_ontology_term_id"].iloc[0])))
     symbols = network.var["symbol"].astype(str)
-    return [name for name, symbol in symbols.items() if name in known or symbol in known]
+    return [str(name) for name, symbol in symbols.items() if name in known or symbol in known]
 
 
 def scores_of(network: GRNAnnData, rivals: dict[str, GRNAnnData]) -> pd.DataFrame:

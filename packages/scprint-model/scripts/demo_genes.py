@@ -14,7 +14,7 @@ import pandas as pd
 
 from grnndata import tl
 from scdataloader import GeneVocabulary, Preprocessor
-from scprint_model.demo.inputs import BUNDLED
+from scprint_model.demo.bundled_cells import BUNDLED
 from scprint_model.genes import shared_genes
 
 MIN_CELLS = 20

@@ -14,7 +14,7 @@ from scprint_model._provenance import KEY
 from scprint_model.demo.charts import OTHERS, confusion, heat_table, interval_chart
 from scprint_model.demo.claims import claim, standing
 from scprint_model.demo.denoising import ALONE, NEIGHBOURS, TOGETHER
-from scprint_model.demo.network import DERIVATIVE_CELLS, DERIVATIVES
+from scprint_model.demo.network_rivals import DERIVATIVE_CELLS, DERIVATIVES
 from scprint_model.demo.page import described, table, write_page
 from scprint_model.demo.scored import OURS
 from scprint_model.demo.summary import cost, network_rows, score_frame, with_interval

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scdataloader import datasets
-from scprint_model.demo.inputs import BUNDLED, bundled_cells
+from scprint_model.demo.bundled_cells import BUNDLED, bundled_cells
 
 
 def test_names_mean_the_bundled_sets(monkeypatch, tmp_path, caplog):

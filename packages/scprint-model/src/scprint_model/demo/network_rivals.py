@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -15,6 +16,8 @@ from scprint_model.demo.claims import abundance_note
 from scprint_model.demo.scored import OURS
 from scprint_model.model import ScPrint
 from scprint_model.networks import infer
+
+logger = logging.getLogger(__name__)
 
 #: Cells whose derivatives are taken: each takes as many passes as there are regulators.
 DERIVATIVE_CELLS = 5
@@ -43,7 +46,8 @@ def rivals_of(
         Seed for the cells drawn and the trees.
     """
     factors = factors_of(network)
-    if not factors:
+    if len(factors) < 2:  # a factor is a target, too, and then needs another one
+        logger.warning("%d of the network's genes are transcription factors: no derivatives and no trees", len(factors))
         return {}
     derivatives = infer(
         model,

@@ -22,9 +22,9 @@ from scprint_model._provenance import KEY, beside, step, write
 from scprint_model._wording import counted, listed
 from scprint_model.checkpoints.identity import identity
 from scprint_model.demo import evaluate, report, scored, summary
+from scprint_model.demo.bundled_cells import bundled_cells
 from scprint_model.demo.denoising import denoising_test
 from scprint_model.demo.figures import draw_hubs, draw_umap, umap_of
-from scprint_model.demo.bundled_cells import bundled_cells
 from scprint_model.demo.network_rivals import abundance_of_hubs, rivals_of, scores_of
 from scprint_model.demo.origin import command_of, commit_of
 from scprint_model.genes import shared_genes

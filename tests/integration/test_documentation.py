@@ -10,8 +10,10 @@ where that is something else: for a new model, whose numbers are its own. Read t
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
+import json
 import re
 import shlex
 import sys
@@ -289,11 +291,16 @@ def test_internal_links_point_to_pages() -> None:
 
 
 def test_model_page_says_what_the_training_config_says() -> None:
-    config_file = ROOT / "packages/scprint-model/src/scprint_model/configs/tiny.yaml"
-    config = yaml.safe_load(config_file.read_text(encoding="utf-8"))
+    package = ROOT / "packages/scprint-model"
+    config = yaml.safe_load((package / "src/scprint_model/configs/bundled.yaml").read_text(encoding="utf-8"))
     page = (DOCS / "explain/bundled_model.md").read_text(encoding="utf-8")
-    data_sets = re.findall(r"^\| ((?:human|mouse)_\w+) \|", page, re.MULTILINE)
-    assert sorted(data_sets) == sorted(Path(name).stem for name in config["data"]["files"])
+    script = (package / "scripts/build_corpus.py").read_text(encoding="utf-8")
+    built = ast.literal_eval(script.partition("DATA_SETS = ")[2].partition("\n)")[0] + ")")
+    carried = (package / "src/scprint_model/pretrained/README.md").read_text(encoding="utf-8")
+    for text in (page, carried):
+        assert sorted(re.findall(r"^\| ((?:human|mouse)_\w+) \|", text, re.MULTILINE)) == sorted(built)
+    card = json.loads((package / "src/scprint_model/pretrained/bundled/card.json").read_text(encoding="utf-8"))
+    assert sorted(card["data_sets"]) == sorted(built)
     settings = re.findall(r"^\| `([\w.]+)`[^|]* \| (\S+) \|$", page, re.MULTILINE)
     assert len(settings) >= 10
     for name, value in settings:
@@ -303,6 +310,9 @@ def test_model_page_says_what_the_training_config_says() -> None:
         assert str(found) == value, name
     sizes = [config["model"][name] for name in ("d_model", "n_layers", "n_heads")]
     assert f"| width, layers, heads | {', '.join(map(str, sizes))} |" in page
+    assert card["steps"] == config["trainer"]["max_epochs"] * config["data"]["drawing"]["cells_per_epoch"] // (
+        config["trainer"]["devices"] * config["data"]["batch_size"]
+    )
 
 
 def test_citation_and_changelog_speak_of_this_version() -> None:

@@ -179,15 +179,19 @@ def test_files_of_before_are_read_with_the_same_codes(tmp_path):
 
 
 def test_labels_of_the_bundled_model_keep_their_codes():
-    path = files("scprint_model") / "pretrained" / "tiny" / "labels.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
+    path = files("scprint_model") / "pretrained" / "bundled" / "labels.json"
+    content = json.loads(path.read_text(encoding="utf-8"))["classes"]
     space = LabelSpace.load(str(path))
     assert list(space.classes) == list(content)
+    own = 0
     for name, entry in content.items():
         labels = space.classes[name]
-        assert labels.encode([*entry["leaves"], *entry["parents"]]).tolist() == list(range(len(labels.codes)))
+        codes = {term: i for i, term in enumerate([*entry["leaves"], *entry["parents"]])}  # as a parent, if it is both
+        assert labels.encode(list(codes)).tolist() == list(codes.values())
         rows = {p: [labels.leaves.index(leaf) for leaf in under] for p, under in below(labels).items()}
         assert rows == entry["parents"]
+        own += sum(entry["leaves"].index(parent) in rows[parent] for parent in rows if parent in entry["leaves"])
+    assert own > 20  # labels with cells of their own and others below them
 
 
 def test_several_terms_are_a_coarser_label_of_them():

@@ -158,7 +158,7 @@ def test_bundled_model_opens_and_is_small():
     model = ScPrint.from_pretrained()
     assert {"NCBITaxon:9606", "NCBITaxon:10090"} == set(model.vocabulary.organisms)
     assert "cell_type" in model.label_space.classes
-    assert sum(p.stat().st_size for p in bundled_folder().iterdir()) < 8e6
+    assert sum(p.stat().st_size for p in bundled_folder().iterdir()) < 25e6
 
 
 def test_bundled_model_never_saw_a_benchmark_cell():
@@ -170,14 +170,15 @@ def test_bundled_model_never_saw_a_benchmark_cell():
     assert not np.isin(prints, seen).any()
 
 
-BENCHMARK_ONLY = [
-    "retina_1k",
-    "human_celllines_cellbench",
-    "human_lung_lca_popv",
-    "human_pancreas_baron_h1",
-    "human_pancreas_baron_h2plus_2kgenes",
-    "human_pbmc_kang_ifnb",
-]
+#: Data sets that are no part of the training, and of those that are, the donors that are kept for tests.
+BENCHMARK_ONLY = {
+    "retina_1k": (),
+    "human_celllines_cellbench": (),
+    "human_lung_lca_popv": ("3",),
+    "human_pancreas_baron_h1": (),
+    "human_pancreas_tumour_moncada_7kgenes": (),
+    "human_pbmc_kang_ifnb": (),
+}
 
 
 @pytest.mark.slow
@@ -187,12 +188,16 @@ def test_bundled_model_never_saw_any_reference_benchmark(shared):
     model = ScPrint.from_pretrained()
     seen = np.load(bundled_folder() / "training_cells.npy")
     card = json.loads((bundled_folder() / "card.json").read_text())
-    assert not set(BENCHMARK_ONLY) & set(card["data_sets"])
+    assert not {name for name, donors in BENCHMARK_ONLY.items() if not donors} & set(card["data_sets"])
 
-    def share_seen(name):
+    def share_seen(name, donors=()):
         cells, _ = Preprocessor.preset("inference", min_genes=20)(shared / f"data/expression/{name}.h5ad")
+        if donors:
+            cells = cells[cells.obs["donor_id"].astype(str).isin(donors)].copy()
+        assert cells.n_obs
         return np.isin(cell_fingerprints(cells.X, model.vocabulary.index(cells.var_names)), seen).mean()
 
     assert share_seen("human_tcells_wu2020") == 1  # it does know what it was trained on
-    for name in BENCHMARK_ONLY:
-        assert share_seen(name) == 0, name
+    assert share_seen("human_kidney_immune", ["PapRCC", "RCC1", "RCC2", "RCC3"]) == 0  # held out for validation
+    for name, donors in BENCHMARK_ONLY.items():
+        assert share_seen(name, donors) == 0, name

@@ -14,6 +14,7 @@ from scdataloader import CellDataModule, GeneVocabulary, datasets
 from scdataloader.options import Holdout
 from scprint_model import ScPrint
 from scprint_model.cli import main
+from scprint_model.layers.profile_encoder import Profile
 from scprint_model.training.module import PretrainingModule
 from scprint_model.training.saving import SavePretrained
 from scprint_model.training.start import start_from_model
@@ -40,23 +41,35 @@ def bundled():
     return ScPrint.from_pretrained("bundled")
 
 
+@pytest.fixture(scope="module", params=["bundled", "plain"])
+def trained(request, bundled, small_model):
+    """A model with features, profile and heads over all tokens; and one with none of them."""
+    return {"bundled": bundled, "plain": small_model}[request.param]
+
+
 def outputs(model, genes, counts, totals):
+    profile = None
+    if model.config.profile_tokens:  # the same genes count as measured, however many the model knows
+        measured = torch.zeros(1, model.config.n_genes, dtype=torch.bool)
+        measured[0, genes[0]] = True
+        centre = model.profile_encoder.centre_of(measured, model.gene_encoder)
+        profile = Profile.of_context(genes, counts).centred(centre[0])
     with torch.no_grad():
-        return model.eval()(genes, counts, totals)
+        return model.eval()(genes, counts, totals, profile=profile)
 
 
-def test_the_models_own_genes_and_labels_give_the_same_outputs(bundled):
-    again = start_from_model(bundled, bundled.vocabulary, bundled.label_space)
+def test_the_models_own_genes_and_labels_give_the_same_outputs(trained):
+    again = start_from_model(trained, trained.vocabulary, trained.label_space)
     genes = torch.arange(20, 60)[None].expand(2, -1)
     given = genes, torch.poisson(torch.full((2, 40), 3.0)), torch.full((2,), 900.0)
-    before, after = outputs(bundled, *given), outputs(again, *given)
+    before, after = outputs(trained, *given), outputs(again, *given)
     torch.testing.assert_close(after.cell_embeddings, before.cell_embeddings, rtol=0, atol=0)
     for name, logits in before.class_logits.items():
         torch.testing.assert_close(after.class_logits[name], logits, rtol=0, atol=0)
 
 
-def test_genes_are_matched_by_id_in_whatever_order(bundled):
-    known = bundled.vocabulary
+def test_genes_are_matched_by_id_in_whatever_order(trained):
+    known = trained.vocabulary
     order = np.random.default_rng(0).permutation(len(known))[:500]
     ids = [known.ids[i] for i in order]
     part = GeneVocabulary(
@@ -65,34 +78,38 @@ def test_genes_are_matched_by_id_in_whatever_order(bundled):
         tuple(known.organisms[i] for i in order),
         np.asarray(known.locations)[order],
     )
-    model = start_from_model(bundled, part, bundled.label_space)
+    model = start_from_model(trained, part, trained.label_space)
     old = torch.tensor(order[:40].copy())[None]
     counts, totals = torch.poisson(torch.full((1, 40), 3.0)), torch.full((1,), 900.0)
-    before = outputs(bundled, old, counts, totals)
+    before = outputs(trained, old, counts, totals)
     after = outputs(model, torch.arange(40)[None], counts, totals)
-    torch.testing.assert_close(after.cell_embeddings, before.cell_embeddings, rtol=0, atol=0)
+    # a profile's sums are over the rows of all genes, in their order
+    rounding = 1e-4 if trained.config.profile_tokens else 0
+    torch.testing.assert_close(after.cell_embeddings, before.cell_embeddings, rtol=0, atol=rounding)
 
 
-def test_new_genes_and_labels_start_fresh_and_old_ones_as_they_are(bundled, data, caplog):
+def test_new_genes_and_labels_start_fresh_and_old_ones_as_they_are(trained, data, caplog):
     caplog.set_level(logging.INFO)
-    known, labels = bundled.vocabulary, data.label_space
+    known, labels = trained.vocabulary, data.label_space
     torch.manual_seed(0)
-    model = start_from_model(bundled, data.vocabulary, labels)
+    model = start_from_model(trained, data.vocabulary, labels)
     at = {gene: i for i, gene in enumerate(known.ids)}
-    table, old = model.gene_encoder(torch.arange(len(data.vocabulary))), bundled.gene_encoder(torch.arange(len(known)))
+    table, old = model.gene_encoder(torch.arange(len(data.vocabulary))), trained.gene_encoder(torch.arange(len(known)))
     shared = [(i, at[gene]) for i, gene in enumerate(data.vocabulary.ids) if gene in at]
-    assert 1000 < len(shared) <= len(data.vocabulary) < len(known)
+    assert 1000 < len(shared) <= len(data.vocabulary) <= len(known)
     new, before = map(list, zip(*shared, strict=True))
     torch.testing.assert_close(table[new], old[before], rtol=0, atol=0)
-    for name in set(bundled.label_space.classes) & set(labels.classes):
-        theirs = {term: code for code, term in enumerate(bundled.label_space.classes[name].leaves)}
-        weights, old_weights = (one.class_heads[name].out.weight for one in (model, bundled))
+    for name in set(trained.config.all_token_classes):
+        assert f"class {name!r}: its head, a linear map of all tokens, is not taken over" in caplog.text
+    for name in set(trained.label_space.classes) & set(labels.classes) - set(trained.config.all_token_classes):
+        theirs = {term: code for code, term in enumerate(trained.label_space.classes[name].leaves)}
+        weights, old_weights = (one.class_heads[name].out.weight for one in (model, trained))
         kept = [(code, theirs[term]) for code, term in enumerate(labels.classes[name].leaves) if term in theirs]
         for code, before_code in kept:
             torch.testing.assert_close(weights[code], old_weights[before_code], rtol=0, atol=0)
-    torch.testing.assert_close(model.blocks[0].state_dict(), bundled.blocks[0].state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(model.blocks[0].state_dict(), trained.blocks[0].state_dict(), rtol=0, atol=0)
     assert f"{len(shared)} of {len(data.vocabulary)} genes of the data are the model's" in caplog.text
-    gone = set(bundled.label_space.classes) - set(labels.classes)
+    gone = set(trained.label_space.classes) - set(labels.classes)
     assert all(f"class {name!r} is left out" in caplog.text for name in gone)
 
 

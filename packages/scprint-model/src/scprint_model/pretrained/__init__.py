@@ -14,7 +14,7 @@ def bundled_folder() -> Path:
     FileNotFoundError
         When the package was installed without its data files.
     """
-    folder = Path(str(files("scprint_model") / "pretrained" / "tiny"))
+    folder = Path(str(files("scprint_model") / "pretrained" / "bundled"))
     if not folder.is_dir():
         raise FileNotFoundError(f"the bundled model is missing at {folder}: reinstall scprint-model")
     return folder

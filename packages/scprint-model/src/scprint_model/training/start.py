@@ -80,8 +80,9 @@ def start_from_model(model: ScPrint, vocabulary: GeneVocabulary, labels: LabelSp
 
     Genes are matched by their ids, classes by name, and labels within a class by their terms. What both know has the
     trained weights to the last bit. A new gene starts as `scprint_model.finetuning.extend.new_rows` says, a new class
-    or label as in a fresh network, and so does the head of a class in `ModelConfig.all_token_classes`, which fits the
-    tokens of the trained network only. What the trained network alone knows is left out. All this is logged.
+    or label as in a fresh network. So does the head of a class in `ModelConfig.all_token_classes` where the data's
+    classes are not those of the model: it is a linear map of just these tokens. What the trained network alone knows is
+    left out. All this is logged.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def start_from_model(model: ScPrint, vocabulary: GeneVocabulary, labels: LabelSp
         )
     config = _config(model.config, vocabulary, labels, changes)
     weights = {key: value.detach().cpu() for key, value in model.state_dict().items()}
-    for name in model.config.all_token_classes:
+    for name in sorted(set(model.config.all_token_classes) - set(config.all_token_classes)):
         logger.info("class %r: its head, a linear map of all tokens, is not taken over", name)
         weights = {key: value for key, value in weights.items() if not key.startswith(f"class_heads.{name}.")}
     positions = _positions(weights, model, vocabulary, old)
@@ -152,7 +153,7 @@ def _config(old: ModelConfig, vocabulary: GeneVocabulary, labels: LabelSpace, ch
         old,
         n_genes=len(vocabulary),
         class_sizes=sizes,
-        all_token_classes=(),
+        all_token_classes=old.all_token_classes if list(sizes) == list(old.class_sizes) else (),
         bottleneck_sizes=bottlenecks,
         **changes,
     )

@@ -178,6 +178,25 @@ def test_many_labels_are_gathered_in_grey(tmp_path, monkeypatch):
     assert (tmp_path / "u.png").stat().st_size > 1000
 
 
+def test_a_label_has_one_colour_in_all_panels_and_unknown_is_grey(tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn = []
+    original = Axes.scatter
+    monkeypatch.setattr(
+        Axes, "scatter", lambda self, *a, **k: (drawn.append((k["label"], k["c"])), original(self, *a, **k))[1]
+    )
+    predicted = pd.Series(["unknown"] * 5 + ["beta"] * 3 + ["alpha"] * 2)
+    given = pd.Series(["alpha"] * 6 + ["delta"] * 3 + ["beta"])
+    panels = {"predicted": predicted, "given": given}
+    draw_umap(np.random.default_rng(0).normal(size=(10, 2)), panels, tmp_path / "u.png")
+    first, second = dict(drawn[:3]), dict(drawn[3:])
+    assert list(first) == ["unknown (5)", "beta (3)", "alpha (2)"]
+    assert first["unknown (5)"] == "#C8C8C8"
+    assert (second["alpha (6)"], second["beta (1)"]) == (first["alpha (2)"], first["beta (3)"])
+    assert len({*first.values(), *second.values()}) == 4
+
+
 def test_noise_follows_the_cell_and_the_gene_not_their_places():
     rng = np.random.default_rng(0)
     counts = sparse.csr_matrix(rng.poisson(rng.gamma(0.3, 4, 40), (30, 40)))

@@ -40,7 +40,7 @@ def content_order(embedding: np.ndarray) -> np.ndarray:
 
 
 def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path, *, axes: str = "UMAP") -> None:
-    """Write a picture of the cells, once for each panel's labels; rare labels beyond the palette are grey.
+    """Write a picture of the cells, once for each panel's labels, of one colour in all panels; unknown and rare are grey.
 
     Parameters
     ----------
@@ -57,12 +57,16 @@ def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path,
 
     figure = Figure(figsize=(6.4 * len(panels), 6.6), layout="constrained")
     size = float(np.clip(6000 / len(coordinates), 5, 40))
+    colours: dict[str, str] = {}
     for ax, (title, labels) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         values = labels.astype(str).to_numpy()
         counts = pd.Series(values).value_counts()
         n_named = len(counts) if len(counts) <= len(_COLOURS) else len(_COLOURS) - 1
         named = counts.index[:n_named]
-        for name, colour in zip(named, _COLOURS, strict=False):
+        # a label has the colour of the panels before; others take what is left
+        free = [colour for colour in _COLOURS if colour not in {colours.get(name) for name in named}]
+        for name in named:
+            colour = _REST if name in UNKNOWN else colours.get(name) or colours.setdefault(name, free.pop(0))
             at = values == name
             label = f"{name} ({at.sum():,})"
             ax.scatter(*coordinates[at].T, s=size, c=colour, label=label, linewidths=0, alpha=0.85, rasterized=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from grnndata import GRNAnnData, pl, tl
+from scdataloader.labels import UNKNOWN
 
 #: Paul Tol's "muted" and "bright" colours: told apart with any colour vision as far as twelve can be.
 _COLOURS = (
@@ -40,7 +41,7 @@ def content_order(embedding: np.ndarray) -> np.ndarray:
 
 
 def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path, *, axes: str = "UMAP") -> None:
-    """Write a picture of the cells, once for each panel's labels, of one colour in all panels; unknown and rare are grey.
+    """Write a picture of the cells for each panel of labels, with the same colours in all; unknown and rare are grey.
 
     Parameters
     ----------

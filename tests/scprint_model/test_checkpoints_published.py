@@ -454,4 +454,4 @@ def test_find_a_data_set(capsys):
     assert main(["inspect", "bundled", "--find", "WU2020"]) == 0
     assert capsys.readouterr().out == "human_tcells_wu2020\n"
     assert main(["inspect", "bundled", "--find", "retina"]) == 1
-    assert "'retina' is not among its 15 data sets" in capsys.readouterr().out
+    assert "'retina' is not among its 40 data sets" in capsys.readouterr().out

@@ -287,7 +287,13 @@ def test_a_fine_tuned_model_is_extended_saved_and_started_from(small_model, cell
     assert torch.equal(weight[:, : old.shape[1]], old)
     assert not weight[:, old.shape[1] :].any()
     fresh = start_from_model(made, made.vocabulary, made.label_space)
-    assert fresh.config.all_token_classes == ()
+    assert fresh.config.all_token_classes == ("class_type",)  # the classes are the same, so the tokens are
+    again, head = (one.class_heads["class_type"].out for one in (fresh, made))
+    assert torch.equal(again.weight, head.weight)
+    assert torch.equal(again.bias, head.bias)
+    known = made.label_space.classes
+    fewer = LabelSpace({name: known[name] for name in list(known)[1:]})
+    assert start_from_model(made, made.vocabulary, fewer).config.all_token_classes == ()
     assert torch.equal(fresh.gene_encoder.table.weight, made.gene_encoder.table.weight)
     twice = finetune(made, cells, labels="type", train="heads", **QUICK)
     assert twice.card["finetuned"]["before"]["class_type"]["accuracy"] > 0.3

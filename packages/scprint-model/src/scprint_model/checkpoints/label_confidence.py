@@ -18,6 +18,10 @@ CONFIDENCE = "confidence.npz"
 #: Probabilities with which a set of labels can be asked to hold the true one.
 COVERAGES = np.arange(50, 100) / 100
 
+#: Confidence that is always enough. Where cells that were left out are all named with certainty, as organisms are, the
+#: least of theirs says nothing.
+SURE = 0.95
+
 
 @dataclass(frozen=True, eq=False)
 class LabelConfidence:
@@ -63,7 +67,7 @@ class LabelConfidence:
 
     def answers(self, confidence: np.ndarray, outlier: np.ndarray) -> np.ndarray:
         """Return where the model answers, bool, from a label's confidence and the cell's distance."""
-        return np.asarray((confidence >= self.least) & ~(outlier > 1))
+        return np.asarray((confidence >= min(self.least, SURE)) & ~(outlier > 1))
 
     def sets(self, logits: np.ndarray, coverage: float) -> np.ndarray:
         """Return which labels are in the set of each cell, bool, of logits (B, n).

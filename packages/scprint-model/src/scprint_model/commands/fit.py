@@ -19,8 +19,8 @@ from scprint_model._command_options import Parser
 from scprint_model.training.module import PretrainingModule
 
 ABOUT = (
-    "--config takes files, and small, medium, large, xlarge or tiny for those that come with the package; what is said "
-    "later counts."
+    "--config takes files, and small, medium, large, xlarge, tiny or bundled for those that come with the package; "
+    "what is said later counts."
 )
 
 

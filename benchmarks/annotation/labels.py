@@ -38,7 +38,8 @@ def of_scprint(
 
 
 def _annotated(model: ScPrint, test: anndata.AnnData, **more: object) -> Said:
-    table = tasks.annotate(model, test.copy(), classes=["cell_type"], **more)
+    # all methods answer for all cells, so that they are compared on the same ones
+    table = tasks.annotate(model, test.copy(), classes=["cell_type"], abstain=None, **more)
     return table["predicted_cell_type"].astype(str).to_numpy(), table["predicted_cell_type_confidence"].to_numpy(float)
 
 

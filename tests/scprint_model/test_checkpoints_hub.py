@@ -1,15 +1,19 @@
 """Models of hub repositories, from a cache that was filled by hand: no test uses the network."""
 
+import copy
 import hashlib
 import json
 import logging
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
-from scprint_model import ScPrint
+from scdataloader import datasets
+from scprint_model import ScPrint, tasks
 from scprint_model.checkpoints import describe
+from scprint_model.checkpoints import open as opening
 from scprint_model.checkpoints.open import is_hub_id
 
 REPO, COMMIT, OTHER = "someone/scPRINT", "a" * 40, "b" * 40
@@ -58,6 +62,21 @@ def test_a_repository_of_ours(cache, ours, small_model, caplog):
     known = describe(REPO, cache_dir=cache.root)
     assert known["sha256"] == digest
     assert known["weights"] == sum(value.numel() for value in small_model.state_dict().values())
+
+
+def test_what_is_kept_beside_the_weights_is_asked_for(cache, small_model, tmp_path, monkeypatch, caplog):
+    model = copy.copy(small_model)
+    tasks.standardise(model, datasets.retina_1k()[:20].copy(), context=40)
+    model.save_pretrained(tmp_path / "kept")
+    for file in (tmp_path / "kept").iterdir():
+        cache(file)
+    asked, download = [], opening._download
+    monkeypatch.setattr(opening, "_download", lambda *one, **more: asked.append(one[1]) or download(*one, **more))
+    with caplog.at_level(logging.INFO):
+        opened = ScPrint.from_pretrained(REPO, cache_dir=cache.root)
+    assert asked[-3:] == ["card.json", "embedding.npz", "confidence.npz"]
+    assert f"{REPO} has no confidence.npz" in caplog.text
+    np.testing.assert_array_equal(opened.standardisation.mean, model.standardisation.mean)
 
 
 def test_a_published_file_at_a_pinned_revision(cache, shared, tmp_path):

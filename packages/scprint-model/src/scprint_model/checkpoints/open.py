@@ -25,7 +25,9 @@ from scprint_model.checkpoints.folder import (
     save_folder,
 )
 from scprint_model.checkpoints.identity import set_origin
+from scprint_model.checkpoints.label_confidence import CONFIDENCE
 from scprint_model.checkpoints.published import read_published, seal, sha256_of
+from scprint_model.checkpoints.standardisation import EMBEDDING
 from scprint_model.checkpoints.weights import StoredNetwork
 
 logger = logging.getLogger(__name__)
@@ -80,10 +82,11 @@ def fetch(
     else:
         for name in (CONFIG, GENES, LABELS, WEIGHTS):
             path = download(name)
-        try:
-            download(CARD)
-        except FileNotFoundError:
-            logger.info("%s has no %s", repo, CARD)
+        for name in (CARD, EMBEDDING, CONFIDENCE):
+            try:
+                download(name)
+            except FileNotFoundError:
+                logger.info("%s has no %s", repo, name)
     digest = sha256_of(path)
     blob = path.resolve().name
     if _SHA256.fullmatch(blob) and blob != digest:

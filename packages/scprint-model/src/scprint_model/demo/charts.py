@@ -28,7 +28,7 @@ def interval_chart(
         Rows with ``method, value, value_low, value_high``, and where known ``standing``, which is told beside the
         numbers.
     label
-        What the scores are.
+        Name of the scores, as the heading.
     bold
         Methods to stress.
     digits

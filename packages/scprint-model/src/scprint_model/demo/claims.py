@@ -37,7 +37,7 @@ def claim(rows: Sequence[Mapping[str, Any]], subject: str, measure: str, *, key:
     subject
         Name of the method that the differences are of.
     measure
-        What is measured, as in "By accuracy".
+        Name of the score, as in "By accuracy".
     key
         Name of the difference.
     """

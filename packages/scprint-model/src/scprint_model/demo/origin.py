@@ -1,4 +1,4 @@
-"""What made a page: the commit of the code, and the command that makes it again."""
+"""Tell the commit of the code that made a page, and the command that makes it again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo prints: its main numbers, each beside its rivals."""
+"""Write what the demo prints: its main numbers, each beside its rivals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a model's own rule lets it answer, and the labels that hold the true one with a chosen probability."""
+"""Tell where a model's own rule lets it answer, and the labels that hold the true one with a chosen probability."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Trusted:
     Parameters
     ----------
     known
-        What the model knows of its answers; None: nothing.
+        Rule and sizes of sets that the model carries for the class; None: it carries none.
     labels
         Labels of the class.
     stem
@@ -32,7 +32,7 @@ class Trusted:
     n_cells
         Number of cells.
     abstain
-        As for `scprint_model.tasks.annotate`.
+        Rule by which cells get no label, as `scprint_model.tasks.annotate` takes it.
     coverage
         Probability with which a set holds the true label; None: no sets.
     """

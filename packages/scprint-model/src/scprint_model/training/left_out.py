@@ -89,7 +89,7 @@ def right_outputs(below: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.nd
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """What heads say of cells of data sets that they never saw.
+    """Answers of heads on cells of data sets that they never saw.
 
     Attributes
     ----------

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Generator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -20,6 +22,19 @@ settings.load_profile("no deadlines")
 
 # What a user has fetched must not change what a test sees; before anything is imported, for child processes too.
 os.environ["SCDATALOADER_CACHE"] = tempfile.mkdtemp(prefix="scdataloader-tests-")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Any]:
+    """Chromium, in which pages are looked at; the test is skipped where there is none."""
+    where = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if where is None:
+        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=where, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

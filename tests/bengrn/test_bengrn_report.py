@@ -5,7 +5,6 @@ import hashlib
 import json
 import math
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -231,19 +230,6 @@ def test_what_cannot_be_reported_is_told_in_one_line(results, tmp_path, capsys):
 
 
 # ---------------------------------------------------------------------------------------------- the browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    where = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if where is None:
-        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=where, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

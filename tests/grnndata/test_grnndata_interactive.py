@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 from itertools import combinations
 
 import networkx as nx
@@ -203,19 +202,6 @@ def test_bad_input_is_refused_and_leaves_no_file(tmp_path, options, message):
 
 
 # ---------------------------------------------------------------------------------------------- the browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    where = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if where is None:
-        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=where, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 def watched(browser, path, **options):

@@ -1,7 +1,6 @@
 """Which files of a corpus are suspect, why, and where that is told."""
 
 import re
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -134,18 +133,6 @@ def test_real_cells_of_which_many_die(tmp_path):
     assert (
         "40 of 120 cells (33%) have more than 8% of their counts in mitochondrial" in report.table()["suspect"].iloc[0]
     )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    where = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if where is None:
-        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=where, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("width", [420, 1280])

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -272,18 +271,6 @@ def test_500_files_stay_small():
     text = page(files)
     assert len(text) < 10e6
     assert text.count('<details class="file"') == 500
-
-
-@pytest.fixture(scope="module")
-def browser():
-    where = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if where is None:
-        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=where, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 def test_in_a_browser(browser, tmp_path):

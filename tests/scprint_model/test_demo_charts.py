@@ -1,10 +1,8 @@
 """The plots of the demo's page: their numbers, and how they look in a browser."""
 
 import re
-import shutil
 
 import pandas as pd
-import pytest
 
 from scprint_model.demo.charts import confusion, heat_table, interval_chart
 from scprint_model.demo.page import described, write_page
@@ -43,18 +41,6 @@ def test_given_by_predicted_types():
     assert page.count('class="right"') == 2
     assert '<td class="right" style="--share:60%">3</td>' in page
     assert "b (3)" in page
-
-
-@pytest.fixture(scope="module")
-def browser():
-    where = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if where is None:
-        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=where, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 def test_the_page_is_narrow_and_dark_where_asked(browser, tmp_path):

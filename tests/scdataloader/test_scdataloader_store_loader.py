@@ -72,7 +72,7 @@ def make(store, vocabulary, space):
     def build(sampler=None, **options):
         sampler = Uniform(len(store), 106) if sampler is None else sampler
         settings = {"context": 25, "seed": 3} | options
-        names = ("context", "choice", "genes", "missing", "seed")
+        names = ("context", "choice", "genes", "missing", "seed", "min_context")
         collator = Collator(vocabulary=vocabulary, **{name: settings.pop(name) for name in names if name in settings})
         cells = CellDataset(store, vocabulary, space, collator=collator)
         return StoreLoader(cells, sampler, **{"batch_size": 8, **settings})
@@ -158,6 +158,23 @@ def test_ranks_draw_as_one(make, store):
     shares = [list(make(Share(sampler, 8, rank=rank, world_size=2))) for rank in (0, 1)]
     same(whole[::2], shares[0])
     same(whole[1::2], shares[1])
+
+
+def test_ranks_have_batches_of_one_length(make, store):
+    sampler = UniformSampler(len(store), n_draws=100, seed=1)  # the last round is a part of one
+    loaders = [make(Share(sampler, 8, rank=rank, world_size=2), min_context=2) for rank in (0, 1)]
+    first, second = (list(loader) for loader in loaders)
+    lengths = [batch["genes"].shape[1] for batch in first]
+    assert lengths == [batch["genes"].shape[1] for batch in second]
+    assert len(set(lengths)) > 3
+    # as one process that takes the cells of both at a time
+    whole = list(make(sampler, batch_size=16, min_context=2))
+    same(whole, [{name: torch.cat([a[name], b[name]]) for name in a} for a, b in zip(first, second, strict=True)])
+    loaders[1].set_epoch(1)
+    assert [batch["genes"].shape[1] for batch in loaders[1]] != lengths
+    # those that go on with the third round have its lengths
+    rest = make(Share(sampler, 8, rank=1, world_size=2, start=4), min_context=2)
+    assert [batch["genes"].shape[1] for batch in rest] == lengths[2:]
 
 
 def test_a_fixed_panel_keeps_its_order(make, data):

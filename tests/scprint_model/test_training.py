@@ -22,6 +22,7 @@ from scprint_model.losses.counts import zinb_loss
 from scprint_model.training.module import PretrainingModule
 from scprint_model.training.objective import LossWeights, Objective, ObjectiveConfig
 from scprint_model.training.optimizer import WarmupPlateau, adamw, parameter_groups, warmup_cosine
+from scprint_model.training.resume import seed_step
 from scprint_model.training.saving import SavePretrained
 from scprint_model.training.throughput import Throughput
 
@@ -163,6 +164,37 @@ def test_short_contexts_are_for_training_only(data, labels):
     objective.eval()
     objective(network, batch)
     assert torch.equal(seen[0], batch["genes"])
+
+
+def test_processes_cut_a_step_to_one_length(data, monkeypatch):
+    batch, rank = next(iter(data.val_dataloader())), 0
+    module = build(data, objective=ObjectiveConfig(min_context=8))
+    module.train()
+    monkeypatch.setattr(PretrainingModule, "global_rank", property(lambda _: rank))
+    for name in ("log", "log_dict"):
+        monkeypatch.setattr(module, name, lambda *_, **__: None)
+
+    def steps(n, *, begin=0):
+        """Genes that a process shows in some steps, and losses."""
+        seen, losses = [], []
+        hook = module.network.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1]))
+        for step in range(begin, n):
+            module.on_train_batch_start(batch, step)
+            losses.append(float(module.training_step(batch, step).detach()))
+        hook.remove()
+        return seen, losses
+
+    lengths, losses = steps(8)
+    rank = 1
+    assert steps(8)[0] == lengths
+    assert steps(8)[1] != losses  # noise is each one's own
+    assert steps(8, begin=5)[0] == lengths[5:]  # whatever was drawn before
+    assert len(set(lengths)) > 4
+    # one process alone draws as ever: its length is the first number of the step
+    rank = 0
+    seed_step(module.seed, epoch=0, batch=3, rank=0)
+    alone = float(module.objective(module.network, batch)["loss"].detach())
+    assert alone == losses[3]
 
 
 def test_schedule_by_hand():

@@ -272,7 +272,15 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         seeds = np.random.SeedSequence([self.collator.seed, *cells.tolist()])
         return self.batch(cells, np.arange(len(cells)), seed=seeds.generate_state(1, np.uint64)[0])
 
-    def batch(self, cells: np.ndarray, positions: np.ndarray, *, seed: np.uint64, empty: Empty = np.empty) -> CellBatch:
+    def batch(
+        self,
+        cells: np.ndarray,
+        positions: np.ndarray,
+        *,
+        seed: np.uint64,
+        length_place: int | None = None,
+        empty: Empty = np.empty,
+    ) -> CellBatch:
         """Return the batch of the given cells.
 
         Parameters
@@ -283,6 +291,9 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
             Place of each draw in the epoch, int64, shape (B,), on which random genes depend.
         seed
             Seed of the random genes; see `draw_seed`.
+        length_place
+            Place in the epoch on which the number of genes depends where ``min_context`` lets it be drawn; None: that
+            of the first draw. Batches that ranks train on together have the same one, so that no rank waits.
         empty
             Makes the large arrays, as ``empty(shape, dtype)``.
 
@@ -296,7 +307,7 @@ class CellDataset(torch.utils.data.Dataset[CellBatch]):
         collator, rows = self.collator, cells if self.rows is None else self.rows[cells]
         size = collator.n_genes
         if collator.min_context is not None:
-            rng = np.random.default_rng([int(seed), int(positions[0])])
+            rng = np.random.default_rng([int(seed), int(positions[0]) if length_place is None else length_place])
             size = int(rng.integers(collator.min_context - collator.format.n_special, size, endpoint=True))
         if collator.gene_choice != "random_expressed":
             # chance only breaks ties: a cell keeps its context, wherever it lies

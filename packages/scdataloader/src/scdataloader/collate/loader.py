@@ -21,7 +21,8 @@ class Draws(Protocol):
     """The methods that a sampler must offer: any part of its sequence of cells, a pure function of its seed and epoch.
 
     It may have ``set_epoch(epoch)``, and ``positions(begin, end)`` where its draws are a share of a longer sequence:
-    their places in that one, on which the random genes depend, so that ranks draw as one.
+    their places in that one, on which the random genes depend, so that ranks draw as one. With
+    ``round_start(begin)``, the place where the batches begin that all ranks take together, these have one length.
     """
 
     def __len__(self) -> int:
@@ -178,8 +179,14 @@ class StoreLoader(torch.utils.data.IterableDataset[CellBatch]):
 
     def batch(self, number: int) -> CellBatch:
         """Return a batch of the epoch by its number, from 0."""
+        cells, positions = self._rows(number)
+        round_start: Callable[[int], int] | None = getattr(self.sampler, "round_start", None)
         return self.cells.batch(
-            *self._rows(number), seed=_draw_seed(self.cells.collator.seed, self.epoch), empty=self._empty
+            cells,
+            positions,
+            seed=_draw_seed(self.cells.collator.seed, self.epoch),
+            length_place=None if round_start is None else round_start(number * self.batch_size),
+            empty=self._empty,
         )
 
     # ------------------------------------------------------------------------------------------------------ inside

@@ -158,6 +158,10 @@ class Share:
         parts = [self.sampler.indices(*span) for span in self._spans(begin, end)]
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
+    def round_start(self, begin: int) -> int:
+        """Return the place in the sampler's sequence where the batches begin that ranks take beside draw `begin`."""
+        return (self.start + begin // self.batch_size * self.world_size) * self.batch_size
+
     def _spans(self, begin: int, end: int) -> list[tuple[int, int]]:
         if not 0 <= begin <= end <= len(self):
             raise ValueError(f"draws {begin} to {end} are not among the {len(self)} of this share")

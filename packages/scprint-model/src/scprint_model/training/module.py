@@ -29,7 +29,7 @@ from scprint_model.training.optimizer import (
     set_apart,
 )
 from scprint_model.training.position import RestoredPlace, ResumableLoader, make_resumable
-from scprint_model.training.resume import check_identity, identity, seed_step
+from scprint_model.training.resume import check_identity, identity, seed_step, shared_generator
 from scprint_model.training.sharding import shard, whole
 from scprint_model.training.start import check_start, started
 from scprint_model.training.throughput import Throughput
@@ -175,13 +175,11 @@ class PretrainingModule(lightning.LightningModule):
         for name, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
             if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name}={value} must be a number that is not negative")
-        self.attention = attention
+        self.attention, self.compiled = attention, compiled
         self.gradient_checkpointing = gradient_checkpointing
-        self.compiled = compiled
         self.shared_rows = gene_embeddings is None if shared_rows is None else shared_rows
         self.gene_embedding_std = gene_embedding_std
-        self.gene_embeddings = gene_embeddings
-        self.freeze_gene_embeddings = freeze_gene_embeddings
+        self.gene_embeddings, self.freeze_gene_embeddings = gene_embeddings, freeze_gene_embeddings
         self.gene_features = gene_features
         self.deviation_cells, self.deviation_rate = deviation_cells, deviation_rate
         self.objective_config = objective
@@ -276,8 +274,10 @@ class PretrainingModule(lightning.LightningModule):
     def training_step(self, batch: CellBatch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
         self._last = (batch, batch_idx, {})
+        # a process with a longer batch would let the others wait
+        alike = shared_generator(self.seed, epoch=self.current_epoch, batch=batch_idx, rank=self.global_rank)
         with self._memory(batch), self._told():
-            terms = self.objective(self.network, batch)
+            terms = self.objective(self.network, batch, length_generator=alike)
         detached = {name: value.detach() for name, value in terms.items()}
         self._last = (batch, batch_idx, detached)
         # one question to the GPU for both

@@ -130,7 +130,12 @@ class Objective(nn.Module):
         return None if self.dataset_classifier is None else self.dataset_classifier.n_datasets
 
     def forward(
-        self, model: ScPrint, batch: CellBatch, *, generator: torch.Generator | None = None
+        self,
+        model: ScPrint,
+        batch: CellBatch,
+        *,
+        generator: torch.Generator | None = None,
+        length_generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
         """Return each term that has a weight, unweighted, and their weighted sum under ``"loss"``; scalars.
 
@@ -142,6 +147,9 @@ class Objective(nn.Module):
             Clean counts and labels.
         generator
             Source of noise and masks; None: torch's global one.
+        length_generator
+            Source of the number of genes that a batch is cut to; None: `generator`. Processes that train together give
+            generators in the same state, so that all have batches of one length.
 
         Raises
         ------
@@ -156,7 +164,8 @@ class Objective(nn.Module):
             n_genes = batch["genes"].shape[1]
             if recipe.second_view:
                 n_genes //= 2
-            length = draw_length(n_genes, recipe.min_context, recipe.short_share, generator=generator)
+            of_length = generator if length_generator is None else length_generator
+            length = draw_length(n_genes, recipe.min_context, recipe.short_share, generator=of_length)
             length = n_genes if length is None and recipe.second_view else length
         context = with_centre(context_of(batch, length), batch, self.centres)
         if recipe.second_view:

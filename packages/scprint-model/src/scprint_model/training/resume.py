@@ -69,7 +69,22 @@ def seed_step(seed: int, *, epoch: int, batch: int, rank: int) -> None:
     from a checkpoint draws what it would have drawn without the break, wherever the break was, and no generator's
     state needs to be kept. Processes draw different numbers.
     """
+    for_torch, for_others = _step_seeds(seed, epoch, batch, rank)
+    torch.manual_seed(for_torch)
+    np.random.seed(for_others)  # noqa: NPY002 (the global one, for whoever uses it)
+    random.seed(for_others)
+
+
+def shared_generator(seed: int, *, epoch: int, batch: int, rank: int) -> torch.Generator | None:
+    """Return a generator that gives every process the numbers which process 0 draws first in a step.
+
+    It is on the CPU. Process 0 gets None: it draws them from torch's global generator, as :func:`seed_step` left it.
+    """
+    if rank == 0:
+        return None
+    return torch.Generator().manual_seed(_step_seeds(seed, epoch, batch, 0)[0])
+
+
+def _step_seeds(seed: int, epoch: int, batch: int, rank: int) -> tuple[int, int]:
     words = np.random.SeedSequence([seed, epoch, batch, rank]).generate_state(3, np.uint32)
-    torch.manual_seed(int(words[0]) << 32 | int(words[1]))
-    np.random.seed(words[2])  # noqa: NPY002 (the global one, for whoever uses it)
-    random.seed(int(words[2]))
+    return int(words[0]) << 32 | int(words[1]), int(words[2])

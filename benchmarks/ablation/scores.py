@@ -54,23 +54,36 @@ class Cells:
     totals: np.ndarray
     labels: np.ndarray
 
-    def thinned(self, rng: np.random.Generator) -> Cells:
-        """Return the cells at an eighth of their depth."""
+    def __getitem__(self, at: np.ndarray) -> Cells:
+        return replace(self, counts=self.counts[at], totals=self.totals[at], labels=self.labels[at])
+
+    def thinned(self, rng: np.random.Generator, times: float = THINNING) -> Cells:
+        """Return the cells at an eighth of their depth, or another part."""
         counts = self.counts.copy()
-        counts.data = rng.binomial(counts.data.astype(np.int64), 1 / THINNING).astype(np.float32)
+        counts.data = rng.binomial(counts.data.astype(np.int64), 1 / times).astype(np.float32)
         counts.eliminate_zeros()
         return replace(self, counts=counts, totals=np.asarray(counts.sum(axis=1)).ravel().clip(1))
 
 
 def read_cells(path: Path, vocabulary: GeneVocabulary, *, seed: int = 0) -> Cells:
     """Read a file, and draw cells that have a label where most do."""
+    every = labelled(path, vocabulary)
+    return every[evaluated(len(every.labels), seed=seed)]
+
+
+def evaluated(n_cells: int, *, seed: int = 0) -> np.ndarray:
+    """Return the places of the cells that are scored, drawn among so many."""
+    if n_cells <= N_CELLS:
+        return np.arange(n_cells)
+    return np.sort(np.random.default_rng(seed).choice(n_cells, N_CELLS, replace=False))
+
+
+def labelled(path: Path, vocabulary: GeneVocabulary) -> Cells:
+    """Read the cells of a file that have a label, where most do; else all of them."""
     adata = anndata.read_h5ad(path)
     column = adata.obs["cell_type_ontology_term_id"].astype(str)
     if (known := ~column.map(is_unknown).astype(bool)).mean() > 0.5:
         adata = adata[known.to_numpy()].copy()
-    if adata.n_obs > N_CELLS:
-        rng = np.random.default_rng(seed)
-        adata = adata[np.sort(rng.choice(adata.n_obs, N_CELLS, replace=False))].copy()
     return cells_of(adata, vocabulary)
 
 

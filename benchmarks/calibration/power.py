@@ -36,6 +36,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "shared-forest": {"threads": 1},
     "random": {},
 }
+#: A rival that knows no pairs: each target's mean share of the counts, which is the same for all regulators.
+EXPRESSION = "expression of the target"
 N_REGULATORS, N_GENES, N_TYPES = 10, 60, 9
 #: What is asked where another number is varied: 500 cells, 5 counts a gene, no dropouts.
 USUAL = {"cells": 500.0, "depth": 5.0, "dropout": 0.0}
@@ -68,6 +70,15 @@ def settings() -> Iterator[tuple[str, dict[str, float]]]:
     for name, values in VARIED.items():
         for value in values:
             yield name, USUAL | {name: float(value)}
+
+
+def by_expression(cells: anndata.AnnData, regulators: list[str]) -> pd.DataFrame:
+    """Return edges of all regulators to all other genes, each as strong as the target is expressed."""
+    values = np.asarray(cells.X, dtype=np.float64)
+    shares = values / np.maximum(values.sum(axis=1, keepdims=True), 1e-12)
+    mean = dict(zip(cells.var_names, shares.mean(axis=0), strict=True))
+    edges = [(source, target, mean[target]) for source in regulators for target in mean if source != target]
+    return pd.DataFrame(edges, columns=["source", "target", "weight"])
 
 
 def measured(levels: anndata.AnnData, setting: Mapping[str, float], seed: int) -> anndata.AnnData:
@@ -104,7 +115,10 @@ def replicate(seed: int, methods: Mapping[str, Mapping[str, Any]]) -> pd.DataFra
         for name, own in methods.items():
             if (key, name) not in known:
                 cells = measured(levels, setting, seed)
-                grn = bengrn.infer(cells, name, settings=own, regulators=regulators, seed=seed)
+                if name == EXPRESSION:
+                    grn: Any = by_expression(cells, regulators)
+                else:
+                    grn = bengrn.infer(cells, name, settings=own, regulators=regulators, seed=seed)
                 scores = bengrn.score(grn, truth)
                 known[key, name] = (scores.precision_at_k, scores.prevalence)
             found, prevalence = known[key, name]
@@ -155,6 +169,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="number of processes")
     arguments = parser.parse_args()
     methods = {name: own for name, own in METHODS.items() if not arguments.quick or name in ("pearson", "random")}
+    methods[EXPRESSION] = {}
     seeds = range(2 if arguments.quick else arguments.replicates)
     with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
         parts = list(pool.map(replicate, seeds, [methods] * len(seeds)))

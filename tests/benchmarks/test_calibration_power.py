@@ -2,6 +2,7 @@
 
 import logging
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,9 +39,39 @@ def test_warnings_are_kept_back_only_meanwhile(caplog):
     assert caplog.messages == ["afterwards"]
 
 
+def test_expression_ranks_every_regulator_of_a_gene_by_the_share_of_counts_that_it_has():
+    counts = np.array([[1.0, 3.0, 0.0], [30.0, 0.0, 10.0], [0.0, 0.0, 0.0]])  # shares 1/4, 3/4, 0; 3/4, 0, 1/4; none
+    cells = anndata.AnnData(counts, var=pd.DataFrame(index=["a", "b", "c"]))
+    edges = power.by_expression(cells, ["a", "b"]).set_index(["source", "target"])["weight"]
+    assert edges.to_dict() == pytest.approx(
+        {("a", "b"): 0.75 / 3, ("a", "c"): 0.25 / 3, ("b", "a"): 1 / 3, ("b", "c"): 0.25 / 3}
+    )
+
+
+def test_dropouts_take_counts_away_and_leave_the_cells_as_they_were_drawn():
+    levels = anndata.AnnData(np.random.default_rng(0).lognormal(1, 1, (80, 30)))
+    drawn = [
+        power.measured(levels, power.USUAL | {"cells": 50.0, "dropout": percentile}, seed=3)
+        for percentile in (0.0, 50.0, 80.0, 90.0)
+    ]
+    assert all(cells.obs_names.equals(drawn[0].obs_names) for cells in drawn)
+    zeros = [(np.asarray(cells.X) == 0).mean() for cells in drawn]
+    assert (np.diff(zeros) > 0).all()
+    # 90: about half of the values at the percentile are lost, nearly all far below it and few far above
+    assert 0.75 < zeros[-1] < 0.95
+    levels_alone = power.measured(levels, power.USUAL | {"cells": 50.0, "depth": np.inf}, seed=3)
+    assert (levels_alone.X == levels[levels_alone.obs_names].X).all()
+
+
 @pytest.mark.slow
-def test_more_cells_and_deeper_ones_show_more_edges():
-    rows = power.replicate(0, {"pearson": {}, "random": {}}).set_index(["varied", "value", "method"])["found"]
+def test_more_cells_and_deeper_ones_show_more_edges_and_dropouts_hide_them_from_trees():
+    methods = {"pearson": {}, "shared-forest": {"threads": 1}, "random": {}, power.EXPRESSION: {}}
+    rows = power.replicate(0, methods).set_index(["varied", "value", "method"])["found"]
     assert rows["cells", 1500, "pearson"] > rows["cells", 50, "pearson"]
     assert rows["depth", np.inf, "pearson"] > rows["depth", 0.2, "pearson"]
     assert rows["cells", 1500, "pearson"] > rows["cells", 1500, "random"] + 0.1
+    assert rows["dropout", 0, "shared-forest"] > rows["dropout", 90, "shared-forest"] + 0.05
+    # genes that many regulators activate have more RNA: expression alone is ahead of all methods, in every setting
+    assert (
+        rows.xs(power.EXPRESSION, level="method") > rows.unstack("method").drop(columns=power.EXPRESSION).max(axis=1)
+    ).all()

@@ -209,6 +209,8 @@ def test_replicates_without_a_positive_are_dropped_and_counted():
     assert result.n_dropped == (drawn == 0).sum()
     assert 130 < result.n_dropped < 205
     assert len(result.replicates) == 500 - result.n_dropped
+    # networks of the same draws are told apart by the others' number
+    assert result.replicates.index.tolist() == np.flatnonzero(drawn).tolist()
 
 
 def test_counts_beyond_float32_stay_exact():

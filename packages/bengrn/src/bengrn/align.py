@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -77,6 +78,27 @@ class Universe:
         return len(self.regulators) * len(self.targets) - int((self.self_columns >= 0).sum())
 
 
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """The pairs of some genes that are scored against a truth, for every network of these genes in this order.
+
+    Attributes
+    ----------
+    pairs
+        Universe without scores.
+    rows, columns
+        Places of regulators and targets among the genes, in rising order.
+    """
+
+    pairs: Universe
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    def universe(self, network: Network, *, transpose: bool = False) -> Universe:
+        """Return the pairs with the weights of a network of these genes, or of its transpose."""
+        return replace(self.pairs, scores=_submatrix(network.matrix, self.rows, self.columns, transpose=transpose))
+
+
 def align(
     network: Network, truth: GroundTruth, *, transpose: bool = False, regulators: Regulators = "truth"
 ) -> Universe:
@@ -106,28 +128,34 @@ def align(
     ValueError
         If none of the regulators is among the genes.
     """
+    return align_genes(network, truth, regulators=regulators).universe(network, transpose=transpose)
+
+
+def align_genes(network: Network, truth: GroundTruth, *, regulators: Regulators = "truth") -> Alignment:
+    """Bring a network's genes onto those of the truth, once for all networks of the same genes; see :func:`align`."""
     matched_by, naming = _best_naming(network, truth)
     names = network.namings[matched_by]
     usable = ~names.duplicated(keep=False) & (names != "")
     known = truth.known(naming)
-    is_column = usable if known is None else usable & names.isin(known)
+    is_column = usable if known is None else usable & _among(names, known)
     n_ambiguous = int((~usable).sum())
     columns = np.flatnonzero(is_column)
     genes = names[columns]
 
     edges = _true_edges(truth, naming)
-    sources = pd.unique(edges["source"])
+    sources = set(_plain(edges["source"]))
     n_true_edges = len(edges)
     lost: dict[str, int] = {}
-    edges = _keep(edges, edges["source"] != edges["target"], "self", lost)
-    edges = _keep(edges, edges["source"].isin(genes), "source_absent", lost)
-    edges = _keep(edges, edges["target"].isin(genes), "target_absent", lost)
+    there = set(_plain(genes))
+    edges = _keep(edges, (edges["source"] != edges["target"]).to_numpy(), "self", lost)
+    edges = _keep(edges, _among(edges["source"], there), "source_absent", lost)
+    edges = _keep(edges, _among(edges["target"], there), "target_absent", lost)
     if regulators == "assayed":
-        chosen, asked = genes.isin(sources), None
+        chosen, asked = _among(genes, sources), None
     else:
         chosen, asked = _choose_rows(network, truth, regulators, columns, genes, edges)
     rows, row_names = columns[chosen], genes[chosen]
-    edges = _keep(edges, edges["source"].isin(row_names), "regulator_not_chosen", lost)
+    edges = _keep(edges, _among(edges["source"], set(_plain(row_names))), "regulator_not_chosen", lost)
     if edges.empty:
         losses = ", ".join(f"{count:,} {reason}" for reason, count in lost.items() if count)
         raise NoOverlapError(
@@ -139,8 +167,8 @@ def align(
     true_rows = row_names.get_indexer(pd.Index(edges["source"])).astype(np.int64)
     true_columns = genes.get_indexer(pd.Index(edges["target"])).astype(np.int64)
     order = np.lexsort((true_columns, true_rows))
-    return Universe(
-        scores=_submatrix(network.matrix, rows, columns, transpose=transpose),
+    pairs = Universe(
+        scores=None,
         positives=(true_rows[order], true_columns[order]),
         signs=edges["sign"].to_numpy(dtype=np.int8)[order] if "sign" in edges else None,
         self_columns=np.flatnonzero(chosen).astype(np.int64),
@@ -148,26 +176,34 @@ def align(
         targets=genes,
         matched_by=matched_by,
         n_genes=len(names),
-        n_matched=int(names[usable].isin(_mentioned(truth, naming)).sum()),
+        n_matched=int(_among(names[usable], _mentioned(truth, naming)).sum()),
         n_ambiguous=n_ambiguous,
         n_true_edges=n_true_edges,
         lost=lost,
         asked=asked,
     )
+    return Alignment(pairs, rows, columns)
 
 
-def _mentioned(truth: GroundTruth, naming: tuple[str, str]) -> pd.Index:
+def _plain(names: pd.Index | pd.Series) -> NDArray[np.object_]:
+    """Return names as plain strings: Arrow's are looked up many times more slowly."""
+    return names.to_numpy(dtype=object)
+
+
+def _among(names: pd.Index | pd.Series, some: AbstractSet[str]) -> NDArray[np.bool_]:
+    """Return whether each name is one of some, without turning these into an array, as pandas does each time."""
+    return np.fromiter((name in some for name in _plain(names)), dtype=bool, count=len(names))
+
+
+def _mentioned(truth: GroundTruth, naming: tuple[str, str]) -> AbstractSet[str]:
     known = truth.known(naming)
-    if known is not None:
-        return pd.Index(sorted(known), dtype="str")
-    # Distinct names only: looping over 200,000 edges would take longer than ranking them.
-    return pd.Index(pd.unique(pd.concat([truth.edges[column] for column in naming], ignore_index=True)))
+    return set().union(*(_plain(truth.edges[column]) for column in naming)) if known is None else known
 
 
 def _best_naming(network: Network, truth: GroundTruth) -> tuple[str, tuple[str, str]]:
     mentioned = {naming: _mentioned(truth, naming) for naming in truth.namings}
     shared = {
-        (ours, theirs): int(names.unique().isin(known).sum())
+        (ours, theirs): int(_among(names.unique(), known).sum())
         for ours, names in network.namings.items()
         for theirs, known in mentioned.items()
     }
@@ -175,7 +211,7 @@ def _best_naming(network: Network, truth: GroundTruth) -> tuple[str, tuple[str, 
     ours, theirs = best
     if not shared[best]:
         network_names = "; ".join(f"{key}: {_some(names)}" for key, names in network.namings.items())
-        truth_names = "; ".join(_some(sorted(_mentioned(truth, naming))) for naming in truth.namings)
+        truth_names = "; ".join(_some(sorted(names)) for names in mentioned.values())
         raise NoOverlapError(
             f"the network and the truth {truth.name!r} share no gene. The network's genes are called "
             f"{network_names}; the truth's {truth_names}. Put names of the truth's kind into var['symbol'] "
@@ -217,7 +253,7 @@ def _true_edges(truth: GroundTruth, naming: tuple[str, str]) -> pd.DataFrame:
     return edges
 
 
-def _keep(edges: pd.DataFrame, keep: pd.Series, reason: str, lost: dict[str, int]) -> pd.DataFrame:
+def _keep(edges: pd.DataFrame, keep: NDArray[np.bool_], reason: str, lost: dict[str, int]) -> pd.DataFrame:
     lost[reason] = int((~keep).sum())
     return edges[keep]
 
@@ -235,12 +271,12 @@ def _choose_rows(
         if regulators == "all":
             return np.ones(len(genes), dtype=bool), None
         if regulators == "truth":
-            return genes.isin(edges["source"]), None
+            return _among(genes, set(_plain(edges["source"]))), None
         if regulators != "tf":
             raise ValueError(
                 f"regulators must be 'assayed', 'truth', 'tf', 'all' or a list of gene names, not {regulators!r}"
             )
-        return genes.isin(edges["source"]) & genes.isin(_factors(network, truth)), None
+        return _among(genes, _factors(network, truth).intersection(_plain(edges["source"]))), None
     namings = [names[columns].tolist() for names in network.namings.values()]
     asked = grnndata.find_genes(regulators, *namings, what="regulators")
     if not len(asked.places):
@@ -258,13 +294,11 @@ def _factors(network: Network, truth: GroundTruth) -> set[str]:
     symbols = set(grnndata.transcription_factors(truth.organism))
     named = set(symbols)
     # The list holds symbols; rows may be named by ids, so take every name that stands beside a listed one.
-    tables = [
-        pd.DataFrame({key: list(names) for key, names in network.namings.items()}),
-        *[truth.edges[[pair[side] for pair in truth.namings]] for side in (0, 1)],
-    ]
-    for table in tables:
-        listed = table[table.isin(symbols).any(axis=1)]
-        named.update(listed.to_numpy().ravel())
+    of_truth = [[truth.edges[pair[side]] for pair in truth.namings] for side in (0, 1)]
+    for beside in ([*network.namings.values()], *of_truth):
+        listed = np.any([_among(names, symbols) for names in beside], axis=0)
+        for names in beside:
+            named.update(_plain(names)[listed])
     return named
 
 

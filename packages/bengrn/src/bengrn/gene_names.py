@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import as_file, files
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 _ID = r"^ENS(?P<mouse>MUS)?G(?P<number>\d{11})$"
 
@@ -33,17 +35,23 @@ def symbols_of(names: pd.Index) -> pd.Index | None:
     is_id = parts["number"].notna()
     if not len(names) or is_id.mean() < 0.5:
         return None
-    keys = pd.DataFrame(
-        {
-            "organism": parts["mouse"].notna().map({True: "mouse", False: "human"}),
-            "number": pd.to_numeric(parts["number"]).fillna(-1).astype("int64"),
-        }
-    )
-    symbols = keys.merge(_table(), on=["organism", "number"], how="left")["symbol"]
-    return pd.Index(symbols.fillna("").astype(str))
+    numbers = pd.to_numeric(parts["number"]).fillna(-1).astype("int64").to_numpy()
+    of_mouse = parts["mouse"].notna().to_numpy()
+    symbols = np.full(len(names), "", dtype=object)
+    for organism, own in (("human", ~of_mouse), ("mouse", of_mouse)):
+        known, values = _table()[organism]
+        at = known.get_indexer(numbers)
+        there = own & (at >= 0)
+        symbols[there] = values[at[there]]
+    return pd.Index(symbols, dtype="str")
 
 
 @cache
-def _table() -> pd.DataFrame:
+def _table() -> dict[str, tuple[pd.Index, NDArray[np.object_]]]:
+    """Return the numbers of each organism's ids, and their symbols."""
     with as_file(files("bengrn") / "data" / "gene_names.parquet") as path:
-        return pd.read_parquet(path).astype({"organism": str, "number": "int64", "symbol": str})
+        table = pd.read_parquet(path).astype({"organism": str, "number": "int64", "symbol": str})
+    return {
+        str(organism): (pd.Index(rows["number"]), rows["symbol"].to_numpy(dtype=object))
+        for organism, rows in table.groupby("organism")
+    }

@@ -79,7 +79,12 @@ def as_network(grn: Any) -> Network:
     )
 
 
-def _from_anndata(adata: AnnData) -> Network:
+def of_same_genes(adata: AnnData, network: Network) -> Network:
+    """Take a further network of a network's genes, in their order: their names are not looked up again."""
+    return _from_anndata(adata, network.namings)
+
+
+def _from_anndata(adata: AnnData, namings: Mapping[str, pd.Index] | None = None) -> Network:
     if "GRN" not in adata.varp:
         several = getattr(adata, "networks", None)
         if several:
@@ -91,7 +96,7 @@ def _from_anndata(adata: AnnData) -> Network:
         raise ValueError(f"no network to score: varp['GRN'] is missing (varp holds {held})")
     if adata.varp["GRN"].ndim == 3:
         raise ValueError("this is a stack of networks: score them one by one, networks[name] is one of them")
-    namings = namings_of(adata)
+    namings = namings_of(adata) if namings is None else namings
     matrix = adata.varp["GRN"]
     described = adata.uns.get("grn", {})
     if not isinstance(described, Mapping):

@@ -10,27 +10,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bengrn.align import align
+from bengrn.align import Alignment, align_genes
 from bengrn.baselines import degree_only, network_degree
 from bengrn.methods.correlation import PEARSON
 from bengrn.methods.expression import expression
 from bengrn.methods.method import Method
 from bengrn.methods.random import RANDOM
-from bengrn.metrics.pairs import as_pairs
-from bengrn.metrics.ranking import rank_pairs
-from bengrn.network import Network, as_network
-from bengrn.scoring import Scores, score, score_universe
+from bengrn.network import Network, as_network, of_same_genes
+from bengrn.scoring import Scores, score_universe
 from bengrn.truths import GroundTruth, load_truth
-from bengrn.uncertainty.bootstrap import draw_regulators, interval
-from bengrn.uncertainty.named_metrics import named_metrics
-from bengrn.uncertainty.replicates import replicate_metrics
-from bengrn.uncertainty.score_intervals import REPLICATES, interval_columns, no_intervals, score_intervals
+from bengrn.uncertainty.bootstrap import interval
+from bengrn.uncertainty.score_intervals import LEVEL, bootstrap_scores, ends, interval_columns, no_intervals
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from grnndata import GRNAnnData
 
 RANDOM_DRAWS = 10
-LEVEL = 0.95
 _MEASURED = ("ap", "ap_ratio", "auprc_paper", "auroc", "epr", "odds_ratio")
 _SIZES = ("prevalence", "n_positives", "n_regulators", "n_targets")
 _AGAINST = ("truth", "truth_version")
@@ -93,14 +90,23 @@ def score_against_omnipath(
     for name, rival in others.items():
         if not rival.var_names.equals(grn.var_names):
             raise ValueError(f"the rival {name!r} has other genes than the network, or another order of them")
-    universes: dict[str, Any] = {"all": "truth"}
-    if _has_factors(grn, truth):
-        universes["TF"] = "tf"
+    network = as_network(grn)
+    # all networks have these genes: they are brought onto those of the truth once
+    universes = {"all": align_genes(network, truth)}
+    factors = _of_factors(network, truth)
+    if factors is not None:
+        universes["TF"] = factors
     baselines = _baselines(grn, seed)
     rows = []
-    for universe, regulators in universes.items():
+    for universe, alignment in universes.items():
+
+        def scored(one: AnnData, *, transpose: bool = False, alignment: Alignment = alignment) -> Scores:
+            taken = of_same_genes(one, network)
+            on = alignment.universe(taken, transpose=transpose)
+            return score_universe(on, taken, truth, transposed=transpose)
+
         own = {
-            orientation: score(grn, truth, transpose=transpose, regulators=regulators)
+            orientation: scored(grn, transpose=transpose)
             for orientation, transpose in (("as stored", False), ("transposed", True))
         }
         table = _Rows(own["as stored"], universe, seed)
@@ -110,12 +116,12 @@ def score_against_omnipath(
             implied = network_degree(one.universe.scores, self_columns=one.universe.self_columns)
             table.add(f"hubs of {one.method}", turn, [_other(one, implied, truth)])
         for name, rival in others.items():
-            scores = score(rival, truth, regulators=regulators)
+            scores = scored(rival)
             if _has_all_regulators(scores):
                 table.add(name, "as stored", [scores])
         for method, orientation, networks in baselines:
-            scored = [score(network, truth, regulators=regulators) for network in networks]
-            table.add(method or scored[0].method, orientation, scored)
+            found = [scored(one) for one in networks]
+            table.add(method or found[0].method, orientation, found)
         first = own["as stored"]
         shape = (len(first.universe.regulators), len(first.universe.targets))
         popular = degree_only(first.universe.positives, shape, degrees="target", leave_one_out=True)
@@ -130,35 +136,26 @@ class _Rows:
     def __init__(self, reference: Scores, universe: str, seed: int) -> None:
         self.rows: list[dict[str, Any]] = []
         self._reference, self._universe, self._seed = reference, universe, seed
-        self._drawn = _drawn(reference, seed)
+        self._drawn: pd.Series | None = None
 
     def add(self, method: str, orientation: str, scores: list[Scores]) -> None:
-        """Add a row: of one network, or the mean of several."""
-        of_one = score_intervals(
-            scores[0], _MEASURED, seed=self._seed, n_replicates=REPLICATES if len(scores) == 1 else 0
-        )
+        """Add a row: of one network, or the mean of several. The first is the reference."""
         means = {key: float(np.mean([getattr(one, key) for one in scores])) for key in _MEASURED}
-        row = {"method": method, "orientation": orientation, "universe": self._universe} | means | of_one
-        row |= dict.fromkeys(_GAIN, np.nan)
-        if self.rows and len(scores) == 1:
-            row |= self._gain(scores[0])
+        row = {"method": method, "orientation": orientation, "universe": self._universe} | means
+        row |= no_intervals(_MEASURED) | dict.fromkeys(_GAIN, np.nan)
+        if len(scores) == 1:
+            drawn = bootstrap_scores(scores[0], _MEASURED, seed=self._seed)
+            row |= ends(drawn, _MEASURED)
+            if self._drawn is None:
+                self._drawn = drawn.replicates["ap_ratio"]
+            else:
+                row |= self._gain(scores[0], self._drawn - drawn.replicates["ap_ratio"], drawn.n_regulators)
         self.rows.append(row | {key: getattr(scores[0], key) for key in (*_SIZES, *_AGAINST)})
 
-    def _gain(self, other: Scores) -> dict[str, float]:
-        """Return what the reference's score is above another's, with its interval."""
-        difference = self._drawn - _drawn(other, self._seed)
-        n_regulators = int(np.unique(other.universe.positives[0]).size)
-        low, high = interval(difference[~np.isnan(difference)], LEVEL, n_regulators)
+    def _gain(self, other: Scores, differences: pd.Series, n_regulators: int) -> dict[str, float]:
+        """Return what the reference's score is above another's, with its interval over the same draws."""
+        low, high = interval(differences.dropna().to_numpy(), LEVEL, n_regulators)
         return {"gain": self._reference.ap_ratio - other.ap_ratio, "gain_low": float(low), "gain_high": float(high)}
-
-
-def _drawn(scores: Scores, seed: int) -> NDArray[np.float64]:
-    """Return a network's AP over the prevalence with other regulators each time: the same ones for all networks."""
-    universe, (function,) = scores.universe, named_metrics(["ap_ratio"])
-    weights = draw_regulators(len(universe.regulators), REPLICATES, seed, names=universe.regulators)
-    pairs = as_pairs(universe.scores, universe.self_columns)
-    ranking = rank_pairs(pairs, *universe.positives)
-    return replicate_metrics(pairs, universe.positives, ranking, weights, [function])[:, 0]
 
 
 def _baselines(grn: GRNAnnData, seed: int) -> list[tuple[str | None, str, list[Any]]]:
@@ -199,13 +196,12 @@ def _without_cells(method: Method, genes: pd.DataFrame, rng: np.random.Generator
     return method.infer(AnnData(shape=(0, len(genes)), var=genes), rng=rng)
 
 
-def _has_factors(grn: GRNAnnData, truth: GroundTruth) -> bool:
-    """Say whether a transcription factor is among the regulators that are scored by default."""
+def _of_factors(network: Network, truth: GroundTruth) -> Alignment | None:
+    """Return the pairs whose regulators are transcription factors; None where no factor is among the regulators."""
     try:
-        align(as_network(grn), truth, regulators="tf")
+        return align_genes(network, truth, regulators="tf")
     except ValueError:  # none has a true edge, or there is no list for the organism
-        return False
-    return True
+        return None
 
 
 def _expectation(universe: str, one: Scores) -> dict[str, Any]:

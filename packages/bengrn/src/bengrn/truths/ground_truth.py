@@ -227,7 +227,8 @@ def _stated(
     if genes is None:
         return None
     known = frozenset(map(str, genes))
-    outside = sorted(set(edges[source]).union(edges[target]) - known)
+    named = (edges[column].to_numpy(dtype=object) for column in (source, target))
+    outside = sorted(set().union(*named) - known)
     if outside:
         raise ValueError(
             f"{counted(len(outside), 'gene')} with edges in the truth {name!r} but not among its {len(known):,} genes "

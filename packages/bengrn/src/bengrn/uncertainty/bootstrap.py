@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bengrn.metrics import rank_matrix
-from bengrn.metrics.pairs import as_pairs, as_positions
+from bengrn.metrics import Ranking, rank_matrix
+from bengrn.metrics.pairs import Pairs, as_pairs, as_positions
 from bengrn.uncertainty.named_metrics import named_metrics
 from bengrn.uncertainty.replicates import replicate_metrics
 
@@ -36,7 +36,8 @@ class Bootstrap:
         :data:`MIN_REGULATORS` regulators that have a true edge, and where every replicate gives the same
         value: an early precision of 0, say, is 0 in all of them, however few regulators there are.
     replicates
-        The metrics (columns) in each replicate that could be scored.
+        The metrics (columns) in each replicate that could be scored; the index is the number of the replicate, under
+        which networks of the same regulators and seed have the same draw.
     level
         Coverage that the interval aims at.
     n_regulators
@@ -130,15 +131,30 @@ def bootstrap(
     >>> bool(table.loc["auroc", "low"] < table.loc["auroc", "estimate"] < table.loc["auroc", "high"])
     True
     """
-    functions = named_metrics(metrics)
+    named_metrics(metrics)
     check_draws(n_replicates, level)
     ranking = rank_matrix(scores, positives, self_columns=self_columns)
     pairs = as_pairs(scores, self_columns)
-    rows, columns = as_positions(positives, pairs.shape)
+    at = as_positions(positives, pairs.shape)
     weights = draw_regulators(pairs.shape[0], n_replicates, rng, names=names)
-    values = replicate_metrics(pairs, (rows, columns), ranking, weights, functions)
-    scored = values[~np.isnan(values).any(axis=1)]
-    n_regulators = int(np.unique(rows).size)
+    return bootstrap_ranked(pairs, at, ranking, weights, level=level, metrics=metrics)
+
+
+def bootstrap_ranked(
+    pairs: Pairs,
+    positives: tuple[NDArray[np.int64], NDArray[np.int64]],
+    ranking: Ranking,
+    weights: NDArray[np.int64],
+    *,
+    level: float,
+    metrics: Sequence[str],
+) -> Bootstrap:
+    """Do the same for pairs that are checked, ranked and drawn already; see :func:`replicate_metrics`."""
+    functions = named_metrics(metrics)
+    values = replicate_metrics(pairs, positives, ranking, weights, functions)
+    could_be = ~np.isnan(values).any(axis=1)
+    scored = values[could_be]
+    n_regulators, n_replicates = int(np.unique(positives[0]).size), len(weights)
     n_dropped = n_replicates - len(scored)
     if n_dropped:
         logger.warning("%d of %d replicates have no positive or no negative pair", n_dropped, n_replicates)
@@ -159,7 +175,7 @@ def bootstrap(
         },
         index=pd.Index(metrics, name="metric"),
     )
-    replicates = pd.DataFrame(scored, columns=list(metrics))
+    replicates = pd.DataFrame(scored, columns=list(metrics), index=np.flatnonzero(could_be))
     return Bootstrap(table, replicates, level, n_regulators, n_dropped, notes)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bengrn.uncertainty.bootstrap import bootstrap
+from bengrn.metrics.pairs import as_pairs
+from bengrn.uncertainty.bootstrap import Bootstrap, bootstrap_ranked, check_draws, draw_regulators
 
-#: Replicates of the intervals in a table.
-REPLICATES = 200
+#: Replicates of the intervals in a table, and their coverage.
+REPLICATES, LEVEL = 200, 0.95
 
 
 def interval_columns(metrics: Sequence[str]) -> list[str]:
@@ -35,17 +36,28 @@ def score_intervals(scores: Any, metrics: Sequence[str], *, seed: int, n_replica
     """
     if not n_replicates:
         return no_intervals(metrics)
+    return ends(bootstrap_scores(scores, metrics, seed=seed, n_replicates=n_replicates), metrics)
+
+
+def bootstrap_scores(scores: Any, metrics: Sequence[str], *, seed: int, n_replicates: int = REPLICATES) -> Bootstrap:
+    """Return :func:`bengrn.uncertainty.bootstrap` of a network that is ranked already.
+
+    Parameters
+    ----------
+    scores, metrics, seed, n_replicates
+        See :func:`score_intervals`.
+    """
     universe = scores.universe
-    found: Any = bootstrap(
-        universe.scores,
-        universe.positives,
-        self_columns=universe.self_columns,
-        names=universe.regulators,
-        n_replicates=n_replicates,
-        rng=seed,
-        metrics=metrics,
-    ).table
-    return {f"{name}_{end}": float(found.loc[name, end]) for name in metrics for end in ("low", "high")}
+    check_draws(n_replicates, LEVEL)
+    pairs = as_pairs(universe.scores, universe.self_columns)
+    weights = draw_regulators(pairs.shape[0], n_replicates, seed, names=universe.regulators)
+    return bootstrap_ranked(pairs, universe.positives, scores.ranking, weights, level=LEVEL, metrics=metrics)
+
+
+def ends(found: Bootstrap, metrics: Sequence[str]) -> dict[str, float]:
+    """Return the ends of intervals by the names of :func:`interval_columns`."""
+    table: Any = found.table
+    return {f"{name}_{end}": float(table.loc[name, end]) for name in metrics for end in ("low", "high")}
 
 
 def no_intervals(metrics: Sequence[str]) -> dict[str, float]:

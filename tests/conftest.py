@@ -65,7 +65,6 @@ MODULES = {
     "scikit-learn": "sklearn",
     "scprint-model": "scprint_model",
     "scvi-tools": "scvi",
-    "umap-learn": "umap",
     # what comes with them
     "lamindb": "lamindb_setup",
     "playwright": "yaml",

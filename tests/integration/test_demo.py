@@ -52,15 +52,15 @@ def test_all_files_are_there_and_the_page_shows_them(demo):
     files = {path.name for path in demo.iterdir()}
     assert files == {
         "index.html", "cells.h5ad", "denoised.h5ad", "network.h5ad", "edges.tsv", "scores.tsv", "cleaning.tsv",
-        "summary.json", "umap.png", "hubs.png", "edges.tsv.json", "scores.tsv.json", "cleaning.tsv.json",
-        "umap.png.json", "hubs.png.json", "network.html",
+        "summary.json", "tsne.png", "hubs.png", "edges.tsv.json", "scores.tsv.json", "cleaning.tsv.json",
+        "tsne.png.json", "hubs.png.json", "network.html",
     }  # fmt: skip
     page = (demo / "index.html").read_text()
     assert set(re.findall(r'(?:src|href)="([^"]+)"', page)) <= files
     assert not re.search(r"https?://", page)  # nothing is fetched when it is opened
     assert "retinal rod cell" in page
     assert 'data:,"' in (demo / "network.html").read_text()  # that page needs nothing else, either
-    for name in ("umap.png", "hubs.png"):
+    for name in ("tsne.png", "hubs.png"):
         assert (demo / name).read_bytes().startswith(b"\x89PNG")
         assert (demo / name).stat().st_size > 20_000
 
@@ -78,7 +78,7 @@ def test_embedding_separates_cell_types_better_than_shuffled_labels(demo):
     agreement = neighbour_agreement(cells.obsm["X_scprint"], labels)
     shuffled = [neighbour_agreement(cells.obsm["X_scprint"], rng.permutation(labels)) for _ in range(20)]
     assert agreement > max(shuffled) + 0.05
-    assert cells.obsm["X_umap"].shape == (200, 2)
+    assert cells.obsm["X_tsne"].shape == (200, 2)
 
 
 def test_predictions_are_labels_that_the_model_knows(demo):

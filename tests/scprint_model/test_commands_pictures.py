@@ -12,10 +12,9 @@ from scprint_model.commands import pictures
 
 @pytest.fixture(autouse=True)
 def light(monkeypatch):
-    """Text of pictures as text; principal components in place of a UMAP, which takes a while to compile."""
+    """Text of pictures as text."""
     matplotlib = pytest.importorskip("matplotlib")
     monkeypatch.setitem(matplotlib.rcParams, "svg.fonttype", "none")
-    monkeypatch.setattr(pictures, "find_spec", lambda name: None if name == "umap" else name)
 
 
 @pytest.fixture
@@ -32,11 +31,11 @@ def texts(path):
 def test_a_map_of_the_embedding_by_a_column(words, retina, tmp_path, capsys):
     plot = tmp_path / "map.svg"
     assert main(["embed", *words, "--context", "60", "--plot", str(plot), "--colour", "cell_type"]) == 0
-    assert f"{plot}: principal components" in capsys.readouterr().out
+    assert f"{plot}: t-SNE" in capsys.readouterr().out
     counts = retina.obs["cell_type"][:30].value_counts()
     drawn = texts(plot)
     assert {f"{name} ({n})" for name, n in counts[counts > 0].items()} <= set(drawn)
-    assert {"cell_type", "PC 1", "PC 2"} <= set(drawn)
+    assert {"cell_type", "t-SNE 1", "t-SNE 2"} <= set(drawn)
     assert main(["embed", *words, "--plot", str(plot), "--colour", "kind"]) == 2
     assert "--colour ['kind']: obs of" in capsys.readouterr().err
 

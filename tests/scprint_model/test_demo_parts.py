@@ -6,13 +6,13 @@ import pytest
 import torch
 from anndata import AnnData
 from scipy import sparse
-from scipy.stats import spearmanr
+from scipy.stats import poisson, spearmanr
 
 from scdataloader import LabelSpace
 from scdataloader.counts import log_normalise
 from scdataloader.labels import LabelClass
 from scprint_model.demo import evaluate, scored
-from scprint_model.demo.figures import draw_umap, umap_of
+from scprint_model.demo.figures import draw_cells, tsne_of
 from scprint_model.demo.page import table, write_page
 from scprint_model.metrics import denoising_scores, neighbour_agreement
 from scprint_model.noise import downsample
@@ -171,7 +171,7 @@ def test_many_labels_are_gathered_in_grey(tmp_path, monkeypatch):
         Axes, "scatter", lambda self, *a, **k: (drawn.append(k.get("label")), original(self, *a, **k))[1]
     )
     labels = pd.Series([f"type {i}" for i in range(20) for _ in range(20 - i)])
-    draw_umap(np.random.default_rng(0).normal(size=(len(labels), 2)), {"given": labels}, tmp_path / "u.png")
+    draw_cells(np.random.default_rng(0).normal(size=(len(labels), 2)), {"given": labels}, tmp_path / "u.png")
     assert len(drawn) == 12
     assert drawn[0] == "type 0 (20)"
     assert drawn[-1] == "9 others (45)"
@@ -189,7 +189,7 @@ def test_a_label_has_one_colour_in_all_panels_and_unknown_is_grey(tmp_path, monk
     predicted = pd.Series(["unknown"] * 5 + ["beta"] * 3 + ["alpha"] * 2)
     given = pd.Series(["alpha"] * 6 + ["delta"] * 3 + ["beta"])
     panels = {"predicted": predicted, "given": given}
-    draw_umap(np.random.default_rng(0).normal(size=(10, 2)), panels, tmp_path / "u.png")
+    draw_cells(np.random.default_rng(0).normal(size=(10, 2)), panels, tmp_path / "u.png")
     first, second = dict(drawn[:3]), dict(drawn[3:])
     assert list(first) == ["unknown (5)", "beta (3)", "alpha (2)"]
     assert first["unknown (5)"] == "#C8C8C8"
@@ -210,6 +210,15 @@ def test_noise_follows_the_cell_and_the_gene_not_their_places():
     assert noisy.dtype == np.float32
 
 
+def test_counts_that_noise_takes_are_scipys_quantiles():
+    shares = np.random.default_rng(0).random(5000)
+    shares[:3] = 0, 2.0**-53, 1 - 2.0**-53
+    counts = np.arange(5000.0) % 70 + 1  # up to 50 from tables
+    found = evaluate._poisson_quantiles(shares, counts, 0.385)
+    np.testing.assert_array_equal(found[1:], poisson.ppf(shares[1:], 0.385 * counts[1:]))
+    assert found[0] == 0  # scipy has -1 there
+
+
 def test_noise_is_that_of_training():
     counts = sparse.csr_matrix(np.tile(np.array([1, 2, 5, 40]), (20_000, 1)) + np.arange(20_000)[:, None] % 3)
     genes = np.arange(20_000)  # a cell a row: the other columns tell them apart
@@ -222,12 +231,15 @@ def test_noise_is_that_of_training():
     assert abs(np.corrcoef(found[:, 2], found[:, 3])[0, 1]) < 0.05 + abs(np.corrcoef(expected[:, 2:].T.numpy())[0, 1])
 
 
-@pytest.mark.slow
-def test_cells_keep_their_places_in_the_umap_in_any_order():
+def test_cells_keep_their_places_in_the_map_in_any_order_and_types_lie_apart():
     rng = np.random.default_rng(0)
     embedding = rng.normal(size=(60, 5)).astype(np.float32)
+    embedding[40:] += 8
     order = rng.permutation(60)
-    np.testing.assert_array_equal(umap_of(embedding[order]), umap_of(embedding)[order])
+    places = tsne_of(embedding)
+    np.testing.assert_array_equal(tsne_of(embedding[order]), places[order])
+    assert neighbour_agreement(places, np.arange(60) >= 40) == 1
+    assert tsne_of(embedding[:4]).shape == (4, 2)
 
 
 def test_denoising_with_neighbours_is_that_of_the_task(small_model, retina):

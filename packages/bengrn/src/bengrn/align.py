@@ -294,8 +294,9 @@ def _factors(network: Network, truth: GroundTruth) -> set[str]:
     symbols = set(grnndata.transcription_factors(truth.organism))
     named = set(symbols)
     # The list holds symbols; rows may be named by ids, so take every name that stands beside a listed one.
-    of_truth = [[truth.edges[pair[side]] for pair in truth.namings] for side in (0, 1)]
-    for beside in ([*network.namings.values()], *of_truth):
+    tables: list[list[pd.Index | pd.Series]] = [[*network.namings.values()]]
+    tables += [[truth.edges[pair[side]] for pair in truth.namings] for side in (0, 1)]
+    for beside in tables:
         listed = np.any([_among(names, symbols) for names in beside], axis=0)
         for names in beside:
             named.update(_plain(names)[listed])

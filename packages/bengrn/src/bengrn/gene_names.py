@@ -35,7 +35,7 @@ def symbols_of(names: pd.Index) -> pd.Index | None:
     is_id = parts["number"].notna()
     if not len(names) or is_id.mean() < 0.5:
         return None
-    numbers = pd.to_numeric(parts["number"]).fillna(-1).astype("int64").to_numpy()
+    numbers = pd.Index(pd.to_numeric(parts["number"]).fillna(-1).astype("int64"))
     of_mouse = parts["mouse"].notna().to_numpy()
     symbols = np.full(len(names), "", dtype=object)
     for organism, own in (("human", ~of_mouse), ("mouse", of_mouse)):

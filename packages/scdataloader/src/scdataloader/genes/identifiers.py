@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -101,6 +101,7 @@ class _Index(NamedTuple):
 
 _UNKNOWN = _Found(None, "", "unknown")
 _MISSING = _Found(None, "", "missing")
+_AMBIGUOUS = _Found(None, "", "ambiguous alias")
 _indices: dict[bytes, _Index] = {}  # by content of the table: building one takes longer than using it
 
 
@@ -238,47 +239,48 @@ def _build(columns: dict[str, list[str]]) -> _Index:
     ids = columns["gene_id"]
     coding = {gene for gene, biotype in zip(ids, columns["biotype"], strict=True) if biotype == "protein_coding"}
     approved = {gene for gene, symbol in zip(ids, columns["approved"], strict=True) if symbol}
-    symbols: dict[str, set[str]] = {}
-    symbols_upper: dict[str, set[str]] = {}
-    for gene, symbol in zip(ids, columns["symbol"], strict=True):
-        symbols.setdefault(symbol, set()).add(gene)
-        symbols_upper.setdefault(symbol.upper(), set()).add(gene)
-    others: dict[str, dict[str, str]] = {}
-    others_upper: dict[str, dict[str, str]] = {}
-    for column, kind in (("previous", "previous"), ("aliases", "alias")):
-        for gene, joined in zip(ids, columns[column], strict=True):
-            for name in joined.split("|") if joined else ():
-                others.setdefault(name, {}).setdefault(gene, kind)
-                others_upper.setdefault(name.upper(), {}).setdefault(gene, kind)
-    entrez: dict[str, set[str]] = {}
-    for gene, joined in zip(ids, columns["entrez"], strict=True):
-        for number in joined.split("|") if joined else ():
-            entrez.setdefault(number, set()).add(gene)
-    for some in (symbols, symbols_upper):
-        some.pop("", None)
+
+    def by_right(genes: set[str], kind: str) -> _Found:
+        """Choose among genes of one symbol: the one that has it by right, else the only one that makes a protein."""
+        for some in (genes & approved if kind == "symbol" else set(), genes & coding):
+            if len(some) == 1:
+                return _Found(next(iter(some)), kind, "")
+        return _Found(None, "", f"ambiguous {kind}")
+
+    def written(*of: tuple[str, str]) -> list[tuple[str, _Found]]:
+        """Return the names in some columns, which join those of a gene, with what each says; (column, kind) each."""
+        rows = ((gene, joined, kind) for column, kind in of for gene, joined in zip(ids, columns[column], strict=True))
+        found = ((joined.split("|"), _Found(gene, kind, "")) for gene, joined, kind in rows if joined)
+        return [(name, one) for names, one in found for name in names]
+
+    proper = [(name, _Found(gene, "symbol", "")) for gene, name in zip(ids, columns["symbol"], strict=True) if name]
+    others = written(("previous", "previous"), ("aliases", "alias"))
     return _Index(
         ids={gene: _Found(gene, "ensembl", "") for gene in ids},
-        symbols={name: _one(genes, "symbol", coding, approved) for name, genes in symbols.items()},
-        symbols_upper={name: _one(genes, "symbol", coding, approved) for name, genes in symbols_upper.items()},
-        others={name: _only(genes) for name, genes in others.items()},
-        others_upper={name: _only(genes) for name, genes in others_upper.items()},
-        entrez={number: _one(genes, "entrez", coding, set()) for number, genes in entrez.items()},
+        symbols=_meanings(proper, lambda genes: by_right(genes, "symbol")),
+        symbols_upper=_meanings(_upper(proper), lambda genes: by_right(genes, "symbol")),
+        others=_meanings(others, lambda _: _AMBIGUOUS),
+        others_upper=_meanings(_upper(others), lambda _: _AMBIGUOUS),
+        entrez=_meanings(written(("entrez", "entrez")), lambda genes: by_right(genes, "entrez")),
     )
 
 
-def _one(genes: set[str], kind: str, coding: set[str], approved: set[str]) -> _Found:
-    """Choose among genes of one symbol: the one that has it by right, else the only one that makes a protein."""
-    for some in (genes & approved, genes & coding, genes):
-        if len(some) == 1:
-            return _Found(next(iter(some)), kind, "")
-    return _Found(None, "", f"ambiguous {kind}")
+def _upper(names: list[tuple[str, _Found]]) -> Iterable[tuple[str, _Found]]:
+    return ((name.upper(), one) for name, one in names)
 
 
-def _only(genes: dict[str, str]) -> _Found:
-    if len(genes) > 1:
-        return _Found(None, "", "ambiguous alias")
-    gene, kind = next(iter(genes.items()))
-    return _Found(gene, kind, "")
+def _meanings(names: Iterable[tuple[str, _Found]], choose: Callable[[set[str]], _Found]) -> dict[str, _Found]:
+    """Return what each name stands for: the first that is said of it, or what is chosen among several genes.
+
+    Nearly all names are of one gene: no sets are made for these, which would take longer than all else.
+    """
+    found: dict[str, _Found] = {}
+    several: dict[str, set[str]] = {}
+    for name, one in names:
+        first = found.setdefault(name, one)
+        if first.gene != one.gene:
+            several.setdefault(name, {str(first.gene)}).add(str(one.gene))
+    return found | {name: choose(genes) for name, genes in several.items()}
 
 
 def merge_columns(matrix: sparse.csr_matrix, ids: Sequence[str | None]) -> tuple[sparse.csr_matrix, list[str]]:

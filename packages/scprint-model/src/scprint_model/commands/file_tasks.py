@@ -58,8 +58,7 @@ def embed(
     model
         Model to use: bundled, a folder, a checkpoint or a hub repository; see scprint inspect.
     plot
-        Picture to draw (png, svg or pdf): a UMAP of up to 5,000 cells, or, without umap-learn, their principal
-        components.
+        Picture to draw (png, svg or pdf): a t-SNE of up to 5,000 cells.
     colour
         Columns of obs to colour the cells of the picture by; by default predicted_cell_type and cell_type, if they are
         there.
@@ -122,9 +121,8 @@ def annotate(
         File to write the scores to, as JSON; needs true labels. Scores stand beside the commonest label and a
         cross-validated logistic regression on principal components of up to 5,000 cells, all with intervals.
     plot
-        Picture to draw (png, svg or pdf) of up to 5,000 cells by the first class, predicted and true, as a UMAP, or as
-        principal components without umap-learn; and, where labels are true, beside it as .reliability, how right the
-        predictions of each confidence are.
+        Picture to draw (png, svg or pdf) of up to 5,000 cells by the first class, predicted and true, as a t-SNE;
+        and, where labels are true, beside it as .reliability, how right the predictions of each confidence are.
     device
         Device on which the model runs.
     choice

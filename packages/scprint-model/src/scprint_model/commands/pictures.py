@@ -12,7 +12,7 @@ import pandas as pd
 
 from grnndata import GRNAnnData, atomic_path, pl
 from scprint_model._provenance import beside
-from scprint_model.demo.figures import draw_umap, umap_of
+from scprint_model.demo.figures import draw_cells, tsne_of
 from scprint_model.finetuning.scores import AFTER
 from scprint_model.tasks.calibration import Calibration
 
@@ -61,12 +61,12 @@ def draw_map(embedding: np.ndarray, panels: Mapping[str, pd.Series], path: Path)
     Returns
     -------
     str
-        Kind of the map: UMAP where umap-learn is installed, else the first two principal components.
+        Kind of the map: t-SNE, or the first two principal components where there are fewer than 4 cells.
     """
-    kind = "PC" if find_spec("umap") is None or len(embedding) < 4 else "UMAP"
+    kind = "PC" if len(embedding) < 4 else "t-SNE"
     with atomic_path(path) as temporary:
-        draw_umap(_coordinates(embedding, kind), dict(panels), temporary, axes=kind)
-    return "UMAP" if kind == "UMAP" else "principal components (umap-learn draws a UMAP)"
+        draw_cells(_coordinates(embedding, kind), dict(panels), temporary, axes=kind)
+    return "principal components" if kind == "PC" else kind
 
 
 def draw_reliability(scores: Mapping[str, Calibration], path: Path) -> None:
@@ -131,7 +131,7 @@ def draw_hubs(network: GRNAnnData, path: Path) -> None:
 
 
 def _coordinates(embedding: np.ndarray, kind: str) -> np.ndarray:
-    if kind == "UMAP":
-        return umap_of(embedding)
+    if kind == "t-SNE":
+        return tsne_of(embedding)
     left, sizes, _ = np.linalg.svd(embedding - embedding.mean(axis=0), full_matrices=False)
     return np.asarray(left[:, :2] * sizes[:2])

@@ -17,21 +17,30 @@ _COLOURS = (
     "#4477AA", "#EE6677", "#228833", "#CCBB44",
 )  # fmt: skip
 _REST = "#C8C8C8"
+#: Number of neighbours that a cell of a t-SNE looks at, in a manner of speaking.
+PERPLEXITY = 30
 
 
-def umap_of(embedding: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """Return the places of cells in a UMAP, shape (n_cells, 2); `embedding` has shape (n_cells, d), 4 cells or more.
+def tsne_of(embedding: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Return the places of cells in a t-SNE, shape (n_cells, 2); `embedding` has shape (n_cells, d), 4 cells or more.
 
-    Cells in another order have the same places: UMAP, whose draws go by rows, is given them sorted.
+    It begins at the first two principal components, which keeps the large picture and leaves nothing to chance. Cells
+    in another order have the same places.
+
+    Notes
+    -----
+    van der Maaten 2014, "Accelerating t-SNE using tree-based algorithms"; Kobak and Berens 2019, "The art of using
+    t-SNE for single-cell transcriptomics".
     """
-    import umap
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
-    neighbours = min(15, len(embedding) - 1)
     order = content_order(embedding)
+    perplexity = min(PERPLEXITY, (len(embedding) - 1) / 3)
     made = np.empty((len(embedding), 2), dtype=np.float32)
-    made[order] = umap.UMAP(n_neighbors=neighbours, min_dist=0.3, random_state=seed, n_jobs=1).fit_transform(
-        embedding[order]
-    )
+    # on a thousand cells, threads wait for each other longer than they work
+    with threadpool_limits(1):
+        made[order] = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(embedding[order])
     return made
 
 
@@ -40,7 +49,7 @@ def content_order(embedding: np.ndarray) -> np.ndarray:
     return np.lexsort(embedding.T[::-1])
 
 
-def draw_umap(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path, *, axes: str = "UMAP") -> None:
+def draw_cells(coordinates: np.ndarray, panels: dict[str, pd.Series], path: Path, *, axes: str = "t-SNE") -> None:
     """Write a picture of the cells for each panel of labels, with the same colours in all; unknown and rare are grey.
 
     Parameters

@@ -20,7 +20,7 @@ from scprint_model.demo.scored import OURS
 from scprint_model.demo.summary import cost, network_rows, score_frame, with_interval
 
 _FILES = {
-    "cells.h5ad": "the cleaned cells with embedding (<code>obsm</code>), UMAP and predicted labels (<code>obs</code>)",
+    "cells.h5ad": "the cleaned cells with embedding (<code>obsm</code>), t-SNE and predicted labels (<code>obs</code>)",
     "denoised.h5ad": "expected counts of the down-sampled cells; those with neighbours and the true ones are layers",
     "network.h5ad": "the network (<code>varp['GRN']</code>, row = regulator), for <code>grnndata.read_h5ad</code>",
     "network.html": "its strongest edges as a page to search and to click through",
@@ -33,7 +33,7 @@ _UNIVERSES = {"TF": "transcription factors", "all": "every gene with a true edge
 
 
 def write(path: Path, cleaning: Report, network: GRNAnnData, scores: dict[str, Any]) -> None:
-    """Write the page; the pictures ``umap.png`` and ``hubs.png`` and ``network.html`` lie beside it."""
+    """Write the page; the pictures ``tsne.png`` and ``hubs.png`` and ``network.html`` lie beside it."""
     sections = [
         ("What made this page", _made_by(scores)),
         (
@@ -86,7 +86,7 @@ def _chart(
 
 
 def _embedding_section(scores: dict[str, Any]) -> str:
-    parts = ['<img src="umap.png" alt="UMAP of the cell embedding, coloured by predicted and by given cell type">']
+    parts = ['<img src="tsne.png" alt="t-SNE of the cell embedding, coloured by predicted and by given cell type">']
     rows = scores["embedding"]
     if rows:
         parts.append(_claim(claim(rows, OURS, "agreement of ten neighbours on the cell type")))

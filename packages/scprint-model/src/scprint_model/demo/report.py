@@ -29,6 +29,7 @@ _FILES = {
     "cleaning.tsv": "what each cleaning step removed",
     "summary.json": "every number on this page",
 }
+_MAP = '<img src="tsne.png" alt="t-SNE of the cell embedding, coloured by predicted and by given cell type">'
 _UNIVERSES = {"TF": "transcription factors", "all": "every gene with a true edge"}
 
 
@@ -86,7 +87,7 @@ def _chart(
 
 
 def _embedding_section(scores: dict[str, Any]) -> str:
-    parts = ['<img src="tsne.png" alt="t-SNE of the cell embedding, coloured by predicted and by given cell type">']
+    parts = [f'<div class="wide">{_MAP}</div>']
     rows = scores["embedding"]
     if rows:
         parts.append(_claim(claim(rows, OURS, "agreement of ten neighbours on the cell type")))

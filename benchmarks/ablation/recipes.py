@@ -82,6 +82,9 @@ ROWS: dict[str, Row] = {
     ),
     "all": Row(**_ALL, finished=True),
     "all, untrained": Row(**_ALL, trained=False),
+    "all, sigmoids 0.1": Row(
+        **_ALL | {"objective": _ALL["objective"] | {"weights": {"label_sigmoids": 0.1}}}, finished=True
+    ),
 }
 
 

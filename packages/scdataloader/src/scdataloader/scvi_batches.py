@@ -115,10 +115,16 @@ class ScviCells:
         self.store.will_need(rows)
 
     def batch(
-        self, rows: np.ndarray, positions: np.ndarray | None = None, *, seed: Any = None, empty: Any = np.empty
+        self,
+        rows: np.ndarray,
+        positions: np.ndarray | None = None,
+        *,
+        seed: Any = None,
+        length_place: int | None = None,
+        empty: Any = np.empty,
     ) -> Any:
         """Return ``X``, float32, shape (B, n_genes), ``batch`` and ``labels``, int64, shape (B, 1), of cells."""
-        del positions, seed
+        del positions, seed, length_place  # all genes of the store are given: nothing is drawn
         counts = self.store.gather(rows, self._map, out=empty_gathered(len(rows), self._map, empty=empty)).counts
         codes = {"batch": self._batch.codes[rows], "labels": self._labels.codes[rows]}
         return {"X": torch.from_numpy(counts)} | {
@@ -157,8 +163,16 @@ class LabelledPairs:
         """Ask the system to read cells from disk ahead."""
         self._cells.will_need(rows)
 
-    def batch(self, rows: np.ndarray, positions: np.ndarray, *, seed: Any = None, empty: Any = np.empty) -> Any:
+    def batch(
+        self,
+        rows: np.ndarray,
+        positions: np.ndarray,
+        *,
+        seed: Any = None,
+        length_place: int | None = None,
+        empty: Any = np.empty,
+    ) -> Any:
         """Return the batch of `rows`, and one of as many labelled cells."""
-        del seed
+        del seed, length_place
         beside = self._labelled[positions % len(self._labelled)]
         return [self._cells.batch(rows, empty=empty), self._cells.batch(beside, empty=empty)]

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.work import FOLDER, ROOT, Work, data_folder
@@ -19,6 +20,8 @@ from bengrn.effort import duration
 _TICK = 0.2
 #: Seconds that a unit is expected to take of which nothing is known.
 _UNKNOWN = 60.0
+#: Units that must be known before others are expected to take what half of them took.
+_FEW = 2
 
 
 def run(works: Sequence[Work], folder: Path, *, retry: bool = False, tell: Callable[[str], None] = print) -> None:
@@ -46,7 +49,8 @@ def run(works: Sequence[Work], folder: Path, *, retry: bool = False, tell: Calla
     expected = _expected(folder)
     for place, work in enumerate(todo):
         known = list(expected.values())
-        usual = sum(known) / len(known) if known else _UNKNOWN
+        # a long one among the first says little of the others
+        usual = median(known) if len(known) > _FEW else _UNKNOWN
         left = sum(expected.get(one.name, usual) for one in todo[place:])
         n_done = len(works) - len(todo) + place
         tell(f"{n_done} of {len(works)} done, about {duration(left)} left: {work.name}")

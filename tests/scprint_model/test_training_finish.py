@@ -14,7 +14,7 @@ from scdataloader import CellDataModule, LabelSpace
 from scdataloader.labels import LabelClass
 from scdataloader.options import Holdout
 from scprint_model import tasks
-from scprint_model.training.finish import FinishNetwork, choose_cells, fit_map, look
+from scprint_model.training.finish import PENALTY, FinishNetwork, choose_cells, fit_map, look
 from scprint_model.training.module import PretrainingModule
 from scprint_model.training.objective import LossWeights, Objective
 from scprint_model.training.recipes import RECIPES, ObjectiveConfig
@@ -25,18 +25,22 @@ LABELS = LabelSpace(
 )
 
 
+#: So often does each cell occur that the penalty is that of C = 0.1 with each of them once.
+TIMES = PENALTY // 10
+
+
 def objective(**weights: float) -> Objective:
     return Objective(LABELS, replace(RECIPES["paper"], weights=LossWeights(**weights)))
 
 
 @pytest.fixture
 def separable() -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs of 90 cells of three labels, on scales far apart, one of which does not vary."""
+    """Inputs of cells of three labels, on scales far apart, one of which does not vary: 90 cells, many times each."""
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 30)
     inputs = rng.normal(size=(90, 5)) + np.eye(3, 5)[labels] * 1.5
     inputs = inputs * [1, 100, 0.01, 1, 0] + [0, 50, 3, -2, 7]
-    return torch.from_numpy(inputs), torch.from_numpy(labels)
+    return torch.from_numpy(np.tile(inputs, (TIMES, 1))), torch.from_numpy(np.tile(labels, TIMES))
 
 
 def test_it_is_the_logistic_regression_of_scikit_learn_but_for_one_scale_and_shift(separable):
@@ -44,7 +48,7 @@ def test_it_is_the_logistic_regression_of_scikit_learn_but_for_one_scale_and_shi
     weight, bias, loss = fit_map(inputs, labels, objective(), "cell_type")
     logits = (inputs @ weight.T + bias).numpy()
     scaled = ((inputs - inputs.mean(dim=0)) / inputs.std(dim=0, correction=0)).nan_to_num(0)
-    regression = LogisticRegression(C=0.1, max_iter=1000, tol=1e-8).fit(scaled, labels)
+    regression = LogisticRegression(C=1 / PENALTY, max_iter=1000, tol=1e-8).fit(scaled, labels)
     assert (logits.argmax(axis=1) == regression.predict(scaled)).all()
     found, expected = (
         (x - x.mean(axis=1, keepdims=True)) for x in (logits[:, :3], regression.decision_function(scaled))
@@ -53,21 +57,21 @@ def test_it_is_the_logistic_regression_of_scikit_learn_but_for_one_scale_and_shi
     assert scale > 0.2
     np.testing.assert_allclose(found, scale * expected, atol=0.05 * scale * np.abs(expected).max())
     probabilities = regression.predict_proba(scaled)
-    penalty = (regression.coef_**2).sum() / (0.1 * 2 * 90)
-    assert loss == pytest.approx(-np.log(probabilities[np.arange(90), labels]).mean() + penalty, rel=0.02)
+    penalty = PENALTY * (regression.coef_**2).sum() / (2 * len(labels))
+    assert loss == pytest.approx(-np.log(probabilities[np.arange(len(labels)), labels]).mean() + penalty, rel=0.02)
     # where the binary loss is least over shifts, the sigmoids of a cell are those of one label, on average
     assert expit(logits).sum(axis=1).mean() == pytest.approx(1, abs=2e-3)
 
 
 def test_of_a_coarse_label_any_output_below_it_is_right_as_in_the_training(separable):
     inputs, labels = separable
-    coarse = torch.where((labels == 0) & (torch.arange(90) % 2 == 0), 4, labels)
+    coarse = torch.where((labels == 0) & (torch.arange(len(labels)) % 2 == 0), 4, labels)
     trained = objective(label_sigmoids=0.5)
     weight, bias, loss = fit_map(inputs, coarse, trained, "cell_type")
     best = (inputs @ weight.T + bias).argmax(dim=1)
     assert np.isin(best[coarse == 4], [0, 1, 3]).mean() > 0.9
     assert (best[coarse < 4] == coarse[coarse < 4]).double().mean() > 0.7
-    assert 0 < loss < float(trained.cross_entropy("cell_type", torch.zeros(90, 4), coarse))
+    assert 0 < loss < float(trained.cross_entropy("cell_type", torch.zeros(len(labels), 4), coarse))
 
 
 def test_binary_losses_are_minimised_as_they_are(separable):
@@ -75,7 +79,7 @@ def test_binary_losses_are_minimised_as_they_are(separable):
     binary = Objective(LABELS, replace(RECIPES["paper"], label_loss="binary"))
     weight, bias, loss = fit_map(inputs, labels, binary, "cell_type")
     logits = inputs @ weight.T + bias
-    penalty = 10 * float((weight * inputs.std(dim=0, correction=0)).square().sum()) / (2 * 90)
+    penalty = PENALTY * float((weight * inputs.std(dim=0, correction=0)).square().sum()) / (2 * len(labels))
     assert loss - float(binary.sigmoids("cell_type", logits, labels)) == pytest.approx(penalty, rel=1e-6)
     assert expit(logits.numpy()).sum(axis=1).mean() == pytest.approx(1, abs=2e-3)
 

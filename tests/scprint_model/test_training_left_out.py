@@ -10,6 +10,7 @@ from scprint_model.training.left_out import (
     LeftOut,
     best_sigmoid,
     fold_of_datasets,
+    longest_distance,
     margins,
     right_outputs,
     study_numbers,
@@ -91,7 +92,7 @@ def test_a_planted_cluster_lies_farther_than_any_seen_and_thinner_cells_do_not(c
 
 def test_the_model_answers_four_of_five_right_cells_by_each_rule(clusters):
     x, labels, _, rng = clusters
-    logits = rng.normal(size=(300, 3)) + 3 * np.eye(3)[labels]
+    logits = rng.normal(size=(300, 3)) + 2 * np.eye(3)[labels]
     right = logits.argmax(axis=1) == labels
     true = logits[np.arange(300), labels]
     study = np.arange(300) % 6
@@ -121,6 +122,35 @@ def test_the_model_answers_four_of_five_right_cells_by_each_rule(clusters):
         found.sets(logits, 0.3)
     few = LeftOut(logits, centres.distance(x), right, true, known, np.zeros(300, np.int64))
     assert not few.enough  # of one study nothing can be learned of others
+
+
+def left_out(distance, right, known, study):
+    logits = np.zeros((len(right), 2))
+    return LeftOut(logits, distance, right, logits[:, 0], known, study)
+
+
+def test_distance_says_nothing_where_far_answers_are_certain():
+    n = 200
+    distance, study, every = np.arange(n) / n, np.arange(n) % 4, np.ones(n, bool)
+    assert longest_distance(left_out(distance, every, every, study)) == distance.max()
+    # 5 of the 39 farthest are wrong: 0.8 of the right ones lie within
+    wrong = every.copy()
+    wrong[-5:] = False
+    assert longest_distance(left_out(distance, wrong, every, study)) == pytest.approx(0.8, abs=0.03)
+    # so do types that no other study has, however right they would be
+    assert longest_distance(left_out(distance, every, wrong, study)) == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_type_that_no_other_study_has_is_a_wrong_answer_and_studies_count_alike():
+    # a study of 60 cells of a type that is known, and one of 20 of a type that is not
+    study = np.repeat([0, 1], [60, 20])
+    one = left_out(np.zeros(80), np.ones(80, bool), study == 0, study)
+    assert one.named.tolist() == (study == 0).tolist()
+    assert one.weight_of_all.sum() == pytest.approx(1)
+    assert (one.weight_of_all * one.named).sum() == pytest.approx(0.5)
+    assert (one.weight * one.named).sum() == pytest.approx(1)
+    size, shift = best_sigmoid(one.logits, one.named, one.weight_of_all)
+    assert expit(size * 0 + shift) == pytest.approx(0.5, abs=0.02)
 
 
 def test_right_is_the_label_or_one_below_it_and_a_coarse_label_teaches_its_own_output():

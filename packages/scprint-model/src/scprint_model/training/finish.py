@@ -55,16 +55,16 @@ class FinishNetwork(Callback):
 
     The steps of a training see few cells of a label, and a network that still learns leaves its heads behind. At the
     end each head becomes one linear map of the tokens ``base`` and the class's own, which minimises the recipe's label
-    loss over some training cells of each data set, under the ridge penalty of a logistic regression with C = 0.1, while
-    all else of the network stays. The cells are shown as tasks show them, by their most expressed genes; where the
-    recipe thins cells, each is shown a second time, thinned by the largest factor. Mean and spread of the tokens of
+    loss over some training cells of each data set, under the ridge penalty of a logistic regression with C = 0.1,
+    while all else of the network stays. The cells are shown as tasks show them, by their most expressed genes; where
+    the recipe thins cells, each is shown a second time, thinned by the largest factor. Mean and spread of the tokens of
     whole cells are kept with the model, for ``embed(standardise=True)``.
 
     A head is sure of the cells that it was fitted to. So it is fitted again without each fold of the data sets in turn,
     and confidence is learned from the answers on the cells that were left out: all logits are scaled and shifted alike,
-    so that the sigmoid of a cell's best label is its chance to be right where the true type is one that the model
-    knows. That changes no label. Kept with the model are the least
-    confidence and the longest distance at which it answers, and the sizes of sets of labels; see
+    so that the sigmoid of a cell's best label is its chance to be right in a study that the head never saw; cells of
+    types that no other study has are answered wrongly there, and count. That changes no label. Kept with the model are
+    the least confidence and the longest distance at which it answers, and the sizes of sets of labels; see
     `scprint_model.checkpoints.label_confidence.LabelConfidence`. Cells of the validation take part in this, since the
     network itself never saw them. A class with too few studies to tell has none of it: where the label loss is
     cross-entropy, its logits are scaled and shifted by the cells that they were fitted to.
@@ -275,7 +275,7 @@ def fit_heads(network: ScPrint, objective: Objective, seen: Seen, *, studies: np
         at = seen.dataset[labelled.numpy()]
         left = leave_out(inputs, labels, trained, objective, name, study=studies[at], fold=fold[at])
         if left.enough:
-            size, shift = best_sigmoid(left.logits, left.right, left.weight)
+            size, shift = best_sigmoid(left.logits, left.named, left.weight_of_all)
             weight, bias = weight * size, bias * size + shift
             centres = Centres(inputs[trained].numpy(), labels[trained].numpy())
             confidence[name] = trust(left, centres, names, size=size, shift=shift)

@@ -15,7 +15,7 @@ from scipy.linalg import cholesky
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from scprint_model.checkpoints.label_confidence import COVERAGES, LabelConfidence, nearest
+from scprint_model.checkpoints.label_confidence import COVERAGES, SURE, LabelConfidence, nearest
 from scprint_model.losses.minimise import minimise
 
 logger = logging.getLogger(__name__)
@@ -117,15 +117,29 @@ class LeftOut:
     @property
     def weight(self) -> np.ndarray:
         """Weight of each cell of a label that other folds have, of sum 1, so that each study counts alike."""
-        counts = np.bincount(self.study[self.known], minlength=self.study.max() + 1)
-        weight = np.where(self.known, 1 / np.maximum(counts[self.study], 1), 0)
-        return np.asarray(weight / max(weight.sum(), 1e-30))
+        return by_study(self.study, self.known)
+
+    @property
+    def weight_of_all(self) -> np.ndarray:
+        """Weight of each cell, of a label that other folds lack, too; of sum 1, so that each study counts alike."""
+        return by_study(self.study, np.ones(len(self.study), dtype=bool))
+
+    @property
+    def named(self) -> np.ndarray:
+        """Whether the head, which never saw the cell's study, names it rightly; a label it never saw it cannot name."""
+        return np.asarray(self.right & self.known)
 
     @property
     def enough(self) -> bool:
         """Whether there are right answers enough to learn from."""
-        right = self.right & self.known
-        return int(right.sum()) >= MIN_RIGHT and len(np.unique(self.study[right])) >= MIN_STUDIES
+        return int(self.named.sum()) >= MIN_RIGHT and len(np.unique(self.study[self.named])) >= MIN_STUDIES
+
+
+def by_study(study: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """Return the weight of each cell, (B,), of sum 1: studies count alike, and cells that are not taken nothing."""
+    counts = np.bincount(study[taken], minlength=study.max() + 1)
+    weight = np.where(taken, 1 / np.maximum(counts[study], 1), 0)
+    return np.asarray(weight / max(weight.sum(), 1e-30))
 
 
 class Centres:
@@ -224,6 +238,18 @@ def weighted_quantile(values: np.ndarray, weight: np.ndarray, share: float) -> f
     return float(values[order][min(int(at), len(order) - 1)])
 
 
+def longest_distance(left: LeftOut) -> float:
+    """Return the distance beyond which answers are not to be trusted.
+
+    It is the one that a share of `DECLINED` of the right answers exceeds. Where answers beyond it are as good as
+    certain, as those of organisms are, distance says nothing of them: it is the longest that occurs.
+    """
+    longest = weighted_quantile(left.distance, left.weight * left.right, 1 - DECLINED)
+    weight = left.weight_of_all * (left.distance > longest)
+    certain = (weight * left.named).sum() >= SURE * weight.sum()
+    return float(left.distance.max()) if certain else longest
+
+
 def trust(left: LeftOut, centres: Centres, tokens: Sequence[str], *, size: float, shift: float) -> LabelConfidence:
     """Return when labels are to be trusted, of logits that are scaled and shifted.
 
@@ -241,7 +267,7 @@ def trust(left: LeftOut, centres: Centres, tokens: Sequence[str], *, size: float
     logits, weight = left.logits * size + shift, left.weight * left.right
     best = logits.max(axis=1)
     least = weighted_quantile(1 / (1 + np.exp(-best)), weight, DECLINED)
-    longest = max(weighted_quantile(left.distance, weight, 1 - DECLINED), 1e-6)
+    longest = max(longest_distance(left), 1e-6)
     short = (best - (left.true * size + shift))[left.known]
     return LabelConfidence(
         tokens=tuple(tokens),

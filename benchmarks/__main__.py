@@ -26,6 +26,9 @@ def main() -> int:
     parser.add_argument("--size", choices=SIZES, default="bench", help="how much is run")
     parser.add_argument("--out", type=Path, help="folder of the page and tables; runs/bench/SIZE by default")
     parser.add_argument("--threads", type=int, default=1, help="threads of each process")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="units that run side by side, but for those that measure time; 2 by default"
+    )
     parser.add_argument("--retry", action="store_true", help="do what failed before again")
     parser.add_argument("--list", action="store_true", help="say what there is to do, and do nothing")
     given = parser.parse_args()
@@ -41,7 +44,7 @@ def main() -> int:
         return 0
     started, stopped = time.perf_counter(), False
     try:
-        run(works, folder, retry=given.retry, tell=lambda line: print(line, flush=True))
+        run(works, folder, jobs=given.jobs, retry=given.retry, tell=lambda line: print(line, flush=True))
     except KeyboardInterrupt:
         stopped = True
         print("stopped; what is done is kept, and the same command goes on from here", file=sys.stderr)

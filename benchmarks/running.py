@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,9 +22,18 @@ _TICK = 0.2
 _UNKNOWN = 60.0
 #: Units that must be known before others are expected to take what half of them took.
 _FEW = 2
+#: How a unit ends that has a result.
+DONE = ("", "")
 
 
-def run(works: Sequence[Work], folder: Path, *, retry: bool = False, tell: Callable[[str], None] = print) -> None:
+def run(
+    works: Sequence[Work],
+    folder: Path,
+    *,
+    jobs: int = 1,
+    retry: bool = False,
+    tell: Callable[[str], None] = print,
+) -> None:
     """Do the units of work that have no result, and keep what each gives, or why it gave nothing.
 
     Parameters
@@ -33,73 +42,113 @@ def run(works: Sequence[Work], folder: Path, *, retry: bool = False, tell: Calla
         Units of work; a failure of one ends no other.
     folder
         Folder of the results, each under a name made of all that it depends on.
+    jobs
+        Number of units that run side by side; those whose suite is to run alone do.
     retry
         Whether to do what failed before again.
     tell
         Function that is called with a line of text before and after each unit.
     """
-    todo = []
+    waiting = []
     for work in works:
         before = work.result(folder)
         if before is not None and before["status"] != "ok" and retry:
             work.file(folder).unlink()
             before = None
         if before is None and not work.missing_data:
-            todo.append(work)
-    expected = _expected(folder)
-    for place, work in enumerate(todo):
-        known = list(expected.values())
-        # a long one among the first says little of the others
-        usual = median(known) if len(known) > _FEW else _UNKNOWN
-        left = sum(expected.get(one.name, usual) for one in todo[place:])
-        n_done = len(works) - len(todo) + place
-        tell(f"{n_done} of {len(works)} done, about {duration(left)} left: {work.name}")
-        started = time.perf_counter()
-        status, message = watched(work, folder)
-        if status:
-            _write_failure(work, folder, status, message)
-        found = work.result(folder)
-        expected[work.name] = time.perf_counter() - started
-        why = f": {found['message']}" if found["status"] != "ok" else ""
-        tell(f"  {found['status']} after {duration(expected[work.name])}{why}")
-
-
-def watched(work: Work, folder: Path) -> tuple[str, str]:
-    """Do one unit in a process; return "" and "", or how it ended without a result, and a message."""
-    job = _job(work)
-    path = work.file(folder).with_name("job.json")
-    write_json(path, job)
-    log = path.with_name("log.txt")
-    environment = os.environ | dict.fromkeys(THREADS, str(work.threads))
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", str(path.absolute())],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            cwd=ROOT,
-        )
-    started = time.monotonic()
+            waiting.append(work)
+    n_before = len(works) - len(waiting)
+    n_done, expected = n_before, _expected(folder)
+    begun: list[Unit] = []
     try:
-        while True:
-            try:
-                code = process.wait(_TICK)
-            except subprocess.TimeoutExpired:
-                if time.monotonic() - started > 60 * work.suite.minutes:
-                    return "out of time", f"stopped at the limit of {duration(60 * work.suite.minutes)}"
-                if memory_of(process.pid) > 1e9 * work.suite.gigabytes:
-                    return "out of memory", f"stopped above the limit of {work.suite.gigabytes:g} GB"
-                continue
-            if code == 0 and work.result(folder) is not None:
-                return "", ""
-            last = log.read_text(encoding="utf-8", errors="replace").strip().rsplit("\n", 1)[-1]
-            how = f"signal {-code}" if code < 0 else f"status {code}"
-            return "failed", f"the process ended with {how}: {last[:300]}"
+        while waiting or begun:
+            while (work := _next(waiting, begun, jobs)) is not None:
+                left = _left([*waiting, *(unit.work for unit in begun)], expected)
+                tell(f"{n_done} of {len(works)} done, about {duration(left)} of work left: {work.name}")
+                waiting.remove(work)
+                begun.append(Unit(work, folder))
+            for unit in list(begun):
+                if (ended := unit.ended()) is None:
+                    continue
+                begun.remove(unit)
+                if ended != DONE:
+                    _write_failure(unit.work, folder, *ended)
+                n_done += 1
+                found = unit.work.result(folder)
+                expected[unit.work.name] = unit.seconds
+                why = f": {found['message']}" if found["status"] != "ok" else ""
+                tell(f"  {found['status']} after {duration(unit.seconds)}: {unit.work.name}{why}")
+            if begun:
+                time.sleep(_TICK)
     finally:  # also after Ctrl-C
-        end(process)
-        if process.stdin is not None:
-            process.stdin.close()
+        for unit in begun:
+            unit.end()
+
+
+def _next(waiting: Sequence[Work], begun: Sequence[Unit], jobs: int) -> Work | None:
+    """Return the unit to begin now; None where it has to wait for others."""
+    if not begun:
+        return waiting[0] if waiting else None
+    if len(begun) >= jobs or begun[0].work.suite.alone:
+        return None
+    return next((work for work in waiting if not work.suite.alone), None)
+
+
+def _left(works: Sequence[Work], expected: Mapping[str, float]) -> float:
+    """Return the seconds that units are expected to take, one after the other."""
+    known = list(expected.values())
+    # a long one among the first says little of the others
+    usual = median(known) if len(known) > _FEW else _UNKNOWN
+    return sum(expected.get(work.name, usual) for work in works)
+
+
+class Unit:
+    """One unit of work in a process of its own, under the limits of its suite."""
+
+    def __init__(self, work: Work, folder: Path) -> None:
+        self.work, self._folder = work, folder
+        path = work.file(folder).with_name("job.json")
+        write_json(path, _job(work))
+        self._log = path.with_name("log.txt")
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.worker", str(path.absolute())],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=os.environ | dict.fromkeys(THREADS, str(work.threads)),
+                cwd=ROOT,
+            )
+        self._started = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._started
+
+    def ended(self) -> tuple[str, str] | None:
+        """Return `DONE` when it has a result, its status and a message when it ended without, None while it runs."""
+        code, suite = self._process.poll(), self.work.suite
+        if code is None:
+            if self.seconds > 60 * suite.minutes:
+                self.end()
+                return "out of time", f"stopped at the limit of {duration(60 * suite.minutes)}"
+            if memory_of(self._process.pid) > 1e9 * suite.gigabytes:
+                self.end()
+                return "out of memory", f"stopped above the limit of {suite.gigabytes:g} GB"
+            return None
+        self.end()
+        if code == 0 and self.work.result(self._folder) is not None:
+            return DONE
+        last = self._log.read_text(encoding="utf-8", errors="replace").strip().rsplit("\n", 1)[-1]
+        how = f"signal {-code}" if code < 0 else f"status {code}"
+        return "failed", f"the process ended with {how}: {last[:300]}"
+
+    def end(self) -> None:
+        """End the process and all that it has started."""
+        end(self._process)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
 
 def collected(works: Sequence[Work], folder: Path) -> list[dict[str, Any]]:

@@ -43,6 +43,8 @@ class Suite:
         Number of times that the same work runs, by size; their spread is the noise of numbers that have no interval.
     minutes, gigabytes
         Limits of each unit of work.
+    alone
+        Whether no other unit runs beside its own: they measure time, or have processes for all cores.
     figures
         Function as ``"module:name"`` that makes parts of the page of the rows of all units, above the table.
     """
@@ -64,6 +66,7 @@ class Suite:
     repeats: Mapping[str, int] = field(default_factory=dict)
     minutes: float = 10.0
     gigabytes: float = 8.0
+    alone: bool = False
     figures: str = ""
 
 

@@ -33,7 +33,8 @@ _NOTES = (
     "A row is the mean over the networks, one a cell type, with its 95% interval over these by Student's t; of a "
     "single network it is that over regulators. Cell types share factors and true edges, so these intervals are rather "
     "too narrow. The degrees of a truth know how many regulators each target has, and nothing of cells: a method that "
-    "does not beat them may have found popular targets.",
+    "does not beat them may have found popular targets. Where a row says that it is of fewer "
+    "networks, compare it with others in the table of all rows, network by network.",
 )
 
 
@@ -46,11 +47,14 @@ def parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
     blocks, panels = [], []
     for truth, of_truth in _by_truth(table):
         scores = TESTS if truth == TRUTH else SCORES
-        found = {str(label): _summed(one, scores) for label, one in of_truth.groupby("label", sort=False)}
-        n = len(of_truth[["dataset", "group"]].drop_duplicates())
+        n = _n_networks(of_truth)
+        found = {}
+        for label, one in of_truth.groupby("label", sort=False):
+            fewer = f" ({mine} of {n} networks)" if (mine := _n_networks(one)) < n else ""
+            found[f"{label}{fewer}"] = _summed(one, scores)
         note = f"{n} {'network' if n == 1 else 'networks'} a method"
         blocks.append(Block(truth, [_row(label, one) for label, one in _best_first(found)], note))
-        marks = [Mark(label, values, baseline=label in BASELINES) for label, values in found.items()]
+        marks = [Mark(label, values, baseline=label.startswith(BASELINES)) for label, values in found.items()]
         panels.append(Panel(truth, note, marks, references=CHANCE))
     shown = [one for one in (*SCORES, *TESTS) if one[0] in table]
     columns = [Column(key, label, told, drawn=True) for key, label, told in shown]
@@ -58,6 +62,10 @@ def parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
     caption = "Each method against each truth, mean over networks. Lines are 95% intervals; overlaps may be chance."
     summary = Table("Methods against truths, mean over networks", "Method", columns, blocks)
     return [Text(_NOTES), Plot("strip", caption, panels, measures), summary]
+
+
+def _n_networks(rows: pd.DataFrame) -> int:
+    return len(rows[["dataset", "group"]].drop_duplicates())
 
 
 def _by_truth(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -97,4 +105,4 @@ def _row(label: str, values: Mapping[str, tuple[float, float, float]]) -> Row:
         key: Number(value, f"{value:,.3g}", low, high, CHANCE.get(key, math.nan))
         for key, (value, low, high) in values.items()
     }
-    return Row(label, cells, badges=("baseline",) if label in BASELINES else ())
+    return Row(label, cells, badges=("baseline",) if label.startswith(BASELINES) else ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,20 @@ COST = ("wall_s", "cpu_s", "peak_memory_mb")
 
 
 def network_scores(
-    config: str, weights: Mapping[str, str] | None = None, methods: Sequence[str] | None = None
+    config: str,
+    weights: Mapping[str, str] | None = None,
+    methods: Sequence[str] | None = None,
+    *,
+    whole: bool = False,
 ) -> pd.DataFrame:
     """Run a configuration of this folder, and return its scores with their intervals, and tests of enrichment.
 
     A data set without a path is one of :mod:`benchmarks.grn.data_sets`. A configuration without methods, or of a
     preset, has those of methods.yaml. ``enrichment`` lists the tests that each network takes beside its scores.
-    `weights` names the folder of each method of :mod:`benchmarks.weights` that is to be run, too. `methods` are
-    the labels of those of the configuration that are run; all by default.
+    ``few`` keeps slow methods to few data sets: ``methods`` are their labels, and ``of`` names of data sets, or of
+    groups of cells; what they are not run on is told. `weights` names the folder of each method of
+    :mod:`benchmarks.weights` that is to be run, too. `methods` are the labels of those of the configuration that are
+    run; all by default. With `whole`, every method is run on every data set, whatever ``few`` says.
 
     Raises
     ------
@@ -50,14 +56,19 @@ def network_scores(
     told["methods"] = [*told["methods"], *_with_weights(weights or {})]
     if methods is not None:
         told["methods"] = [one for one in told["methods"] if _label(one) in methods]
-    tests = told.pop("enrichment", ())
+    tests, few = told.pop("enrichment", ()), told.pop("few", {})
     if TRUTHS.is_dir():
         os.environ.setdefault("BENGRN_DATA", str(TRUTHS))
         os.environ.setdefault("GRNNDATA_CACHE", str(TRUTHS.parent / "sets"))
     limits = {f"{name}_limit": value for name, value in told.pop("limits", {}).items()}
     told["datasets"] = [completed(one) for one in told["datasets"]]
-    out = WORK / f"{config}-{checksum(tuple(ROOT / place for place in _CODE))[:12]}"
-    table = benchmark(**told, **limits, out=out)
+    tables, enriched = [], []
+    for part, these in _parts(told, {} if whole else few):
+        out = WORK / f"{config}{part}-{checksum(tuple(ROOT / place for place in _CODE))[:12]}"
+        tables.append(benchmark(**these, **limits, out=out))
+        if tests:
+            enriched.append(enrichment_rows(out, tables[-1], tests))
+    table = pd.concat(tables, ignore_index=True)
     if not (table["status"] == "ok").any():
         first = table.iloc[0]
         raise RuntimeError(
@@ -65,8 +76,26 @@ def network_scores(
         )
     kept = [name for score in SCORES for name in (score, f"{score}_low", f"{score}_high")]
     columns = [*NAMES, *(name for name in kept if name in table), *SIZES, *COST, "status", "message"]
-    rows = table[columns]
-    return pd.concat([rows, enrichment_rows(out, table, tests)], ignore_index=True) if tests else rows
+    return pd.concat([table[columns], *enriched], ignore_index=True)
+
+
+def _parts(told: Mapping[str, Any], few: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the suffix and the configuration of the methods for all data sets, and of those for few of them."""
+    slow = [one for one in told["methods"] if _label(one) in few.get("methods", ())]
+    yield "", dict(told) | {"methods": [one for one in told["methods"] if one not in slow]}
+    if not slow:
+        return
+    kept, left = [], []
+    for one in told["datasets"]:
+        groups = one.get("groups", ())
+        mine = [group for group in groups if group in few["of"]]
+        if one["name"] in few["of"] or mine:
+            kept.append(one | ({"groups": mine} if mine else {}))
+        left += [group for group in groups if group not in mine] if mine else [one["name"]]
+    left = [name for name in left if name not in few["of"]]
+    NOT_RUN.update({f"{_label(one)} on {', '.join(left)}": "slow: in the full size" for one in slow})
+    if kept:
+        yield "-few", dict(told) | {"methods": slow, "datasets": kept, "baselines": False}
 
 
 def read(config: str) -> dict[str, Any]:

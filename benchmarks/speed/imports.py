@@ -20,7 +20,6 @@ STATEMENTS = (
     "from scdataloader import CellDataModule",
     "from scprint_model import ScPrint",
 )
-REPEATS = 5
 CHILD = """
 import sys, time
 wall, cpu = time.perf_counter(), time.process_time()
@@ -29,10 +28,10 @@ print(time.perf_counter() - wall, time.process_time() - cpu)
 """
 
 
-def import_times() -> pd.DataFrame:
-    """Return median seconds of each statement in a process of its own, and their ratio to those of anndata."""
+def import_times(repeats: int = 5) -> pd.DataFrame:
+    """Return medians of so many processes a statement: seconds, and their ratio to those of anndata."""
     taken: dict[str, list[tuple[float, float]]] = {statement: [] for statement in STATEMENTS}
-    for turn in range(REPEATS + 1):
+    for turn in range(repeats + 1):
         for statement in STATEMENTS:
             command = [sys.executable, "-c", CHILD, statement]
             said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

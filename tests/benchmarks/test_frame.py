@@ -35,18 +35,33 @@ SUITE = Suite(
 )
 
 
+class Fake:
+    """A unit that has been done when it begins."""
+
+    def __init__(self, one: Work, _folder):
+        self.work, self.seconds = one, 0.0
+
+    def ended(self):
+        return running.DONE
+
+    def end(self):
+        pass
+
+
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Let units run here, as the process would, and return the names of those that ran."""
     ran = []
 
-    def watched(one: Work, folder):
-        path = one.file(folder).with_name("job.json")
-        running.write_json(path, running._job(one))
-        ran.append(one.name)
-        return ("", "") if carry_out(path) == 0 else ("failed", "")
+    class Unit(Fake):
+        def __init__(self, one: Work, folder):
+            super().__init__(one, folder)
+            path = one.file(folder).with_name("job.json")
+            running.write_json(path, running._job(one))
+            ran.append(one.name)
+            carry_out(path)
 
-    monkeypatch.setattr(running, "watched", watched)
+    monkeypatch.setattr(running, "Unit", Unit)
     monkeypatch.setattr("benchmarks.worker.signal.signal", lambda *_: None)
     monkeypatch.setattr("benchmarks.worker._end_with_parent", lambda: None)
     return ran
@@ -92,6 +107,38 @@ def test_a_unit_is_ended_at_its_limit_of_time_and_says_so(tmp_path):
     (result,) = running.collected([slow], tmp_path)
     assert (result["status"], result["message"]) == ("out of time", "stopped at the limit of 1 s")
     assert result["rows"] == []
+
+
+def test_units_run_side_by_side_but_for_those_that_measure_time(tmp_path, monkeypatch):
+    begun, together = [], []
+
+    class Slow(Fake):
+        def __init__(self, one: Work, folder):
+            super().__init__(one, folder)
+            begun.append(one.suite.name)
+            self.left, self.folder = 1 if one.suite.name == "a" else 3, folder
+
+        def ended(self):
+            together.append(tuple(sorted(begun)))
+            self.left -= 1
+            if self.left:
+                return None
+            begun.remove(self.work.suite.name)
+            running.write_json(self.work.file(self.folder), {"status": "ok", "message": ""})
+            return running.DONE
+
+    monkeypatch.setattr(running, "Unit", Slow)
+    monkeypatch.setattr(running, "_TICK", 0)
+    names = ("a", "timed", "b", "c", "timed too")
+    works = [Work(replace(SUITE, name=name, alone=name.startswith("timed")), {}) for name in names]
+    running.run(works, tmp_path, jobs=2, tell=lambda _: None)
+    assert all(work.result(tmp_path) is not None for work in works)
+    assert {("a", "b"), ("b", "c"), ("timed",), ("timed too",)} <= set(together)
+    assert max(map(len, together)) == 2
+    assert not any(len(names) == 2 and any(name.startswith("timed") for name in names) for names in together)
+    together.clear()
+    running.run([replace(work, repeat=1) for work in works], tmp_path, jobs=1, tell=lambda _: None)
+    assert list(dict.fromkeys(together)) == [(name,) for name in names]
 
 
 def test_data_that_are_not_there_are_named(in_this_process, tmp_path, monkeypatch):
@@ -183,24 +230,30 @@ def test_an_environment_without_a_lock_is_named():
 
 
 def test_a_run_that_is_stopped_keeps_what_is_done_and_goes_on(in_this_process, tmp_path, monkeypatch, capsys):
-    runs, whole = tmp_path / "runs", running.watched
+    runs, whole, stopped = tmp_path / "runs", running.Unit, []
 
-    def interrupted(one: Work, folder):
-        if one.arguments:
-            raise KeyboardInterrupt
-        return whole(one, folder)
+    class Interrupted(whole):
+        def ended(self):
+            if self.work.arguments:
+                self.work.file(runs / "work").unlink()
+                raise KeyboardInterrupt
+            return super().ended()
+
+        def end(self):
+            stopped.append(self.work.name)
 
     monkeypatch.setattr("benchmarks.__main__.SUITES", (SUITE,))
     monkeypatch.setattr("benchmarks.__main__.RUNS", runs)
     monkeypatch.setattr("sys.argv", ["benchmarks", "--size", "quick"])
-    monkeypatch.setattr(running, "watched", interrupted)
+    monkeypatch.setattr(running, "Unit", Interrupted)
     assert main() == 130
+    assert stopped == ["toy (value=0.7)"]
     assert "goes on from here" in capsys.readouterr().err
     assert "not done yet" in (runs / "quick/index.html").read_text()
-    monkeypatch.setattr(running, "watched", whole)
+    monkeypatch.setattr(running, "Unit", whole)
     assert main() == 0
     assert "1 of 2 done" in capsys.readouterr().out
-    assert in_this_process == ["toy", "toy (value=0.7)"]
+    assert in_this_process == ["toy", "toy (value=0.7)", "toy (value=0.7)"]
     assert len(pd.read_csv(runs / "quick/measures.csv")) == 2
     peerless = replace(SUITE, peers={"Peer": "nobody"})
     monkeypatch.setattr("benchmarks.__main__.SUITES", (peerless,))

@@ -44,21 +44,64 @@ def test_each_configuration_that_needs_no_files_is_understood(data):
             continue
         told = leaderboard.read(config)
         assert all(isinstance(why, str) for why in told.pop("not_run", {}).values()), config
-        tests = told.pop("enrichment", ())
+        tests, few = told.pop("enrichment", ()), told.pop("few", {"methods": ()})
         assert set(tests) <= {"tf", "cell_types", "encode"}
         for one in told["datasets"]:
             one["cells"] = cells
             one.setdefault("truths", told.get("truths") or ["omnipath-demo"])
         found = as_config(Section(told))
         labels = {one.label for one in found.methods} | {"degrees of the truth"}
+        assert set(few["methods"]) <= labels, config
+        groups = [group for one in told["datasets"] for group in one.get("groups", ())]
+        assert set(few.get("of", ())) <= {*groups, *(one["name"] for one in told["datasets"])}, config
         suite = next(
-            one for one in SUITES for units in one.sizes.values() for unit in units if unit == {"config": config}
+            one
+            for one in SUITES
+            for units in one.sizes.values()
+            for unit in units
+            if unit.get("config") == config and "methods" not in unit
         )
         if config not in ("quick", "genome"):
             assert set(suite.peers.values()) - set(WEIGHTS) <= labels, config
     assert "not_run" in leaderboard.read("quick")
     there = {"correlation", "CLR", "degrees of the truth alone", "random", *WEIGHTS}
     assert set(_NETWORK_METHODS) - there <= set(leaderboard.read("quick")["not_run"])
+
+
+def test_slow_methods_run_on_few_data_sets_and_the_rest_is_told(monkeypatch):
+    ran, not_run = [], {}
+    told = {
+        "methods": [{"name": "deepsem", "label": "Slow"}, "pearson"],
+        "datasets": [
+            {"name": "blood", "path": "blood.h5ad", "groups": ["T cell", "B cell"]},
+            {"name": "eye", "path": "eye.h5ad"},
+            {"name": "hESC", "path": "hESC.h5ad"},
+        ],
+        "few": {"methods": ["Slow"], "of": ["B cell", "hESC"]},
+    }
+
+    def benchmark(**given):
+        ran.append(
+            [
+                (method if isinstance(method, str) else method["label"], one["name"], one.get("groups"))
+                for method in given["methods"]
+                for one in given["datasets"]
+            ]
+        )
+        row = dict.fromkeys((*leaderboard.NAMES, *leaderboard.SIZES, *leaderboard.COST, "message"), 0)
+        return pd.DataFrame([row | {"status": "ok", "label": f"part {len(ran)}"}])
+
+    monkeypatch.setattr(leaderboard, "read", lambda _: dict(told))
+    monkeypatch.setattr(leaderboard, "benchmark", benchmark)
+    monkeypatch.setattr(leaderboard, "NOT_RUN", not_run)
+    both = ["T cell", "B cell"]
+    every = [("pearson", "blood", both), ("pearson", "eye", None), ("pearson", "hESC", None)]
+    assert len(leaderboard.network_scores("some")) == 2
+    assert ran == [every, [("Slow", "blood", ["B cell"]), ("Slow", "hESC", None)]]
+    assert not_run["Slow on T cell, eye"] == "slow: in the full size"
+    ran.clear()
+    leaderboard.network_scores("some", whole=True)
+    assert ran == [[("Slow", "blood", both), ("Slow", "eye", None), ("Slow", "hESC", None), *every]]
 
 
 def test_a_preset_has_the_cells_of_its_file_and_the_methods_of_the_comparison(data):
@@ -127,6 +170,7 @@ def test_scores_are_summed_over_networks_with_the_interval_of_their_spread():
     # Student's t with 1 degree of freedom at 97.5 % is 12.706; the standard error of 2 and 4 is 1
     assert (ours.name, number.value, number.high) == ("ours", 3.0, pytest.approx(3 + 12.7062, abs=1e-3))
     assert (random.cells["ap_ratio"].low, random.badges) == (0.8, ("baseline",))
+    assert random.name == "random (1 of 2 networks)"
     assert plot.panels[0].title == "T"
     assert parts([row | {"status": "failed"}]) == []
 

@@ -196,9 +196,11 @@ def test_the_command_writes_a_folder_and_says_how_well_it_went(cells, tmp_path, 
         str(tmp_path / "made"),
     ]
     arguments += ["--labels", "planted", "--train", "heads", "--context", "64", "--plot", str(tmp_path / "scores.png")]
+    arguments += ["--held_out_by", "cell_type", "--held_out_groups", "retinal rod cell"]
     assert cli.main(arguments) == 0
     text = capsys.readouterr().out
     assert "planted: accuracy" in text
+    assert f"({(cells.obs['cell_type'][:80] == 'retinal rod cell').sum()} cells)" in text
     assert "embedding + logistic regression" in text
     assert (tmp_path / "scores.png").stat().st_size > 5000
     assert json.loads((tmp_path / "scores.png.json").read_text())
@@ -226,6 +228,8 @@ def test_the_command_writes_a_folder_and_says_how_well_it_went(cells, tmp_path, 
         ({"labels": "planted", "epochs": 0}, "epochs = 0"),
         ({"labels": "planted", "gene_embeddings": "table.parquet"}, "are for new genes"),
         ({"labels": "planted", "held_out_by": "constant"}, "held_out_by has one value"),
+        ({"labels": "planted", "held_out_groups": "d1"}, r"\['d1'\] are groups of a column: name it with held_out_by"),
+        ({"labels": "planted", "held_out_by": "alone", "held_out_groups": ["d1"]}, r"there is no \['d1'\] among"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused(small_model, cells, options, message):

@@ -293,6 +293,12 @@ def test_the_split_holds_out_groups_or_cells_of_each_label():
     parts = divide(codes, held_out=0.25, groups=donors)
     assert len(set(donors[parts.held_out])) == 1
     assert len(parts.held_out) == 25
+    parts = divide(codes, held_out=0.25, groups=donors, named=["d", "b"])
+    assert parts.held_out.tolist() == np.flatnonzero(np.isin(donors, ["b", "d"])).tolist()
+    with pytest.raises(ValueError, match=r"there is no \['e'\] among \['a', 'b', 'c', 'd'\]"):
+        divide(codes, held_out=0.25, groups=donors, named=["a", "e"])
+    with pytest.raises(ValueError, match="100 cells give 0 to learn from"):
+        divide(codes, held_out=0.25, groups=donors, named=["a", "b", "c", "d"])
     with pytest.raises(ValueError, match="held_out_by has one value"):
         divide(codes, held_out=0.2, groups=np.array(["a"] * 100, dtype=object))
     with pytest.raises(ValueError, match=r"held_out=1\.5"):

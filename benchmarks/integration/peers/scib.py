@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ["XLA_FLAGS"] = (
     "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -18,10 +19,14 @@ os.environ["XLA_FLAGS"] = (
 warnings.filterwarnings("ignore")
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+import scib_metrics.benchmark._core as core  # noqa: E402
 from anndata import AnnData  # noqa: E402
 from scib_metrics.benchmark import BatchCorrection, Benchmarker, BioConservation  # noqa: E402
 from scib_metrics.nearest_neighbors import NeighborsResults  # noqa: E402
 from sklearn.neighbors import NearestNeighbors  # noqa: E402
+
+# It collects garbage before each score, which takes most of the time once jax holds hundreds of compiled functions.
+core.gc = SimpleNamespace(collect=lambda: 0)
 
 #: Those of Luecken et al. 2022 that need one embedding; ``bras`` stands for their batch silhouette.
 BIO = BioConservation(

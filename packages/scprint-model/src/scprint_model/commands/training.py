@@ -33,6 +33,7 @@ def finetune(
     labels: Sequence[str] = (),
     genes: Path | None = None,
     organisms: Sequence[str] = (),
+    held_out_groups: Sequence[str] = (),
     projections: Sequence[str] = ATTENTION,
     plot: Path | None = None,
     device: str | None = None,
@@ -55,6 +56,8 @@ def finetune(
         File of a vocabulary of genes to add.
     organisms
         Organisms whose protein-coding genes are added.
+    held_out_groups
+        Groups of --held_out_by to score on; by default as many as --held_out says are drawn.
     projections
         Projections with low-rank parts, among qkv, q, kv, out, fc1, fc2.
     plot
@@ -78,6 +81,7 @@ def finetune(
         labels=labels,
         genes=genes,
         organisms=organisms,
+        held_out_groups=held_out_groups,
         projections=projections,
         device=device,
         merge=True,

@@ -186,6 +186,7 @@ def divide(
     *,
     held_out: float,
     groups: np.ndarray | None,
+    named: Sequence[str] = (),
     keys: np.ndarray | None = None,
     validation: float = 0.1,
     seed: int = 0,
@@ -201,6 +202,8 @@ def divide(
         Share of the cells to score on, or with `groups` of the groups, one at least.
     groups
         (n_cells,) such as donors: those drawn are held out as a whole.
+    named
+        Groups to hold out; none: as many as `held_out` says are drawn.
     keys
         (n_cells,) key of each cell's counts, on which its part hangs; None: its place. Cells with the same counts and
         label are in one part.
@@ -213,7 +216,8 @@ def divide(
     Raises
     ------
     ValueError
-        When `held_out` is not a share, all cells are of one group, or nothing is left to learn from.
+        When `held_out` is not a share, all cells are of one group, a group that is named is not there, or nothing is
+        left to learn from.
     """
     if not 0 < held_out < 1:
         raise ValueError(f"held_out={held_out} must lie between 0 and 1")
@@ -224,8 +228,12 @@ def divide(
         names = np.unique(groups.astype(str))
         if len(names) < 2:
             raise ValueError(f"held_out_by has one value, {names.tolist()}: nothing would be left to learn from")
+        absent = sorted(set(named) - set(names.tolist()))
+        if absent:
+            raise ValueError(f"held_out_groups: there is no {absent} among {names.tolist()}")
         n = min(max(1, round(held_out * len(names))), len(names) - 1)
-        part = np.isin(groups.astype(str), np.random.default_rng(seed).permutation(names)[:n])
+        drawn = list(named) or np.random.default_rng(seed).permutation(names)[:n].tolist()
+        part = np.isin(groups.astype(str), drawn)
     rest = np.flatnonzero(~part)
     stop = None if groups is None else _whole_groups(groups[rest].astype(str), validation, seed)
     if stop is None:

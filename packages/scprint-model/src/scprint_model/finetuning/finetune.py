@@ -49,6 +49,7 @@ def finetune(
     merge: bool = True,
     held_out: float = 0.2,
     held_out_by: str | None = None,
+    held_out_groups: Sequence[str] | str = (),
     epochs: int = 10,
     patience: int = 3,
     batch_size: int = 32,
@@ -114,6 +115,8 @@ def finetune(
         Share of the cells, or of the groups of `held_out_by`, to score on.
     held_out_by
         Column of ``obs``, such as ``"donor_id"``, or ``"dataset"``, whose groups are held out as a whole.
+    held_out_groups
+        Groups of `held_out_by` to score on; none: as many as `held_out` says are drawn.
     epochs
         Largest number of epochs that the network learns for. The best weights are kept.
     patience
@@ -166,7 +169,11 @@ def finetune(
         When a model or file does not exist.
     """
     told = step(finetune, locals(), inputs=inputs_of(data), skip=("model", "data", "out", "save", "device"))
-    labels, organisms = (([x] if isinstance(x, str) else list(x)) for x in (labels, organisms))
+    labels, organisms, named = (
+        [x] if isinstance(x, str) else [str(one) for one in x] for x in (labels, organisms, held_out_groups)
+    )
+    if named and held_out_by is None:
+        raise ValueError(f"held_out_groups = {named} are groups of a column: name it with held_out_by")
     grows = genes is not None or bool(organisms)
     weight = (1.0 if batch_key is not None or grows else 0.0) if denoising is None else denoising
     _check(train, save, labels, batch_key, weight if train != "heads" or denoising else 0.0, gene_embeddings, grows)
@@ -190,7 +197,7 @@ def finetune(
     ordered = {name: one[cells.order] for name, one in every.items()}
     all_codes, batches = ordered["codes"], ordered.get("batches")
     strata = all_codes[:, 0] if targets else np.zeros(len(cells), np.int64)
-    parts = divide(strata, held_out=held_out, groups=ordered.get("groups"), keys=cells.keys, seed=seed)
+    parts = divide(strata, held_out=held_out, groups=ordered.get("groups"), named=named, keys=cells.keys, seed=seed)
     aims = Aims(
         names=tuple(target.name for target in targets),
         codes=torch.from_numpy(all_codes),

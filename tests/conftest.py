@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +34,32 @@ def browser() -> Generator[Any]:
     with playwright.sync_playwright() as running:
         opened = running.chromium.launch(executable_path=where, args=["--no-sandbox", "--disable-gpu"])
         yield opened
+        opened.close()
+
+
+@pytest.fixture
+def watched(browser: Any) -> Generator[Callable[..., Any]]:
+    """Function that opens a page; afterwards nothing was requested and nothing went wrong."""
+    pages: list[tuple[Any, str, list[str], list[str]]] = []
+
+    def watch(path: Path, width: int = 1280, scheme: str = "light", fragment: str = "") -> Any:
+        opened = browser.new_page(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        requests: list[str] = []
+        problems: list[str] = []
+        opened.on("request", lambda request: requests.append(request.url))
+        opened.on("console", lambda message: problems.append(message.text))
+        opened.on("pageerror", lambda error: problems.append(str(error)))
+        opened.on("dialog", lambda dialog: problems.append(dialog.message))
+        opened.goto(path.as_uri() + fragment)
+        pages.append((opened, path.as_uri(), requests, problems))
+        return opened
+
+    yield watch
+    for opened, address, requests, problems in pages:
+        assert [url.partition("#")[0] for url in requests if url != "data:,"] == [address]
+        assert problems == []
         opened.close()
 
 

@@ -112,10 +112,10 @@ def _label(method: Any) -> str:
     """Return the label of a method as a configuration has it: a name, or a record of a name or an object."""
     if isinstance(method, str):
         return method
-    if "object" in method:
-        module, _, name = str(method["object"]).partition(":")
-        return str(getattr(import_module(module), name).name)
-    return str(method.get("label", method["name"]))
+    if "label" in method or "name" in method:
+        return str(method.get("label", method.get("name")))
+    module, _, name = str(method["object"]).partition(":")
+    return str(getattr(import_module(module), name).name)
 
 
 def _with_weights(weights: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -51,6 +51,7 @@ def test_each_configuration_that_needs_no_files_is_understood(data):
             one.setdefault("truths", told.get("truths") or ["omnipath-demo"])
         found = as_config(Section(told))
         labels = {one.label for one in found.methods} | {"degrees of the truth"}
+        assert {leaderboard._label(one) for one in told["methods"]} == labels - {"degrees of the truth"}, config
         assert set(few["methods"]) <= labels, config
         groups = [group for one in told["datasets"] for group in one.get("groups", ())]
         assert set(few.get("of", ())) <= {*groups, *(one["name"] for one in told["datasets"])}, config

@@ -232,31 +232,6 @@ def test_what_cannot_be_reported_is_told_in_one_line(results, tmp_path, capsys):
 # ---------------------------------------------------------------------------------------------- the browser
 
 
-@pytest.fixture
-def watched(browser):
-    """Function that opens a page; afterwards nothing was requested and nothing went wrong."""
-    pages = []
-
-    def watch(path, width=1280, scheme="light", fragment=""):
-        opened = browser.new_page(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-        )
-        requests, problems = [], []
-        opened.on("request", lambda request: requests.append(request.url))
-        opened.on("console", lambda message: problems.append(message.text))
-        opened.on("pageerror", lambda error: problems.append(str(error)))
-        opened.on("dialog", lambda dialog: problems.append(dialog.message))
-        opened.goto(path.as_uri() + fragment)
-        pages.append((opened, path.as_uri(), requests, problems))
-        return opened
-
-    yield watch
-    for opened, address, requests, problems in pages:
-        assert [url.partition("#")[0] for url in requests if url != "data:,"] == [address]
-        assert problems == []
-        opened.close()
-
-
 def methods(opened, block):
     """Names of the visible rows of a block of the leaderboard."""
     body = opened.locator("#p0-0 tbody", has=opened.locator(".block", has_text=block))

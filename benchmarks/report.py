@@ -16,7 +16,7 @@ from benchmarks.sections import SECTIONS, peers_of
 from benchmarks.suite import Section as Chapter
 from benchmarks.suite import Suite
 from benchmarks.work import ROOT
-from bengrn.benchmarking.report.page import Facts, Page, Part, Section, Text, Tiles
+from bengrn.benchmarking.report.page import Facts, Folded, Page, Part, Section, Text, Tiles
 from bengrn.benchmarking.report.plots import Mark, Measure, Panel, Plot
 from bengrn.benchmarking.report.tables import Block, Column, Number, Row, Table
 from bengrn.benchmarking.work_files import write_json
@@ -24,6 +24,8 @@ from bengrn.effort import duration
 from grnndata import atomic_path
 
 ORIGIN = ("commit", "versions", "peers", "machine", "threads", "seed", "date")
+#: Rows of a table that are shown without a click.
+_SHOWN = 40
 #: Tables of the longest runs, which stand beside shorter ones.
 LAST = Path(__file__).parent / "results"
 
@@ -109,7 +111,7 @@ def _figures(suite: Suite, results: Sequence[Mapping[str, Any]]) -> list[Part]:
     return found
 
 
-def _table(suite: Suite, results: Sequence[Mapping[str, Any]]) -> Table:
+def _table(suite: Suite, results: Sequence[Mapping[str, Any]]) -> Part:
     columns: dict[str, None] = {}
     blocks = []
     for result in results:
@@ -131,7 +133,9 @@ def _table(suite: Suite, results: Sequence[Mapping[str, Any]]) -> Table:
         Column(name, name, _help(suite, name), drawn=False, largest_first=better(suite, name) != "lower")
         for name in columns
     ]
-    return Table(suite.title, "Row", shown or [Column("state", "State")], blocks)
+    table = Table(suite.title, "Row", shown or [Column("state", "State")], blocks)
+    n_rows = sum(len(block.rows) for block in blocks)
+    return table if n_rows <= _SHOWN else Folded(f"All {n_rows:,} rows", table)
 
 
 def _plots(suite: Suite, found: pd.DataFrame) -> list[Part]:

@@ -44,7 +44,8 @@ def parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
     if table.empty:
         return []
     table = table[table["orientation"] != "transposed"]
-    blocks, panels = [], []
+    blocks: list[Block] = []
+    panels: dict[bool, list[Panel]] = {False: [], True: []}
     for truth, of_truth in _by_truth(table):
         scores = TESTS if truth == TRUTH else SCORES
         n = _n_networks(of_truth)
@@ -52,16 +53,20 @@ def parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
         for label, one in of_truth.groupby("label", sort=False):
             fewer = f" ({mine} of {n} networks)" if (mine := _n_networks(one)) < n else ""
             found[f"{label}{fewer}"] = _summed(one, scores)
-        note = f"{n} {'network' if n == 1 else 'networks'} a method"
+        note = f"{n} {'network' if n == 1 else 'networks'}"
         blocks.append(Block(truth, [_row(label, one) for label, one in _best_first(found)], note))
         marks = [Mark(label, values, baseline=label.startswith(BASELINES)) for label, values in found.items()]
-        panels.append(Panel(truth, note, marks, references=CHANCE))
+        panels[truth == TRUTH].append(Panel(truth, note, marks, references=CHANCE))
     shown = [one for one in (*SCORES, *TESTS) if one[0] in table]
     columns = [Column(key, label, told, drawn=True) for key, label, told in shown]
-    measures = [Measure(key, label, told) for key, label, told in shown]
     caption = "Each method against each truth, mean over networks. Lines are 95% intervals; overlaps may be chance."
+    plots = [
+        Plot("strip", caption, panels[tests], [Measure(*one) for one in shown if (one in TESTS) is tests])
+        for tests in (False, True)
+        if panels[tests]
+    ]
     summary = Table("Methods against truths, mean over networks", "Method", columns, blocks)
-    return [Text(_NOTES), Plot("strip", caption, panels, measures), summary]
+    return [Text(_NOTES), *plots, summary]
 
 
 def _n_networks(rows: pd.DataFrame) -> int:

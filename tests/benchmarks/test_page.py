@@ -40,6 +40,17 @@ def page(tmp_path):
     return tmp_path / "index.html"
 
 
+def test_long_tables_open_by_a_click(watched, tmp_path):
+    rows = [network(f"method {i}", "a", 1 + i / 100) for i in range(41)]
+    write_report(SUITES, [result("networks", rows)], tmp_path, size="bench")
+    opened = watched(tmp_path / "index.html")
+    rest = opened.locator("details", has_text="All 41 rows").first
+    assert rest.locator("tr[data-row]").count() == 41
+    assert rest.locator("tr[data-row]:visible").count() == 0
+    rest.locator("summary").first.click()
+    assert rest.locator("tr[data-row]:visible").count() == 41
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (420, "dark")])
 def test_the_page_shows_summaries_and_what_did_not_run(watched, page, width, scheme):
     opened = watched(page, width, scheme)

@@ -377,6 +377,9 @@ def test_every_label_with_cells_can_be_an_output_of_its_own(tmp_path):
     np.testing.assert_array_equal(labels.own_outputs, [1, -1])
     np.testing.assert_array_equal(labels.encode([macrophage, microglia, b_cell, both, "x"]), [3, 0, 2, 4, -1])
     assert labels.decode([1, 3]) == [macrophage, macrophage]
+    outputs = labels.outputs(np.array([3, 0, 2, 4, -1]))
+    np.testing.assert_array_equal(outputs, [1, 0, 2, -1, -1])  # no output says "one of the two"
+    np.testing.assert_array_equal(labels.said(outputs[:3]), [3, 0, 2])
     space = LabelSpace({"cell_type": labels})
     assert (space.format, space.sizes) == (2, {"cell_type": 3})
     space.save(tmp_path / "labels.json")

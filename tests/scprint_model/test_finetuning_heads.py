@@ -1,15 +1,18 @@
 """Heads that start as a logistic regression: beside scikit-learn's, with a known truth, and on shuffled cells."""
 
 import json
+from types import MappingProxyType
 
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from scdataloader import LabelSpace
+from scdataloader.labels import LabelClass
 from scprint_model import ModelConfig, ScPrint
 from scprint_model.finetuning import finetune, load_adapter
 from scprint_model.finetuning.cells import Parts, divide
@@ -41,18 +44,24 @@ def scikit_learn(features, codes):
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(features.flatten(1).numpy(), codes)
 
 
-def trained(embeddings, codes, parts, *, n_labels, descendants=None):
-    """A model whose heads are fitted to these embeddings, and what train_heads returns."""
+def trained(embeddings, codes, parts, *, n_labels, descendants=None, owns=MappingProxyType({})):
+    """A model whose heads are fitted to these embeddings, and what train_heads returns.
+
+    `owns` tells which rows of `descendants` are outputs of their own.
+    """
     below = np.zeros((0, n_labels), bool) if descendants is None else descendants
     config = ModelConfig(
         n_genes=4, d_model=embeddings.shape[2], n_layers=1, n_heads=1, class_sizes={"state": n_labels, "other": 2}
     )
     model = ScPrint(config, gene_positions=torch.arange(4)).eval()
     use_all_tokens(model, ["state"])
+    leaves = tuple(f"label {i}" for i in range(n_labels))
+    parents = tuple(leaves[own] if (own := owns.get(row, -1)) >= 0 else f"coarse {row}" for row in range(len(below)))
+    labels = LabelClass(leaves, parents, sparse.csr_array(below), {}, ())
     aims = Aims(
         names=("state",),
         codes=torch.from_numpy(codes.astype(np.int64))[:, None],
-        descendants=(torch.from_numpy(below),),
+        classes=(labels,),
         batches=None,
         batch_weight=0.0,
         denoising=0.0,
@@ -63,6 +72,28 @@ def trained(embeddings, codes, parts, *, n_labels, descendants=None):
 
 def parts_of(n, train, validation):
     return Parts(np.arange(train), np.arange(train, train + validation), np.arange(train + validation, n))
+
+
+def test_a_coarse_label_with_an_output_of_its_own_is_learned():
+    """A corpus has macrophages, of which some are told to be of the lung: their cells teach and are no others' rivals."""
+    embeddings, codes, _ = simulated(600, labels=3)
+    below = np.array([[True, False, True]])  # label 2 is above label 0, and its cells have its code as a parent
+    given = np.where(codes == 2, 3, codes)
+    parts = parts_of(600, 300, 100)
+    model, regressions, _ = trained(embeddings, given, parts, n_labels=3, descendants=below, owns={0: 2})
+    oracle = scikit_learn(embeddings[:300], codes[:300])
+    held = embeddings[400:]
+    assert regressions["state"].codes.tolist() == [0, 1, 2]
+    assert np.array_equal(
+        regressions["state"].predict(held.flatten(1).numpy()), oracle.predict(held.flatten(1).numpy())
+    )
+    said = model.classify(held, ["state"])["state"].argmax(dim=1).numpy()
+    right = (said == codes[400:]) | ((codes[400:] == 2) & (said == 0))
+    assert right.mean() > 0.8
+    assert (said == 2).any()
+    # without an output of its own there is none to learn it as
+    _, regressions, _ = trained(embeddings, given, parts, n_labels=3, descendants=below)
+    assert regressions["state"].codes.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("labels", [2, 5])

@@ -54,6 +54,22 @@ class LabelClass:
         at = {term: i for i, term in enumerate(self.leaves)}
         return np.array([at.get(term, -1) for term in self.parents], dtype=np.int64)
 
+    def outputs(self, codes: np.ndarray) -> np.ndarray:
+        """Return the output that cells with each code can be learned as: int64, as many as `codes`.
+
+        A leaf is its own, a coarser label has the one of `own_outputs`, and -1 says that there is none: such a label
+        asks for any of those below it.
+        """
+        table = np.concatenate([np.arange(len(self.leaves)), self.own_outputs, [-1]])
+        return np.asarray(table[codes], dtype=np.int64)
+
+    def said(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the code of the label that each output stands for, int64: the inverse of :meth:`outputs`."""
+        table = np.arange(len(self.leaves))
+        rows = np.flatnonzero(self.own_outputs >= 0)
+        table[self.own_outputs[rows]] = len(self.leaves) + rows
+        return np.asarray(table[outputs], dtype=np.int64)
+
     @classmethod
     def from_terms(
         cls, terms: Iterable[object], scope: Sequence[str] | None = None, *, own_outputs: bool = False

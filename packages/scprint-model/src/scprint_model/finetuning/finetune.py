@@ -201,7 +201,7 @@ def finetune(
     aims = Aims(
         names=tuple(target.name for target in targets),
         codes=torch.from_numpy(all_codes),
-        descendants=tuple(torch.from_numpy(space.classes[t.name].descendants.toarray()) for t in targets),
+        classes=tuple(space.classes[t.name] for t in targets),
         batches=None if batches is None else torch.from_numpy(batches),
         batch_weight=batch_weight,
         denoising=weight,

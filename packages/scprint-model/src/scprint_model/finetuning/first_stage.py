@@ -67,15 +67,15 @@ def train_heads(
     regressions, history = {}, {}
     for c, name in enumerate(tqdm(aims.names, desc="class heads", unit="class", disable=None)):
         codes, below = aims.codes[:, c].numpy(), aims.descendants[c]
-        n = below.shape[1]
-        of_outputs = parts.train[(codes[parts.train] >= 0) & (codes[parts.train] < n)]
+        outputs = aims.outputs(c)
+        of_outputs = parts.train[outputs[parts.train] >= 0]
         if not len(of_outputs):
             raise ValueError(
                 f"none of the {len(parts.train):,} cells to learn from has a label of class {name!r}: those that have "
                 "one are held out; choose another held_out_by or seed, or a smaller held_out"
             )
         few = draw_cells(of_outputs, keys, most, seed)
-        regression = fit_regression(features[few].numpy(), codes[few])
+        regression = fit_regression(features[few].numpy(), outputs[few])
         every = draw_cells(parts.train[codes[parts.train] >= 0], keys, most, seed)
         stop = parts.validation[codes[parts.validation] >= 0]
         sets = [

@@ -46,7 +46,7 @@ class PrincipalComponents:
 
 
 def rival_predictions(
-    codes: np.ndarray,
+    outputs: np.ndarray,
     parts: Parts,
     at: np.ndarray,
     *,
@@ -54,15 +54,14 @@ def rival_predictions(
     embeddings: np.ndarray,
     components: PrincipalComponents,
     keys: np.ndarray,
-    n_labels: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Return what each rival predicts for the cells `at`: the codes of labels, (len(at),).
+    """Return what each rival predicts for the cells `at`: outputs of the class, (len(at),).
 
     Parameters
     ----------
-    codes
-        Label of every cell; those that are not an output, or unknown, are not learned from.
+    outputs
+        Output of the label of every cell; cells with -1 are not learned from.
     parts
         Cells to learn from.
     at
@@ -75,15 +74,13 @@ def rival_predictions(
         Principal components of the cells.
     keys
         Key of every cell.
-    n_labels
-        Number of outputs of the class.
     seed
         Seed for the draw of cells to fit on, where there are many.
     """
-    known = parts.train[(codes[parts.train] >= 0) & (codes[parts.train] < n_labels)]
-    commonest = np.bincount(codes[known]).argmax()
+    known = parts.train[outputs[parts.train] >= 0]
+    commonest = np.bincount(outputs[known]).argmax()
     few = draw_cells(known, keys, MOST_CELLS, seed)
-    of_components = fit_regression(components(few), codes[few])
+    of_components = fit_regression(components(few), outputs[few])
     return {
         MAJORITY: np.full(len(at), commonest),
         COMPONENTS: of_components.predict(components(at)),

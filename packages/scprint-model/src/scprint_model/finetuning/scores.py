@@ -79,14 +79,13 @@ def compare(
             found[name] = {"n_cells": 0}
             continue
         rivals = rival_predictions(
-            codes,
+            aims.outputs(c),
             parts,
             np.concatenate([held, parts.validation]),
             regression=regressions[name],
             embeddings=embeddings,
             components=components,
             keys=cells.keys,
-            n_labels=below.shape[1],
             seed=seed,
         )
         said = {method: values[: len(held)] for method, values in rivals.items()}
@@ -94,7 +93,7 @@ def compare(
         labels = torch.from_numpy(codes[held])
         right = {method: is_right(torch.from_numpy(v), labels, below).numpy() for method, v in said.items()}
         table = score_table(
-            said,
+            {method: aims.classes[c].said(outputs) for method, outputs in said.items()},
             codes[held],
             right,
             reference=AFTER,

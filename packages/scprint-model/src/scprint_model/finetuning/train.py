@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from scdataloader.labels import LabelClass
 from scprint_model.finetuning.batch_effect import batch_distance
 from scprint_model.finetuning.cells import Cells, Parts
 from scprint_model.losses.counts import count_loss
@@ -43,8 +45,8 @@ class Aims:
         The C classes.
     codes
         (N, C) int64 label codes.
-    descendants
-        For each class (n_parents, n_leaves) bool.
+    classes
+        The label class of each.
     batches
         (N,) int64; None: no batch integration.
     batch_weight, denoising
@@ -53,10 +55,19 @@ class Aims:
 
     names: tuple[str, ...]
     codes: Tensor
-    descendants: tuple[Tensor, ...] = field(repr=False)
+    classes: tuple[LabelClass, ...] = field(repr=False)
     batches: Tensor | None
     batch_weight: float
     denoising: float
+
+    @cached_property
+    def descendants(self) -> tuple[Tensor, ...]:
+        """For each class which outputs lie below each coarser label, (n_parents, n) bool."""
+        return tuple(torch.from_numpy(one.descendants.toarray()) for one in self.classes)
+
+    def outputs(self, c: int) -> np.ndarray:
+        """Return the output that each cell is learned as, (N,) int64; -1 where there is none or no label."""
+        return self.classes[c].outputs(self.codes[:, c].numpy())
 
     def label_loss(self, logits: Sequence[Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean over the classes of the hierarchical loss of the cells `at`, and which are right, (B, C)."""

@@ -101,13 +101,13 @@ def component_scores(
     names = list(cells.label_space.classes)
     if names:
         labels, name = cells.labels[:, 0].astype(np.int64), names[0]
-        size = cells.label_space.sizes[name]
+        size, outputs = cells.label_space.sizes[name], cells.label_space.classes[name].outputs(labels)
         agree = agreeing_cells(points, labels[asked], within=cells.dataset[asked])
         if len(agree):
             scores |= with_interval(f"neighbours_{name}", agree)
-        taught = (labels[fitted] >= 0) & (labels[fitted] < size)
+        taught = outputs[fitted] >= 0
         if taught.any():
-            predicted = fit_regression(known[taught], labels[fitted][taught]).predict(points)
+            predicted = fit_regression(known[taught], outputs[fitted][taught]).predict(points)
             counts = LabelCounts(size)
             counts.add(torch.from_numpy(predicted), torch.from_numpy(labels[asked]))
             scores |= {f"{score}_{name}": value for score, value in counts.scores().items()}

@@ -112,6 +112,22 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A part of which a line is shown, until it is clicked."""
+
+    summary: str
+    part: Part
+
+    def html(self, name: str) -> str:
+        """Return the element."""
+        return f'<details class="code"><summary>{escape(self.summary)}</summary>{self.part.html(name)}</details>'
+
+    def data(self) -> Any:
+        """Return what the script needs for the part."""
+        return self.part.data()
+
+
+@dataclass(frozen=True)
 class Section:
     """A heading, a sentence on how to read what follows, and the parts."""
 

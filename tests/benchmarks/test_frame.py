@@ -13,7 +13,7 @@ from benchmarks.__main__ import main
 from benchmarks.compare import changes, told
 from benchmarks.environments import python_of, versions_of
 from benchmarks.measures import measures
-from benchmarks.report import write_report
+from benchmarks.report import csv_rows, write_report
 from benchmarks.sections import failures, peers_of
 from benchmarks.suite import Suite
 from benchmarks.suites import SUITES
@@ -268,3 +268,9 @@ def test_what_failed_runs_again_only_when_asked(in_this_process, tmp_path):
     assert in_this_process == ["toy"]
     running.run(works, tmp_path, retry=True, tell=lambda _: None)
     assert in_this_process == ["toy", "toy"]
+
+
+def test_a_row_of_a_table_keeps_its_own_seed():
+    rows = csv_rows([_result([{"method": "ours", "seed": 3}, {"method": "peer"}], seed=7, commit="abc")])
+    assert rows["seed"].tolist() == [3, 7]
+    assert rows["commit"].tolist() == ["abc", "abc"]

@@ -75,18 +75,16 @@ def parts_of(n, train, validation):
 
 
 def test_a_coarse_label_with_an_output_of_its_own_is_learned():
-    """A corpus has macrophages, of which some are told to be of the lung: their cells teach and are no others' rivals."""
+    """Macrophages, of which some are told to be of the lung: the cells of both labels are learned from."""
     embeddings, codes, _ = simulated(600, labels=3)
     below = np.array([[True, False, True]])  # label 2 is above label 0, and its cells have its code as a parent
     given = np.where(codes == 2, 3, codes)
     parts = parts_of(600, 300, 100)
     model, regressions, _ = trained(embeddings, given, parts, n_labels=3, descendants=below, owns={0: 2})
     oracle = scikit_learn(embeddings[:300], codes[:300])
-    held = embeddings[400:]
+    held, flat = embeddings[400:], embeddings[400:].flatten(1).numpy()
     assert regressions["state"].codes.tolist() == [0, 1, 2]
-    assert np.array_equal(
-        regressions["state"].predict(held.flatten(1).numpy()), oracle.predict(held.flatten(1).numpy())
-    )
+    assert np.array_equal(regressions["state"].predict(flat), oracle.predict(flat))
     said = model.classify(held, ["state"])["state"].argmax(dim=1).numpy()
     right = (said == codes[400:]) | ((codes[400:] == 2) & (said == 0))
     assert right.mean() > 0.8

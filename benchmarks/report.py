@@ -67,7 +67,7 @@ def csv_rows(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             missed = "" if result["status"] == "ok" and result["rows"] else result["status"]
             more = {"bench_status": missed or "ok", "bench_message": result["message"]}
             # a row's own seed is the one to tell
-            rows.append(row | {key: value for key, value in (state | more | told).items() if key not in row})
+            rows.append(row | state | more | told | row)
         for peer, why in result["not_run"].items():
             rows.append(state | {"bench_status": "not run", "bench_message": f"{peer}: {why}"} | told)
     return pd.DataFrame(rows)

@@ -49,13 +49,13 @@ def parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
     for truth, of_truth in _by_truth(table):
         scores = TESTS if truth == TRUTH else SCORES
         n = _n_networks(of_truth)
-        found = {}
+        found, names = {}, {}
         for label, one in of_truth.groupby("label", sort=False):
             fewer = f" ({mine} of {n} networks)" if (mine := _n_networks(one)) < n else ""
-            found[f"{label}{fewer}"] = _summed(one, scores)
+            found[str(label)], names[str(label)] = _summed(one, scores), f"{label}{fewer}"
         note = f"{n} {'network' if n == 1 else 'networks'}"
-        blocks.append(Block(truth, [_row(label, one) for label, one in _best_first(found)], note))
-        marks = [Mark(label, values, baseline=label.startswith(BASELINES)) for label, values in found.items()]
+        blocks.append(Block(truth, [_row(label, names[label], one) for label, one in _best_first(found)], note))
+        marks = [Mark(names[label], values, baseline=label in BASELINES) for label, values in found.items()]
         panels[truth == TRUTH].append(Panel(truth, note, marks, references=CHANCE))
     shown = [one for one in (*SCORES, *TESTS) if one[0] in table]
     columns = [Column(key, label, told, drawn=True) for key, label, told in shown]
@@ -105,9 +105,9 @@ def _best_first(
     return sorted(found.items(), key=first)
 
 
-def _row(label: str, values: Mapping[str, tuple[float, float, float]]) -> Row:
+def _row(label: str, name: str, values: Mapping[str, tuple[float, float, float]]) -> Row:
     cells = {
         key: Number(value, f"{value:,.3g}", low, high, CHANCE.get(key, math.nan))
         for key, (value, low, high) in values.items()
     }
-    return Row(label, cells, badges=("baseline",) if label.startswith(BASELINES) else ())
+    return Row(name, cells, badges=("baseline",) if label in BASELINES else ())

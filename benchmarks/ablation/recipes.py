@@ -112,11 +112,19 @@ def data_of(row: Row, store: Path, *, n_cells: int, batch_size: int, seed: int) 
 
 
 def train(
-    row: Row, data: CellDataModule, features: Path, folder: Path, *, steps: int, seed: int, sizes: dict[str, int]
+    row: Row,
+    data: CellDataModule,
+    features: Path,
+    folder: Path,
+    *,
+    steps: int,
+    seed: int,
+    sizes: dict[str, int],
+    training: type[PretrainingModule] = PretrainingModule,
 ) -> PretrainingModule:
-    """Train a row, and return the module with its network in evaluation mode."""
+    """Train a row by a kind of training, and return the module with its network in evaluation mode."""
     lightning.seed_everything(seed, verbose=False)
-    module = PretrainingModule(
+    module = training(
         **sizes,
         dropout=0.0,
         normalization=row.normalization,

@@ -33,6 +33,7 @@ def network_scores(
     config: str,
     weights: Mapping[str, str] | None = None,
     methods: Sequence[str] | None = None,
+    dataset: str | None = None,
     *,
     whole: bool = False,
 ) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def network_scores(
     ``few`` keeps slow methods to few data sets: ``methods`` are their labels, and ``of`` names of data sets, or of
     groups of cells; what they are not run on is told. `weights` names the folder of each method of
     :mod:`benchmarks.weights` that is to be run, too. `methods` are the labels of those of the configuration that are
-    run; all by default. With `whole`, every method is run on every data set, whatever ``few`` says.
+    run; all by default. `dataset` is the one data set of the configuration that is run; all by default. With `whole`, every method is run on every data set, whatever ``few`` says.
 
     Raises
     ------
@@ -56,6 +57,8 @@ def network_scores(
     told["methods"] = [*told["methods"], *_with_weights(weights or {})]
     if methods is not None:
         told["methods"] = [one for one in told["methods"] if _label(one) in methods]
+    if dataset is not None:
+        told["datasets"] = [one for one in told["datasets"] if one["name"] == dataset]
     tests, few = told.pop("enrichment", ()), told.pop("few", {})
     if TRUTHS.is_dir():
         os.environ.setdefault("BENGRN_DATA", str(TRUTHS))
@@ -64,7 +67,8 @@ def network_scores(
     told["datasets"] = [completed(one) for one in told["datasets"]]
     tables, enriched = [], []
     for part, these in _parts(told, {} if whole else few):
-        out = WORK / f"{config}{part}-{checksum(tuple(ROOT / place for place in _CODE))[:12]}"
+        of = f"-{dataset}" if dataset else ""
+        out = WORK / f"{config}{of}{part}-{checksum(tuple(ROOT / place for place in _CODE))[:12]}"
         tables.append(benchmark(**these, **limits, out=out))
         if tests:
             enriched.append(enrichment_rows(out, tables[-1], tests))

@@ -13,7 +13,7 @@ from scprint_model.config import MLP_NORM_EPS, Likelihood
 MAX_LOG_DISPERSION = 15.0
 
 #: Numbers per gene; in the order mean, dispersion, zero logits.
-_N_PARAMETERS: dict[Likelihood, int] = {"zinb": 3, "nb": 2, "mse": 1}
+N_PARAMETERS: dict[Likelihood, int] = {"zinb": 3, "nb": 2, "mse": 1}
 
 
 class CountParameters(NamedTuple):
@@ -58,7 +58,7 @@ class ExpressionDecoder(nn.Module):
             nn.LayerNorm(d_model, eps=MLP_NORM_EPS),
             nn.LeakyReLU(),
         )
-        self.out = nn.Linear(d_model, _N_PARAMETERS[likelihood])
+        self.out = nn.Linear(d_model, N_PARAMETERS[likelihood])
 
     def forward(
         self, gene_tokens: Tensor, total_counts: Tensor, shared_counts: Tensor, real: Tensor | None = None
@@ -91,10 +91,26 @@ class ExpressionDecoder(nn.Module):
             hidden = module(hidden)
         # Half precision would leave two digits of the exponent.
         with torch.autocast(device_type=hidden.device.type, enabled=False):
-            numbers = self.out(hidden.to(self.out.weight.dtype)).to(exact).unbind(-1)
-            logits = numbers[0] if real is None else numbers[0].masked_fill(~real, torch.finfo(numbers[0].dtype).min)
-            mean = logits.softmax(dim=-1) * shared_counts.to(exact)[:, None]
-            if real is not None:
-                mean = mean * real
-            dispersion = numbers[1].clamp(max=MAX_LOG_DISPERSION).exp() if len(numbers) > 1 else None
-        return CountParameters(mean, dispersion, numbers[2] if len(numbers) > 2 else None)
+            return count_parameters(self.out(hidden.to(self.out.weight.dtype)).to(exact), shared_counts, real)
+
+
+def count_parameters(numbers: Tensor, shared_counts: Tensor, real: Tensor | None = None) -> CountParameters:
+    """Make the parameters of the counts' distribution of the numbers that a decoder gives each gene.
+
+    Parameters
+    ----------
+    numbers
+        (B, S, 1 to 3): logit of the mean, logarithm of the dispersion, logit of a zero.
+    shared_counts
+        (B,) what the means of a cell sum to.
+    real
+        (B, S) false where a gene is padding, whose mean is 0; None: all are real.
+    """
+    logits, *rest = numbers.unbind(-1)
+    if real is not None:
+        logits = logits.masked_fill(~real, torch.finfo(logits.dtype).min)
+    mean = logits.softmax(dim=-1) * shared_counts.to(logits.dtype)[:, None]
+    if real is not None:
+        mean = mean * real
+    dispersion = rest[0].clamp(max=MAX_LOG_DISPERSION).exp() if rest else None
+    return CountParameters(mean, dispersion, rest[1] if len(rest) > 1 else None)

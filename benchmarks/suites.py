@@ -105,7 +105,10 @@ NETWORKS = (
         **_DAY | {"peers": _NETWORK_METHODS_LARGE},
     ),
     _networks(
-        *("networks_slow", "The same cells by methods that take hours a network: long trainings, 1,000 trees, derivatives"),
+        *(
+            "networks_slow",
+            "The same cells by methods that take hours a network: long trainings, 1,000 trees, derivatives",
+        ),
         *("full_cell_types", "full"),
         methods=(*_SLOW, "pearson", "random"),
         datasets=_LARGE_SETS,

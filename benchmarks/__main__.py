@@ -35,6 +35,8 @@ def main() -> int:
     unknown = sorted(set(given.names) - set(names))
     if unknown:
         parser.error(f"unknown suites {unknown}; there are {', '.join(names)}")
+    if min(given.jobs, given.threads) < 1:
+        parser.error(f"--jobs {given.jobs} and --threads {given.threads} must be at least 1")
     suites = [suite for suite in SUITES if not given.names or suite.name in given.names]
     works = planned(suites, given.size, given.threads)
     folder, out = RUNS / "work", given.out or RUNS / given.size

@@ -44,7 +44,6 @@ SECTIONS = (
         title="Ablations",
         lead="The small model with one part changed, trained for 300 steps, in the full size only: hours. Beside a "
         "shorter run stand the last results, with their date and commit.",
-        not_run={"gene-cell product": "instead of the bottleneck: the model has no decoder of that kind"},
     ),
     Section(key="speed", title="Speed and memory", lead="Side by side in one run; times depend on the machine."),
 )

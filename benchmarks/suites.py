@@ -107,7 +107,7 @@ NETWORKS = (
     _networks(
         *(
             "networks_slow",
-            "The same cells by methods that take hours a network: long trainings, 1,000 trees, derivatives",
+            "The same cells by methods that take hours a network: 1,000 trees, long trainings, derivatives",
         ),
         *("full_cell_types", "full"),
         methods=(*_SLOW, "pearson", "random"),
@@ -283,8 +283,12 @@ _ABLATION = {
     "sizes": {"full": tuple({"steps": 300, "seed": seed} for seed in range(3))},
     "names": ("method", "data"),
     "method": "method",
-    "higher": ("knn", "neighbours_kept", "nameable", "right", "strictly_right", "macro_f1", "labels_kept"),
+    "higher": (
+        *("knn", "neighbours_kept", "nameable", "right", "strictly_right", "macro_f1", "labels_kept"),
+        *("denoised", "above_noised"),
+    ),
     "lower": ("depth_share", "cpu_s"),
+    "figures": "benchmarks.ablation.summary:parts",
     "code": ("benchmarks/ablation", _MODEL, _LOADER),
     "minutes": 24 * 60,
 }

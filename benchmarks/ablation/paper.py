@@ -1,6 +1,6 @@
 """The paper's ablations of the small model: one part of its own recipe changed at a time.
 
-The base has fixed gene features, as the paper has fixed embeddings of proteins. Beside the embedding and the labels, the
+The base has fixed gene features, as the paper has fixed embeddings of proteins. Beside the embedding and the labels,
 counts are scored: the correlation of denoised with full counts, as in the benchmark of denoising.
 """
 

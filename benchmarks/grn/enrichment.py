@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ RANKING = "eigenvector"
 N_PERMUTATIONS = 200
 
 
-def enrichment_rows(out: Path, table: pd.DataFrame, tests: Sequence[str]) -> pd.DataFrame:
+def enrichment_rows(out: Path, table: pd.DataFrame, tests: Sequence[str], *, workers: int = 1) -> pd.DataFrame:
     """Return a row for each network of a benchmark: its tests of enrichment.
 
     Parameters
@@ -38,6 +40,8 @@ def enrichment_rows(out: Path, table: pd.DataFrame, tests: Sequence[str]) -> pd.
         Table of the benchmark.
     tests
         Tests to make, of :data:`bengrn.enrichment.SETS`.
+    workers
+        Number of processes; 1 for this one.
 
     Returns
     -------
@@ -54,18 +58,28 @@ def enrichment_rows(out: Path, table: pd.DataFrame, tests: Sequence[str]) -> pd.
         if (made := read_json(path)) and made.get("status") == "ok"
     }
     networks = table[table["network_sha256"].isin(list(places))].drop_duplicates(["dataset", "group", "label"])
-    rows = []
+    names, folders, cells = [], [], []
     for row in networks.to_dict("records"):
-        named = {key: row[key] for key in ("dataset", "group", "label")} | {"truth": TRUTH, "orientation": "as stored"}
         folder = places[row["network_sha256"]]
-        try:
-            found = tested(folder, str(files.cells(read_json(folder / "job.json")["cells"])), tuple(tests))
-            rows.append(named | {"regulators": "all", "status": "ok", "message": ""} | found)
-        except (ValueError, OSError) as error:
-            rows.append(
-                named | {"regulators": "all", "status": "failed", "message": f"{type(error).__name__}: {error}"}
-            )
-    return pd.DataFrame(rows)
+        names.append({key: row[key] for key in ("dataset", "group", "label")})
+        folders.append(folder)
+        cells.append(str(files.cells(read_json(folder / "job.json")["cells"])))
+    of_all = (folders, cells, [tuple(tests)] * len(names))
+    if workers == 1:
+        found = list(map(_told, *of_all))
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            found = list(pool.map(_told, *of_all))
+    always = {"truth": TRUTH, "orientation": "as stored", "regulators": "all"}
+    return pd.DataFrame([name | always | one for name, one in zip(names, found, strict=True)])
+
+
+def _told(folder: Path, cells: str, tests: tuple[str, ...]) -> dict[str, Any]:
+    """Return the tests of a network and their status: what fails is a row like others."""
+    try:
+        return {"status": "ok", "message": ""} | tested(folder, cells, tests)
+    except (ValueError, OSError) as error:
+        return {"status": "failed", "message": f"{type(error).__name__}: {error}"}
 
 
 def tested(folder: Path, cells: str, tests: tuple[str, ...]) -> dict[str, Any]:

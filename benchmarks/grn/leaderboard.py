@@ -44,7 +44,8 @@ def network_scores(
     ``few`` keeps slow methods to few data sets: ``methods`` are their labels, and ``of`` names of data sets, or of
     groups of cells; what they are not run on is told. `weights` names the folder of each method of
     :mod:`benchmarks.weights` that is to be run, too. `methods` are the labels of those of the configuration that are
-    run; all by default. `dataset` is the one data set of the configuration that is run; all by default. With `whole`, every method is run on every data set, whatever ``few`` says.
+    run, and `dataset` is the one of its data sets; all by default. With `whole`, every method is run on every data set,
+    whatever ``few`` says.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def network_scores(
         out = WORK / f"{config}{of}{part}-{checksum(tuple(ROOT / place for place in _CODE))[:12]}"
         tables.append(benchmark(**these, **limits, out=out))
         if tests:
-            enriched.append(enrichment_rows(out, tables[-1], tests))
+            enriched.append(enrichment_rows(out, tables[-1], tests, workers=told.get("workers", 1)))
     table = pd.concat(tables, ignore_index=True)
     if not (table["status"] == "ok").any():
         first = table.iloc[0]

@@ -141,6 +141,19 @@ def test_units_run_side_by_side_but_for_those_that_measure_time(tmp_path, monkey
     assert list(dict.fromkeys(together)) == [(name,) for name in names]
 
 
+def test_the_command_tells_how_many_run_side_by_side(tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr("benchmarks.__main__.run", lambda works, folder, **given: found.append(given["jobs"]))
+    monkeypatch.setattr("benchmarks.__main__.write_report", lambda *_, **__: None)
+    for options in ([], ["--jobs", "3"]):
+        monkeypatch.setattr("sys.argv", ["benchmarks", "denoising", "--out", str(tmp_path), *options])
+        main()
+    assert found == [2, 3]
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--jobs", "0"])
+    with pytest.raises(SystemExit):
+        main()
+
+
 def test_data_that_are_not_there_are_named(in_this_process, tmp_path, monkeypatch):
     monkeypatch.setenv(work.FOLDER, str(tmp_path))
     one = Work(replace(SUITE, data=("lung.h5ad",)), {})

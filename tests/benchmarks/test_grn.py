@@ -12,7 +12,7 @@ from anndata import AnnData
 from benchmarks.grn import data_sets, leaderboard, methods
 from benchmarks.grn.enrichment import enrichment_rows
 from benchmarks.grn.figures import parts
-from benchmarks.suites import _NETWORK_METHODS, SUITES
+from benchmarks.suites import _LARGE, _NETWORK_METHODS, _SLOW, SUITES
 from benchmarks.weights import METHODS as WEIGHTS
 
 from bengrn.benchmarking.as_config import as_config
@@ -55,15 +55,21 @@ def test_each_configuration_that_needs_no_files_is_understood(data):
         assert set(few["methods"]) <= labels, config
         groups = [group for one in told["datasets"] for group in one.get("groups", ())]
         assert set(few.get("of", ())) <= {*groups, *(one["name"] for one in told["datasets"])}, config
-        suite = next(
-            one
-            for one in SUITES
-            for units in one.sizes.values()
+        of_suites = [
+            (suite, set(unit.get("methods", labels)))
+            for suite in SUITES
+            for units in suite.sizes.values()
             for unit in units
-            if unit.get("config") == config and "methods" not in unit
-        )
-        if config not in ("quick", "genome"):
-            assert set(suite.peers.values()) - set(WEIGHTS) <= labels, config
+            if unit.get("config") == config
+        ]
+        assert set().union(*(methods for _, methods in of_suites)) == labels or config == "full_cell_types", config
+        for suite, methods in of_suites:
+            assert methods <= labels, suite.name
+            if config not in ("quick", "genome"):
+                known = {*methods, *WEIGHTS, "degrees of the truth"}
+                assert set(suite.peers.values()) <= known, (config, suite.name)
+    whole = {leaderboard._label(one) for one in leaderboard.read("full_cell_types")["methods"]}
+    assert {*_LARGE, *_SLOW} == whole
     assert "not_run" in leaderboard.read("quick")
     there = {"correlation", "CLR", "degrees of the truth alone", "random", *WEIGHTS}
     assert set(_NETWORK_METHODS) - there <= set(leaderboard.read("quick")["not_run"])
@@ -101,6 +107,9 @@ def test_slow_methods_run_on_few_data_sets_and_the_rest_is_told(monkeypatch):
     assert len(leaderboard.network_scores("some")) == 2
     assert ran == [every, [("Slow", "blood", ["B cell"]), ("Slow", "hESC", None)]]
     assert not_run["Slow on T cell, eye"] == "slow: in the full size"
+    ran.clear()
+    leaderboard.network_scores("some", dataset="hESC", methods=["Slow"])
+    assert ran == [[], [("Slow", "hESC", None)]]
     ran.clear()
     leaderboard.network_scores("some", whole=True)
     assert ran == [[("Slow", "blood", both), ("Slow", "eye", None), ("Slow", "hESC", None), *every]]
@@ -199,6 +208,8 @@ def test_enrichment_is_found_where_it_was_planted(tmp_path):
         write_json(files.network(key) / "job.json", {"cells": "c"})
         table.append({"dataset": "d", "group": "", "label": key, **made})
     rows = enrichment_rows(tmp_path, pd.DataFrame(table), ["encode"]).set_index("label")
+    side_by_side = enrichment_rows(tmp_path, pd.DataFrame(table), ["encode"], workers=2).set_index("label")
+    pd.testing.assert_frame_equal(side_by_side, rows)
     assert rows.loc["planted", "encode_low"] > 0.1
     assert rows.loc["planted", "encode_share"] > rows.loc["noise", "encode_share"]
     assert rows.loc["noise", "encode_low"] < 0 < rows.loc["noise", "encode_high"]

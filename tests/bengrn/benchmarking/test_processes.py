@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ import psutil
 import pytest
 
 import bengrn
+from bengrn.benchmarking import executors
 from bengrn.benchmarking.columns import COLUMNS, OF_THE_RUN
+from bengrn.benchmarking.nursery import Nursery
 from bengrn.cli import main
 
 METHODS = """
@@ -75,6 +78,47 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="nurseries are of Linux alone")
+def test_a_nursery_tells_how_its_processes_end_and_when_it_is_gone(tmp_path):
+    log, missing, endless = (tmp_path / name for name in ("log.txt", "missing.json", "endless.json"))
+    os.mkfifo(endless)  # which a process waits for that reads it
+    with Nursery(os.environ) as nursery, log.open("ab") as errors:
+        ended, killed, waits = (nursery.start(path, errors) for path in (missing, endless, endless))
+        assert ended.wait(100) == 1
+        assert f"there is no job {missing}" in log.read_text()
+        os.kill(killed.pid, signal.SIGTERM)
+        assert killed.wait(100) == -signal.SIGTERM
+        # what runs goes with the nursery, and nothing can be started any more
+        assert waits.poll() is None
+        nursery._process.kill()
+        assert waits.wait(100) == -signal.SIGKILL
+        wait_until(lambda: not psutil.pid_exists(waits.pid) or psutil.Process(waits.pid).status() == "zombie")
+        assert nursery.start(missing, errors) is None
+
+
+@pytest.mark.slow
+def test_fresh_and_forked_processes_make_the_same_table(folder, monkeypatch):
+    Path("b.yaml").write_text(configuration(2))
+    assert main(["run", "b.yaml", "-o", "forked"]) == 0
+    monkeypatch.setattr(executors, "Nursery", Dead)
+    assert main(["run", "b.yaml", "-o", "nursery_gone"]) == 0
+    monkeypatch.setattr(executors, "sys", SimpleNamespace(platform="darwin"))
+    assert main(["run", "b.yaml", "-o", "fresh"]) == 0
+    tables = [pd.read_parquet(f"{name}/table.parquet")[KEPT] for name in ("forked", "nursery_gone", "fresh")]
+    assert set(tables[0]["status"]) == {"ok"}
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(table, tables[0])
+
+
+class Dead(Nursery):
+    """A nursery that something has killed."""
+
+    def __init__(self, environment):
+        super().__init__(environment)
+        self._process.kill()
+        self._process.wait()
+
+
 @pytest.mark.slow
 def test_limits_and_crashes_are_rows(folder):
     given = {
@@ -96,9 +140,7 @@ def test_limits_and_crashes_are_rows(folder):
     assert lines[-1].startswith("3 of 3 networks done")
     logs = [path.read_text() for path in Path("results/work").glob("*/log.txt")]
     assert sum("about to crash" in text for text in logs) == 1
-    assert not [
-        one for one in psutil.Process().children(recursive=True) if "benchmarking.worker" in " ".join(one.cmdline())
-    ]
+    assert not workers_of(folder)
     # with wider limits what reached them runs again, and only that
     again = bengrn.benchmark(**given, time_limit=21, memory_limit="600 MB", workers=3, progress=lines.append)
     assert lines[3:] == ["3 of 3 networks done (sleeps, cells)"]
@@ -125,11 +167,12 @@ def started(out: str, *options: str, **given: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, **given)
 
 
-def workers_of(results: Path) -> list[psutil.Process]:
+def workers_of(folder: Path) -> list[psutil.Process]:
+    """Return the processes that runs in a folder have started: nurseries, and the jobs that they fork."""
     found = []
     for one in psutil.process_iter():
         try:
-            if any(str(results) in word for word in one.cmdline()) and "benchmarking.worker" in " ".join(one.cmdline()):
+            if "bengrn.benchmarking." in " ".join(one.cmdline()) and Path(one.cwd()) == folder:
                 found.append(one)
         except psutil.Error:
             continue
@@ -183,9 +226,10 @@ def test_what_is_done_outlives_the_run(folder):
     results = folder / "killed"
     run = started("killed")
     wait_until(lambda: list(results.glob("work/*/inference.json")))
+    assert workers_of(folder)
     run.kill()
     run.wait()
-    wait_until(lambda: not workers_of(results))  # they end with the run that started them
+    wait_until(lambda: not workers_of(folder))  # they end with the run that started them
     made = {path: path.stat().st_mtime_ns for path in results.glob("work/*/inference.json")}
     assert started("killed").wait() == 0
     assert made
@@ -200,7 +244,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(folder):
     wait_until(lambda: len(list(results.glob("work/*/inference.json"))) >= 1)
     run.send_signal(signal.SIGINT)
     assert run.wait(300) == 130
-    assert not workers_of(results)
+    assert not workers_of(folder)
     table = pd.read_parquet("results/table.parquet")
     assert "not run" in set(table["status"])
 

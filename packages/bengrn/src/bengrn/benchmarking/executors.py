@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 from uuid import uuid4
 
 from bengrn._dask import connected, on_cluster
 from bengrn.benchmarking.job import carry_out, full_disk
-from bengrn.benchmarking.watched import Limits, run_watched, write_failure
+from bengrn.benchmarking.nursery import Nursery
+from bengrn.benchmarking.watched import Limits, environment, run_watched, write_failure
 from bengrn.benchmarking.worker import read_job
 
 
@@ -36,9 +39,13 @@ def on_this_machine(paths: Sequence[Path], limits: Limits, n_jobs: int) -> Itera
 
     When the iteration ends early, by Ctrl-C or otherwise, every process is ended.
     """
+    if not paths:
+        return
     stop = Event()
-    with ThreadPoolExecutor(n_jobs) as watchers:
-        futures = {watchers.submit(run_watched, str(path), limits, stop.is_set): path for path in paths}
+    # a fork of a process that has used the system's own libraries is not safe elsewhere
+    nursery = Nursery(environment(limits)) if sys.platform == "linux" else nullcontext()
+    with nursery as forks, ThreadPoolExecutor(n_jobs) as watchers:
+        futures = {watchers.submit(run_watched, str(path), limits, stop.is_set, forks): path for path in paths}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()

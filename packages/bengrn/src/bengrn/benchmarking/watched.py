@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
 from bengrn.benchmarking.job import INFERENCE, Job
 from bengrn.benchmarking.network_scores import rows_for
+from bengrn.benchmarking.nursery import Forked, Nursery
 from bengrn.benchmarking.work_files import WorkFiles, write_json
 from bengrn.benchmarking.worker import DISK_FULL, read_job
 
@@ -42,7 +43,9 @@ class Limits:
         return {"time": self.time, "memory": self.memory}
 
 
-def run_watched(path: str, limits: Limits, is_stopped: Callable[[], bool] = lambda: False) -> str:
+def run_watched(
+    path: str, limits: Limits, is_stopped: Callable[[], bool] = lambda: False, nursery: Nursery | None = None
+) -> str:
     """Carry out the job of a file in a process of its own; write down what it could not write itself.
 
     A stage that reaches a limit, or whose process dies, is a result like others. A process that a signal ends that was
@@ -56,6 +59,8 @@ def run_watched(path: str, limits: Limits, is_stopped: Callable[[], bool] = lamb
         Limits of the process.
     is_stopped
         Function that is asked whether to end the process.
+    nursery
+        What forks the process, with :func:`environment` as its variables; None: a fresh Python is started.
 
     Returns
     -------
@@ -65,7 +70,7 @@ def run_watched(path: str, limits: Limits, is_stopped: Callable[[], bool] = lamb
     job, files = read_job(Path(path))
     tried: set[str] = set()
     while True:
-        stage, status, message = _followed(Path(path), limits, is_stopped)
+        stage, status, message = _followed(Path(path), limits, is_stopped, nursery)
         if status == "":
             return ""
         if status in ("stopped", "full"):
@@ -78,18 +83,30 @@ def run_watched(path: str, limits: Limits, is_stopped: Callable[[], bool] = lamb
             return ""
 
 
-def _followed(path: Path, limits: Limits, is_stopped: Callable[[], bool]) -> tuple[str, str, str]:
+def environment(limits: Limits) -> dict[str, str]:
+    """Return the variables of a job's process."""
+    return os.environ | dict.fromkeys(THREADS, str(limits.threads))
+
+
+def _started(path: Path, limits: Limits, errors: IO[bytes], nursery: Nursery | None) -> subprocess.Popen[bytes] | Forked:
+    """Start the process of a job: by the nursery, or a fresh one where there is none or it is gone."""
+    forked = None if nursery is None else nursery.start(path, errors)
+    return forked or subprocess.Popen(  # noqa: S603 - this Python, and our own module
+        [sys.executable, "-m", "bengrn.benchmarking.worker", str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env=environment(limits),
+    )
+
+
+def _followed(
+    path: Path, limits: Limits, is_stopped: Callable[[], bool], nursery: Nursery | None
+) -> tuple[str, str, str]:
     """Run the job until it ends or has to be ended; return the stage it was in, how it ended, and a message."""
     log = path.with_name("log.txt")
-    environment = os.environ | dict.fromkeys(THREADS, str(limits.threads))
     with log.open("ab") as errors:
-        process = subprocess.Popen(  # noqa: S603 - this Python, and our own module
-            [sys.executable, "-m", "bengrn.benchmarking.worker", str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=environment,
-        )
+        process = _started(path, limits, errors, nursery)
     told: Any = process.stdout
     os.set_blocking(told.fileno(), False)
     stage, heard = INFERENCE, b""
@@ -122,7 +139,7 @@ def _followed(path: Path, limits: Limits, is_stopped: Callable[[], bool]) -> tup
                 pipe.close()
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes] | Forked) -> None:
     """End a process and all that it has started."""
     if process.poll() is not None:
         return

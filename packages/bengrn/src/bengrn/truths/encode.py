@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import as_file, files
 from typing import Literal
 
@@ -89,6 +90,11 @@ def experiments(*, names: Literal["genes", "published"] = "genes") -> pd.DataFra
 
     With ``names="genes"`` rows that two antibodies of one gene share in a cell line appear once.
     """
+    return _experiments(names).copy()
+
+
+@cache  # the file is part of the package, and tests of many networks ask for it again and again
+def _experiments(names: Literal["genes", "published"]) -> pd.DataFrame:
     with as_file(files("bengrn.truths") / "data" / "encode_tf_targets.parquet") as path:
         table = pd.read_parquet(path).astype(str).rename(columns={"factor": "source"})
     if names == "genes":

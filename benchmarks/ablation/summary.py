@@ -33,7 +33,7 @@ _NOTES = (
 
 
 def parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
-    """Return the parts of the page that sum up the rows of an ablation: notes, scores, and differences from the base."""
+    """Return the parts of the page that sum up an ablation: notes, scores, and differences from the base."""
     table = pd.DataFrame(list(rows))
     shown = [one for one in SCORES if one[0] in table]
     base = next((name for name in BASES if not table.empty and name in set(table["method"])), None)

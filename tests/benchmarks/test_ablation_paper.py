@@ -7,8 +7,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from benchmarks.ablation.gene_product import GeneProduct, ProductTraining
 from benchmarks.ablation import summary
+from benchmarks.ablation.gene_product import GeneProduct, ProductTraining
 from benchmarks.ablation.paper import CELLS, CHANGES, FEATURES, N_CELLS, STORE, denoising, given
 from benchmarks.denoising.scores import drawn_cells
 

@@ -143,7 +143,7 @@ def test_units_run_side_by_side_but_for_those_that_measure_time(tmp_path, monkey
 
 def test_the_command_tells_how_many_run_side_by_side(tmp_path, monkeypatch):
     found = []
-    monkeypatch.setattr("benchmarks.__main__.run", lambda works, folder, **given: found.append(given["jobs"]))
+    monkeypatch.setattr("benchmarks.__main__.run", lambda *_, **given: found.append(given["jobs"]))
     monkeypatch.setattr("benchmarks.__main__.write_report", lambda *_, **__: None)
     for options in ([], ["--jobs", "3"]):
         monkeypatch.setattr("sys.argv", ["benchmarks", "denoising", "--out", str(tmp_path), *options])

@@ -55,11 +55,14 @@ def held(values, regulators, rng, *, number: int = 0):
         time.sleep(0.05)
     return np.random.default_rng(number).random((values.shape[1],) * 2)
 
+def draws(values, regulators, rng, *, number: int = 0):
+    return np.random.random((values.shape[1],) * 2)  # of numpy's own stream, which has no seed
+
 def given(function):
     told = {"reference": "", "takes": "any", "directed": True, "deterministic": True}
     return Method(name=function.__name__, function=function, **told)
 
-SLEEPS, GROWS, CRASHES, SLOW, HELD = map(given, (sleeps, grows, crashes, slow, held))
+SLEEPS, GROWS, CRASHES, SLOW, HELD, DRAWS = map(given, (sleeps, grows, crashes, slow, held, draws))
 """
 KEPT = [name for name in COLUMNS if name not in OF_THE_RUN]
 
@@ -108,6 +111,14 @@ def test_fresh_and_forked_processes_make_the_same_table(folder, monkeypatch):
     assert set(tables[0]["status"]) == {"ok"}
     for table in tables[1:]:
         pd.testing.assert_frame_equal(table, tables[0])
+
+
+@pytest.mark.slow
+def test_forked_processes_share_no_stream_of_random_numbers(folder):
+    Path("b.yaml").write_text(configuration(2).replace("SLOW", "DRAWS"))
+    assert main(["run", "b.yaml", "-o", "results"]) == 0
+    networks = pd.read_parquet("results/table.parquet")["network_sha256"]
+    assert networks.nunique() == 2
 
 
 class Dead(Nursery):

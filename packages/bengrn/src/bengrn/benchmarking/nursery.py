@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+import numpy as np
+
 from bengrn.benchmarking.worker import main
 
 #: Longest path of a job's file, in bytes.
@@ -151,6 +153,7 @@ def serve(control: socket.socket) -> str | None:
                 os.close(one)
             for other in (control, *statuses.values()):
                 other.close()
+            np.random.seed()  # noqa: NPY002 - methods that draw from it would all draw the same
             return os.fsdecode(path)
         for fd in (stdin, stdout, stderr):
             os.close(fd)

@@ -22,6 +22,9 @@ from bengrn.benchmarking.worker import DISK_FULL, read_job
 
 #: Seconds between two looks at a process.
 _TICK = 0.1
+#: Share of the time that is spent on looking how much memory a process and its children hold: on a machine of
+#: thousands of processes, to find the children takes long. And the most seconds between two such looks.
+_LOOKING, _RAREST = 0.02, 2.0
 #: Variables by which numerical libraries are told how many threads to take.
 THREADS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"),
@@ -88,7 +91,9 @@ def environment(limits: Limits) -> dict[str, str]:
     return os.environ | dict.fromkeys(THREADS, str(limits.threads))
 
 
-def _started(path: Path, limits: Limits, errors: IO[bytes], nursery: Nursery | None) -> subprocess.Popen[bytes] | Forked:
+def _started(
+    path: Path, limits: Limits, errors: IO[bytes], nursery: Nursery | None
+) -> subprocess.Popen[bytes] | Forked:
     """Start the process of a job: by the nursery, or a fresh one where there is none or it is gone."""
     forked = None if nursery is None else nursery.start(path, errors)
     return forked or subprocess.Popen(  # noqa: S603 - this Python, and our own module
@@ -111,6 +116,7 @@ def _followed(
     os.set_blocking(told.fileno(), False)
     stage, heard = INFERENCE, b""
     begun = float("inf")  # the time until Python is up is no stage's
+    next_look = 0.0
     try:
         while True:
             heard += told.read() or b""
@@ -128,8 +134,11 @@ def _followed(
                 return stage, "stopped", ""
             if limits.time is not None and time.monotonic() - begun > limits.time:
                 return stage, "out of time", f"stopped at the limit of {limits.time:,.4g} s"
-            used = memory_of(process.pid) if limits.memory is not None else 0
-            if limits.memory is not None and used > limits.memory:
+            if limits.memory is None or (now := time.monotonic()) < next_look:
+                continue
+            used = memory_of(process.pid)
+            next_look = now + min((time.monotonic() - now) / _LOOKING, _RAREST)
+            if used > limits.memory:
                 text = f"stopped at {used / 1e6:,.0f} MB, above the limit of {limits.memory / 1e6:,.0f} MB"
                 return stage, "out of memory", text
     finally:

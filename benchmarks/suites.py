@@ -304,6 +304,10 @@ ABLATIONS = (
         name="ablation_paper",
         title="The paper's ablations: one part of its own recipe changed, 300 steps, three seeds",
         function="benchmarks.ablation.paper:paper_scores",
+        peers={
+            "components + logistic regression": "corpus PCs + logistic regression",
+            "mean profile": "mean profile",
+        },
         **_ABLATION,
     ),
 )

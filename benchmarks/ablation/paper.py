@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.ablation.evaluation import opened
+from benchmarks.ablation.evaluation import Evaluation, opened
 from benchmarks.ablation.gene_product import ProductTraining
 from benchmarks.ablation.recipes import MIN_CONTEXT, Row, data_of, train
-from benchmarks.ablation.scores import N_CELLS
+from benchmarks.ablation.scores import N_CELLS, CorpusComponents, rival_scores
 from benchmarks.denoising.scores import drawn_cells
 from grnndata import tl
-from scdataloader import CellDataModule
+from scdataloader import CellDataModule, GeneVocabulary
 from scprint_model import tasks
 from scprint_model.demo.evaluate import thinned
 from scprint_model.genes import shared_genes
@@ -67,7 +68,9 @@ CHANGES: dict[str, Change] = {
 
 
 def paper_scores(*, steps: int, seed: int, only: list[str] | None = None) -> pd.DataFrame:
-    """Train the rows with one seed, and return their scores on cells that none of them saw.
+    """Train the rows with one seed, and return their scores and those of rivals on cells that none of them saw.
+
+    `only` are the rows that are trained; all by default.
 
     Raises
     ------
@@ -79,7 +82,9 @@ def paper_scores(*, steps: int, seed: int, only: list[str] | None = None) -> pd.
     files = [Path(file) for file in places[CELLS].split(os.pathsep)]
     cells, rows = opened(Path(places[STORE]), files), []
     counted = {file.stem: drawn_cells(anndata.read_h5ad(file), N_CELLS, 0) for file in files}
-    for name in only or CHANGES:
+    for name, of_sets in rivals(cells, counted, seed).items():
+        rows += [{"method": name, "seed": seed, "steps": 0, "data": of, **scores} for of, scores in of_sets.items()]
+    for name in CHANGES if only is None else only:
         started = time.process_time()
         module, data = trained(CHANGES[name], Path(places[STORE]), Path(places[FEATURES]), steps=steps, seed=seed)
         told = {"method": name, "seed": seed, "steps": steps, "cpu_s": round(time.process_time() - started)}
@@ -89,18 +94,42 @@ def paper_scores(*, steps: int, seed: int, only: list[str] | None = None) -> pd.
     return pd.DataFrame(rows)
 
 
-def denoising(network: ScPrint, cells: anndata.AnnData) -> dict[str, float]:
-    """Return the mean Spearman correlation of denoised cells with their full counts, and by how much it is above noise.
+def rivals(
+    cells: Evaluation, counted: Mapping[str, anndata.AnnData], seed: int
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return by rival and set the scores of regression and neighbours on the corpus' components, and of mean profiles."""
+    found = rival_scores(CorpusComponents(cells.store, cells.vocabulary, seed=seed), cells.sets, cells.reference)
+    of_means = {}
+    for name, set_of_cells in counted.items():
+        full, noised, genes = noised_cells(set_of_cells, cells.vocabulary)
+        mean = np.asarray(noised[:, genes].X.mean(axis=0))
+        of_means[name] = above_noise(full, noised, genes, np.repeat(mean.reshape(1, -1), full.n_obs, axis=0))
+    return found | {"mean profile": of_means}
 
-    Over the genes that a cell expresses, of the set's most variable ones: the paper's protocol, see
-    :mod:`benchmarks.denoising.scores`.
-    """
-    genes = tl.most_variable_genes(cells[:, shared_genes(network.vocabulary, cells)], N_GENES)
-    some = cells[:: max(1, cells.n_obs // DENOISED)]
-    noised = anndata.AnnData(thinned(some.X, cells.var_names, RATE), obs=some.obs, var=cells.var)
+
+def denoising(network: ScPrint, cells: anndata.AnnData) -> dict[str, float]:
+    """Return the scores of denoised cells, as :func:`above_noise`."""
+    full, noised, genes = noised_cells(cells, network.vocabulary)
     said = tasks.denoise(network, noised, genes=genes.tolist(), depth_multiplier=1.0, batch_size=16)
-    truth, left = (torch.from_numpy(one[:, genes].X.toarray().astype(np.float64)) for one in (some, noised))
-    found, before = spearman(truth, torch.from_numpy(np.asarray(said[:, genes].X))), spearman(truth, left)
+    return above_noise(full, noised, genes, np.asarray(said[:, genes].X))
+
+
+def noised_cells(
+    cells: anndata.AnnData, vocabulary: GeneVocabulary | None
+) -> tuple[anndata.AnnData, anndata.AnnData, pd.Index]:
+    """Return some cells, the same with the paper's noise, and the most variable genes of all."""
+    genes = tl.most_variable_genes(cells[:, shared_genes(vocabulary, cells)], N_GENES)
+    full = cells[:: max(1, cells.n_obs // DENOISED)]
+    return full, anndata.AnnData(thinned(full.X, cells.var_names, RATE), obs=full.obs, var=cells.var), genes
+
+
+def above_noise(full: anndata.AnnData, noised: anndata.AnnData, genes: pd.Index, said: np.ndarray) -> dict[str, float]:
+    """Return the mean Spearman correlation of profiles with full counts, and by how much it is above the noised ones'.
+
+    Over the genes that a cell expresses: the paper's protocol, see :mod:`benchmarks.denoising.scores`.
+    """
+    truth, left = (torch.from_numpy(one[:, genes].X.toarray().astype(np.float64)) for one in (full, noised))
+    found, before = spearman(truth, torch.from_numpy(said.astype(np.float64))), spearman(truth, left)
     known = torch.isfinite(found) & torch.isfinite(before)
     return {"denoised": float(found[known].mean()), "above_noised": float((found - before)[known].mean())}
 

@@ -78,7 +78,7 @@ class Nursery:
             command = [sys.executable, "-m", "bengrn.benchmarking.nursery"]
             # pyarrow's allocator would have a thread of its own, and a fork is safest of a process of one thread
             alone = {**environment, "JE_ARROW_MALLOC_CONF": "background_thread:false"}
-            self._process = subprocess.Popen(command, stdin=theirs, env=alone)  # noqa: S603 - our own module
+            self._process = subprocess.Popen(command, stdin=theirs.fileno(), env=alone)  # noqa: S603 - our own module
         self._one_at_a_time = threading.Lock()
 
     def __enter__(self) -> Nursery:
@@ -132,11 +132,11 @@ def serve(control: socket.socket) -> str | None:
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     statuses: dict[int, socket.socket] = {}
     while True:
-        ready = select.select([control, woken], [], [])[0]
+        ready = select.select([control.fileno(), woken], [], [])[0]
         if woken in ready:
             os.read(woken, 4096)
             _tell_ends(statuses)
-        if control not in ready:
+        if control.fileno() not in ready:
             continue
         path, fds, _, _ = socket.recv_fds(control, _LONGEST, 4)
         if not path:

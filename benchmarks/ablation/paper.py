@@ -97,7 +97,7 @@ def paper_scores(*, steps: int, seed: int, only: list[str] | None = None) -> pd.
 def rivals(
     cells: Evaluation, counted: Mapping[str, anndata.AnnData], seed: int
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Return by rival and set the scores of regression and neighbours on the corpus' components, and of mean profiles."""
+    """Return by rival and set the scores of methods on the corpus' components, and of mean profiles."""
     found = rival_scores(CorpusComponents(cells.store, cells.vocabulary, seed=seed), cells.sets, cells.reference)
     of_means = {}
     for name, set_of_cells in counted.items():

@@ -25,6 +25,7 @@ SCORES = (
     ("denoised", "Denoised", "Spearman correlation of denoised with full counts over the genes that a cell expresses."),
     ("above_noised", "Above noised", "How much higher that is than the noised counts' own correlation."),
 )
+_SCORES = "Mean over data sets"
 _NOTES = (
     "A score is the mean over the data sets, none of whose cells were trained on; lines are 95% intervals over the "
     "seeds of the training, by Student's t. Differences are paired by seed and data set. Of three seeds, intervals are "
@@ -45,13 +46,13 @@ def parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
     methods = list(dict.fromkeys(table["method"]))
     found: list[Part] = [
         Text(_NOTES),
-        Table("Mean over data sets", "Row", columns, [Block("Scores", [_row(name, at.loc[name]) for name in methods])]),
+        Table(_SCORES, "Row", columns, [Block(_SCORES, [_row(name, at.loc[name]) for name in methods])]),
     ]
     if base is not None:
         differences = {name: (at.loc[name] - at.loc[base]).dropna(how="all") for name in methods if name != base}
         changed = [_row(name, one, chance=0.0) for name, one in differences.items() if len(one)]
-        of_base = f"Above the row {base!r}, of the same seed and data set"
-        found.append(Table(of_base, "Row", columns, [Block("Differences", changed)]))
+        of_base = f"Differences from “{base}”, of the same seed and data set"
+        found.append(Table(of_base, "Row", columns, [Block(of_base, changed)]))
     return found
 
 

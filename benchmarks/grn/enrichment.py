@@ -52,18 +52,14 @@ def enrichment_rows(out: Path, table: pd.DataFrame, tests: Sequence[str], *, wor
         genes' rows, with its 95 % interval over factors; ``encode_share``: share of factors at FDR 5 %, and by chance.
     """
     files = WorkFiles(out.absolute())
-    places = {
-        made["network_sha256"]: path.parent
-        for path in sorted(files.work.glob("*/inference.json"))
-        if (made := read_json(path)) and made.get("status") == "ok"
-    }
+    places = network_folders(files)
     networks = table[table["network_sha256"].isin(list(places))].drop_duplicates(["dataset", "group", "label"])
     names, folders, cells = [], [], []
     for row in networks.to_dict("records"):
         folder = places[row["network_sha256"]]
         names.append({key: row[key] for key in ("dataset", "group", "label")})
         folders.append(folder)
-        cells.append(str(files.cells(read_json(folder / "job.json")["cells"])))
+        cells.append(str(cells_of(folder, files)))
     of_all = (folders, cells, [tuple(tests)] * len(names))
     if workers == 1:
         found = list(map(_told, *of_all))
@@ -72,6 +68,20 @@ def enrichment_rows(out: Path, table: pd.DataFrame, tests: Sequence[str], *, wor
             found = list(pool.map(_told, *of_all))
     always = {"truth": TRUTH, "orientation": "as stored", "regulators": "all"}
     return pd.DataFrame([name | always | one for name, one in zip(names, found, strict=True)])
+
+
+def network_folders(files: WorkFiles) -> dict[str, Path]:
+    """Return the folder of each network of a benchmark by its checksum."""
+    return {
+        made["network_sha256"]: path.parent
+        for path in sorted(files.work.glob("*/inference.json"))
+        if (made := read_json(path)) and made.get("status") == "ok"
+    }
+
+
+def cells_of(folder: Path, files: WorkFiles) -> Path:
+    """Return the file of the cells that the network in a folder is of."""
+    return files.cells(read_json(folder / "job.json")["cells"])
 
 
 def _told(folder: Path, cells: str, tests: tuple[str, ...]) -> dict[str, Any]:

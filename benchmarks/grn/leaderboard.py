@@ -8,16 +8,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import anndata
 import pandas as pd
 import yaml
 
 from benchmarks.grn.data_sets import TRUTHS, completed
-from benchmarks.grn.enrichment import enrichment_rows
+from benchmarks.grn.enrichment import cells_of, enrichment_rows, network_folders
 from benchmarks.peer import NOT_RUN
 from benchmarks.weights import METHODS, tell_missing
 from benchmarks.work import ROOT, checksum, data_folder
 from bengrn import benchmark
 from bengrn.benchmarking.preset import load_preset
+from bengrn.benchmarking.work_files import WorkFiles
 
 HERE = Path(__file__).parent
 #: Networks that are there already are not made again, as long as no code is another.
@@ -66,10 +68,13 @@ def network_scores(
         os.environ.setdefault("GRNNDATA_CACHE", str(TRUTHS.parent / "sets"))
     limits = {f"{name}_limit": value for name, value in told.pop("limits", {}).items()}
     told["datasets"] = [completed(one) for one in told["datasets"]]
-    tables, enriched = [], []
+    tables, enriched, outs = [], [], list[Path]()
     for part, these in _parts(told, {} if whole else few):
         of = f"-{dataset}" if dataset else ""
         out = WORK / f"{config}{of}{part}-{checksum(tuple(ROOT / place for place in _CODE))[:12]}"
+        if tables:
+            these["datasets"] = [_with_genes(one, outs[0], tables[0]) for one in these["datasets"]]
+        outs.append(out)
         tables.append(benchmark(**these, **limits, out=out))
         if tests:
             enriched.append(enrichment_rows(out, tables[-1], tests, workers=told.get("workers", 1)))
@@ -101,6 +106,20 @@ def _parts(told: Mapping[str, Any], few: Mapping[str, Any]) -> Iterator[tuple[st
     NOT_RUN.update({f"{_label(one)} on {', '.join(left)}": "slow: in the full size" for one in slow})
     if kept:
         yield "-few", dict(told) | {"methods": slow, "datasets": kept, "baselines": False}
+
+
+def _with_genes(dataset: dict[str, Any], out: Path, table: pd.DataFrame) -> dict[str, Any]:
+    """Return a data set with the genes that another run chose, maybe by more groups: scores of other genes differ."""
+    if "n_genes" not in dataset or dataset.get("genes_by") == "group":
+        return dataset
+    files = WorkFiles(out.absolute())
+    places = network_folders(files)
+    of_set = table.loc[table["dataset"] == dataset["name"], "network_sha256"]
+    folder = next((places[made] for made in of_set if made in places), None)
+    if folder is None:  # nothing there to compare with
+        return dataset
+    cells: Any = anndata.read_h5ad(cells_of(folder, files))
+    return {key: value for key, value in dataset.items() if key != "n_genes"} | {"genes": cells.var_names.tolist()}
 
 
 def read(config: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from types import SimpleNamespace
 
+import anndata
 import numpy as np
 import pandas as pd
 import pytest
@@ -112,6 +113,43 @@ def test_slow_methods_run_on_few_data_sets_and_the_rest_is_told(monkeypatch):
     ran.clear()
     leaderboard.network_scores("some", whole=True)
     assert ran == [[("Slow", "blood", both), ("Slow", "eye", None), ("Slow", "hESC", None), *every]]
+
+
+def test_slow_methods_on_few_groups_see_the_genes_of_the_others(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    genes = [f"G{i}" for i in range(24)]
+    counts = rng.poisson(3.0, (60, 24)).astype(np.float32)
+    counts[:30, :12] *= rng.integers(1, 9, (30, 12))  # each group has variable genes of its own
+    counts[30:, 12:] *= rng.integers(1, 9, (30, 12))
+    groups = pd.DataFrame({"cell_type": ["a"] * 30 + ["b"] * 30}, index=[str(i) for i in range(60)])
+    AnnData(counts, obs=groups, var=pd.DataFrame(index=genes)).write_h5ad(tmp_path / "cells.h5ad")
+    edges = [(one, other) for one in genes for other in genes[:: int(one[1:]) % 3 + 2] if one != other]
+    pd.DataFrame(edges, columns=["source", "target"]).to_csv(tmp_path / "truth.csv", index=False)
+    told = {
+        "methods": ["pearson", {"name": "spearman", "label": "Slow"}],
+        "datasets": [
+            {"name": "d", "path": str(tmp_path / "cells.h5ad"), "groupby": "cell_type", "groups": ["a", "b"]}
+            | {"n_genes": 10}
+        ],
+        "truths": [{"name": "t", "path": str(tmp_path / "truth.csv")}],
+        "few": {"methods": ["Slow"], "of": ["a"]},
+        "bootstrap": 0,
+        "permutations": 0,
+    }
+    monkeypatch.setattr(leaderboard, "read", lambda _: dict(told))
+    monkeypatch.setattr(leaderboard, "WORK", tmp_path / "work")
+    monkeypatch.setattr(leaderboard, "NOT_RUN", {})
+    rows = leaderboard.network_scores("some")
+    of_a = rows[(rows["group"] == "a") & rows["label"].isin(["pearson", "Slow"])]
+    sizes = of_a[["n_genes", "n_positives", "n_regulators_with_edges", "prevalence"]].drop_duplicates()
+    assert set(of_a["label"]) == {"pearson", "Slow"}
+    assert len(sizes) == 1
+    seen = [
+        {tuple(anndata.read_h5ad(path).var_names) for path in one.glob("work/cells/*.h5ad")}
+        for one in sorted((tmp_path / "work").iterdir())
+    ]
+    assert len(seen) == 2
+    assert len(set.union(*seen)) == 1
 
 
 def test_a_preset_has_the_cells_of_its_file_and_the_methods_of_the_comparison(data):

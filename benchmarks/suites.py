@@ -69,7 +69,7 @@ def _networks(
 
 
 _DAY = {"minutes": 24 * 60, "gigabytes": 32.0}
-#: What is run on 5,000 genes in up to 20 minutes a network, what takes hours, and on which data sets.
+#: What is run on 5,000 genes in minutes a network, what takes hours, and on which data sets.
 _LARGE = (
     *("scPRINT, mean of heads", "scPRINT, OmniPath heads", "scPRINT, CollecTRI heads", "scPRINT, ChEA3 heads"),
     *("scPRINT, true mean", "scPRINT, gene embeddings", "GENIE3, 100 trees", "GENIE3-TF, 100 trees", "GRNBoost2"),

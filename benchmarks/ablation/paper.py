@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anndata
 import numpy as np
@@ -81,8 +81,10 @@ def paper_scores(*, steps: int, seed: int, only: list[str] | None = None) -> pd.
     torch.set_num_threads(1)
     files = [Path(file) for file in places[CELLS].split(os.pathsep)]
     cells, rows = opened(Path(places[STORE]), files), []
-    counted = {file.stem: drawn_cells(anndata.read_h5ad(file), N_CELLS, 0) for file in files}
-    for name, of_sets in rivals(cells, counted, seed).items():
+    noised = {
+        file.stem: noised_cells(drawn_cells(anndata.read_h5ad(file), N_CELLS, 0), cells.vocabulary) for file in files
+    }
+    for name, of_sets in rivals(cells, noised, seed).items():
         rows += [{"method": name, "seed": seed, "steps": 0, "data": of, **scores} for of, scores in of_sets.items()]
     for name in CHANGES if only is None else only:
         started = time.process_time()
@@ -90,45 +92,49 @@ def paper_scores(*, steps: int, seed: int, only: list[str] | None = None) -> pd.
         told = {"method": name, "seed": seed, "steps": steps, "cpu_s": round(time.process_time() - started)}
         network, space = module.network, data.label_space.classes["cell_type"]
         for of, scores in cells.scores(network, space).items():
-            rows.append(told | {"data": of, **scores, **denoising(network, counted[of])})
+            rows.append(told | {"data": of, **scores, **denoising(network, noised[of])})
     return pd.DataFrame(rows)
 
 
-def rivals(
-    cells: Evaluation, counted: Mapping[str, anndata.AnnData], seed: int
-) -> dict[str, dict[str, dict[str, float]]]:
+def rivals(cells: Evaluation, noised: Mapping[str, Noised], seed: int) -> dict[str, dict[str, dict[str, float]]]:
     """Return by rival and set the scores of methods on the corpus' components, and of mean profiles."""
     found = rival_scores(CorpusComponents(cells.store, cells.vocabulary, seed=seed), cells.sets, cells.reference)
     of_means = {}
-    for name, set_of_cells in counted.items():
-        full, noised, genes = noised_cells(set_of_cells, cells.vocabulary)
-        mean = np.asarray(noised[:, genes].X.mean(axis=0))
-        of_means[name] = above_noise(full, noised, genes, np.repeat(mean.reshape(1, -1), full.n_obs, axis=0))
+    for name, one in noised.items():
+        mean = np.asarray(one.noised[:, one.genes].X.mean(axis=0))
+        of_means[name] = above_noise(one, np.repeat(mean.reshape(1, -1), one.full.n_obs, axis=0))
     return found | {"mean profile": of_means}
 
 
-def denoising(network: ScPrint, cells: anndata.AnnData) -> dict[str, float]:
+def denoising(network: ScPrint, cells: Noised) -> dict[str, float]:
     """Return the scores of denoised cells, as :func:`above_noise`."""
-    full, noised, genes = noised_cells(cells, network.vocabulary)
-    said = tasks.denoise(network, noised, genes=genes.tolist(), depth_multiplier=1.0, batch_size=16)
-    return above_noise(full, noised, genes, np.asarray(said[:, genes].X))
+    said = tasks.denoise(network, cells.noised, genes=cells.genes.tolist(), depth_multiplier=1.0, batch_size=16)
+    return above_noise(cells, np.asarray(said[:, cells.genes].X))
 
 
-def noised_cells(
-    cells: anndata.AnnData, vocabulary: GeneVocabulary | None
-) -> tuple[anndata.AnnData, anndata.AnnData, pd.Index]:
-    """Return some cells, the same with the paper's noise, and the most variable genes of all."""
+class Noised(NamedTuple):
+    """Cells with their full counts, the same with the paper's noise, and the genes over which they are scored."""
+
+    full: anndata.AnnData
+    noised: anndata.AnnData
+    genes: pd.Index
+
+
+def noised_cells(cells: anndata.AnnData, vocabulary: GeneVocabulary | None) -> Noised:
+    """Return some of the cells with noise, and the most variable genes of all."""
     genes = tl.most_variable_genes(cells[:, shared_genes(vocabulary, cells)], N_GENES)
     full = cells[:: max(1, cells.n_obs // DENOISED)]
-    return full, anndata.AnnData(thinned(full.X, cells.var_names, RATE), obs=full.obs, var=cells.var), genes
+    return Noised(full, anndata.AnnData(thinned(full.X, cells.var_names, RATE), obs=full.obs, var=cells.var), genes)
 
 
-def above_noise(full: anndata.AnnData, noised: anndata.AnnData, genes: pd.Index, said: np.ndarray) -> dict[str, float]:
+def above_noise(cells: Noised, said: np.ndarray) -> dict[str, float]:
     """Return the mean Spearman correlation of profiles with full counts, and by how much it is above the noised ones'.
 
     Over the genes that a cell expresses: the paper's protocol, see :mod:`benchmarks.denoising.scores`.
     """
-    truth, left = (torch.from_numpy(one[:, genes].X.toarray().astype(np.float64)) for one in (full, noised))
+    truth, left = (
+        torch.from_numpy(one[:, cells.genes].X.toarray().astype(np.float64)) for one in (cells.full, cells.noised)
+    )
     found, before = spearman(truth, torch.from_numpy(said.astype(np.float64))), spearman(truth, left)
     known = torch.isfinite(found) & torch.isfinite(before)
     return {"denoised": float(found[known].mean()), "above_noised": float((found - before)[known].mean())}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from benchmarks.ablation import summary
 from benchmarks.ablation.gene_product import GeneProduct, ProductTraining
-from benchmarks.ablation.paper import CELLS, CHANGES, FEATURES, N_CELLS, STORE, denoising, given
+from benchmarks.ablation.paper import CELLS, CHANGES, FEATURES, N_CELLS, STORE, denoising, given, noised_cells
 from benchmarks.denoising.scores import drawn_cells
 
 from scdataloader import CellDataModule, datasets
@@ -90,7 +90,8 @@ def test_the_product_stands_in_the_bottlenecks_place_and_is_trained(tmp_path):
 
 
 def test_a_trained_network_denoises_above_its_noise():
-    found = denoising(ScPrint.from_pretrained("bundled"), drawn_cells(datasets.retina_1k(), N_CELLS, 0))
+    model = ScPrint.from_pretrained("bundled")
+    found = denoising(model, noised_cells(drawn_cells(datasets.retina_1k(), N_CELLS, 0), model.vocabulary))
     assert 0.1 < found["above_noised"] < found["denoised"] < 1
 
 

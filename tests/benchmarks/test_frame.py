@@ -141,7 +141,7 @@ def test_units_run_side_by_side_but_for_those_that_measure_time(tmp_path, monkey
     assert list(dict.fromkeys(together)) == [(name,) for name in names]
 
 
-def test_the_command_tells_how_many_run_side_by_side(tmp_path, monkeypatch):
+def test_the_command_tells_how_many_run_side_by_side(tmp_path, monkeypatch, capsys):
     found = []
     monkeypatch.setattr("benchmarks.__main__.run", lambda *_, **given: found.append(given["jobs"]))
     monkeypatch.setattr("benchmarks.__main__.write_report", lambda *_, **__: None)
@@ -152,6 +152,7 @@ def test_the_command_tells_how_many_run_side_by_side(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["benchmarks", "--jobs", "0"])
     with pytest.raises(SystemExit):
         main()
+    assert "--jobs 0 and --threads 1 must be at least 1" in capsys.readouterr().err
 
 
 def test_data_that_are_not_there_are_named(in_this_process, tmp_path, monkeypatch):

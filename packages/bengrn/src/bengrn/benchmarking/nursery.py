@@ -15,6 +15,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -58,7 +59,8 @@ class Forked:
             told = self._status.recv(64)
             self._status.close()
             if not told:  # the nursery is gone, and nobody would say when the process ends
-                os.kill(self.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it may have ended already
+                    os.kill(self.pid, signal.SIGKILL)
             self._code = int(told) if told else -signal.SIGKILL
         return self._code
 
@@ -146,7 +148,6 @@ def serve(control: socket.socket) -> str | None:
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
             for number, fd in enumerate((stdin, stdout, stderr)):
                 os.dup2(fd, number)
             for one in (*fds, woken, wakes):
@@ -166,11 +167,8 @@ def _tell_ends(statuses: dict[int, socket.socket]) -> None:
     for pid in list(statuses):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            with statuses.pop(pid) as told:
-                try:
-                    told.send(str(os.waitstatus_to_exitcode(status)).encode())
-                except OSError:
-                    continue  # who started it is gone
+            with statuses.pop(pid) as told, suppress(OSError):  # who started it is gone
+                told.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def run_watched(
     is_stopped
         Function that is asked whether to end the process.
     nursery
-        What forks the process, with :func:`environment` as its variables; None: a fresh Python is started.
+        Nursery that forks the process, made with :func:`environment`; without one a fresh Python is started.
 
     Returns
     -------

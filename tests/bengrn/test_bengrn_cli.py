@@ -113,12 +113,16 @@ def test_a_file_of_true_edges_is_a_truth(network, tmp_path, capsys):
 def test_networks_are_compared(network, tmp_path, capsys):
     other = tmp_path / "other.csv"
     pd.read_csv(network, sep="\t").iloc[::-1].assign(weight=1.0).to_csv(other, index=False)
-    assert main(["compare", str(network), str(other), "--truth", "omnipath-demo", "--json"]) == 0
+    given = ["compare", str(network), str(other), "--truth", "omnipath-demo", "--bootstrap", "50"]
+    assert main([*given, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert [row["network"] for row in printed["scores"]] == [str(network), str(other)]
     (pair,) = printed["pairs"]
     assert pair["difference"] == pytest.approx(printed["scores"][0]["ap"] - printed["scores"][1]["ap"])
-    assert main(["compare", str(network), str(other), "--truth", "omnipath-demo"]) == 0
+    tables = {"first": pd.read_csv(network, sep="\t"), "second": pd.read_csv(other)}
+    expected = bengrn.compare(tables, bengrn.load_truth("omnipath-demo"), n_replicates=50).pairs
+    assert [pair["low"], pair["high"]] == expected[["low", "high"]].iloc[0].tolist()
+    assert main(given) == 0
     out = capsys.readouterr().out
     assert "p_holm" in out
     assert "true edges, of omnipath-demo (snapshot sha256:b47f3cd4120b)" in out
@@ -151,7 +155,7 @@ def test_a_file_of_regulators_has_one_name_a_line_blanks_and_all(tmp_path, capsy
 def test_an_h5ad_prints_a_table(tmp_path, edges, capsys):
     path = tmp_path / "network.h5ad"
     grnndata.from_edges(edges, method="made up").write_h5ad(path)
-    assert main(["score", str(path), "--truth", "omnipath-demo"]) == 0
+    assert main(["score", str(path), "--truth", "omnipath-demo", "--bootstrap", "20"]) == 0
     out = capsys.readouterr().out
     scores = bengrn.score(edges, bengrn.load_truth("omnipath-demo"))
     assert out.startswith(

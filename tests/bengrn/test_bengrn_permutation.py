@@ -101,12 +101,12 @@ def test_hubs_are_rewired_as_fast_as_the_rest():
     assert (columns[rows == 0] < 200).sum() < expected + 15
 
 
-@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(("sparse", "zeros"), [(False, 0.4), (True, 0.4), (True, 0.8)])
 @pytest.mark.parametrize("decimals", [0, 1, 8])
-def test_looked_up_ranks_are_those_of_rank_matrix(sparse, decimals):
+def test_looked_up_ranks_are_those_of_rank_matrix(sparse, zeros, decimals):
     rng = np.random.default_rng(decimals)
     scores = np.round(rng.normal(size=(30, 80)), decimals)
-    scores[rng.random(scores.shape) < 0.4] = 0
+    scores[rng.random(scores.shape) < zeros] = 0
     self_columns = np.where(np.arange(30) < 20, np.arange(30) + 3, -1)
     given = sp.csr_array(scores) if sparse else np.asfortranarray(scores)
     rank = permutation._ranker(as_pairs(given, self_columns), n_predicted=-1)

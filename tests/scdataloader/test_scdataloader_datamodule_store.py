@@ -101,8 +101,8 @@ def test_batches_hold_the_cells_that_are_asked_for(files, store):
 
 def test_a_given_panel_comes_in_its_order(store):
     genes = list(reversed(module({"store": store}).vocabulary.ids[:4000:50]))
-    measured = module({"store": store}).cells.store.gene_tables[0].index
-    panel = [gene for gene in genes if gene in set(measured)][:20]
+    measured = set(module({"store": store}).cells.store.gene_tables[0].index)
+    panel = [gene for gene in genes if gene in measured][:20]
     made = module({"store": store}, choice="given", genes=panel, context=None)
     batch = next(iter(made.train_dataloader()))
     assert batch["counts"].shape == (16, len(panel))

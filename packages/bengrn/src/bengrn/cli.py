@@ -56,6 +56,7 @@ def _compare_options(parser: Parser) -> None:
     parser.add_argument("networks", metavar="NETWORK", type=str, nargs="+", help=_NETWORK)
     _add_scoring_options(parser)
     parser.add_argument("--metric", choices=["ap", "auroc", "epr"], default="ap", help="what to compare by")
+    parser.add_argument("--bootstrap", type=int, default=1000, help="replicates for the intervals of differences")
     parser.add_argument("--json", action="store_true", help="print the tables as JSON")
 
 
@@ -161,7 +162,7 @@ def _compare(args: Namespace) -> str:
     names = [path if args.networks.count(path) == 1 else f"{path} ({i + 1})" for i, path in enumerate(args.networks)]
     options, truth = _options(args), _truth(args)
     networks = {name: _read(path, args) for name, path in zip(names, args.networks, strict=True)}
-    result = compare(networks, truth, metric=args.metric, seed=args.seed, **options)
+    result = compare(networks, truth, metric=args.metric, n_replicates=args.bootstrap, seed=args.seed, **options)
     if args.json:
         said = {key: getattr(result, key) for key in ("truth", "truth_version", "truth_part")}
         tables = {"scores": result.scores.to_dict("records"), "pairs": result.pairs.to_dict("records")}

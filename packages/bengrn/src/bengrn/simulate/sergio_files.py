@@ -133,7 +133,8 @@ def rates_table(rates: object, masters: list[str]) -> pd.DataFrame:
             f"{len(without)} of {len(masters)} master regulators (genes that nothing regulates) have no rate: "
             f"{listed(without)}"
         )
-    others = [gene for gene in table.index if gene not in set(masters)]
+    known = set(masters)
+    others = [gene for gene in table.index if gene not in known]
     if others:
         raise ValueError(
             f"rates belong to master regulators, and {listed(others)} are regulated by others, or no genes of the "

@@ -96,7 +96,8 @@ def chosen_genes(names: Sequence[str], genes: Sequence[str], what: str) -> NDArr
     """
     if isinstance(names, str):
         names = [names]
-    unknown = [name for name in names if name not in set(genes)]
+    known = set(genes)
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"{what} names {listed(unknown)}, absent from the network's genes {listed(genes, 6)}")
     return np.isin(np.asarray(genes, dtype=object), list(names))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -180,9 +180,13 @@ def _ranker(pairs: Pairs, n_predicted: int) -> Callable[[NDArray[np.int64], NDAr
     everything = np.array(stored, order="K").ravel(order="K")
     everything.sort()
     own = np.sort(pairs.self_scores())
+    table = pairs
+    if pairs.is_sparse and 2 * pairs.n_unstored <= pairs.matrix.shape[0] * pairs.matrix.shape[1]:
+        # No larger than what is stored, and the true edges of each step are looked up far faster.
+        table = replace(pairs, matrix=pairs.matrix.toarray())
 
     def rank(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Ranking:
-        block, p_tied = np.unique(pairs.at(rows, columns), return_counts=True)
+        block, p_tied = np.unique(table.at(rows, columns), return_counts=True)
         (below, up_to), (own_below, own_up_to) = _around(everything, block), _around(own, block)
         n_above = everything.size - up_to - (own.size - own_up_to) + pairs.n_unstored * (block < 0)
         n_from = everything.size - below - (own.size - own_below) + pairs.n_unstored * (block <= 0)

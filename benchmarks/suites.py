@@ -112,7 +112,7 @@ NETWORKS = (
         *("full_cell_types", "full"),
         methods=(*_SLOW, "pearson", "random"),
         datasets=_LARGE_SETS,
-        **_DAY | {"peers": {name: name for name in (*_SLOW[:4], "random")}},
+        **_DAY | {"peers": {name: name for name in (*_SLOW, "random") if not name.startswith("scPRINT")}},
     ),
     _networks(
         *("networks_genome", "Networks of the whole genome"),

@@ -129,6 +129,8 @@ def test_networks_are_compared(network, tmp_path, capsys):
     assert "note: the truth holds a part: the interactions of OmniPath between the 4,778 genes" in out
     assert (printed["truth"], printed["truth_version"]) == ("omnipath-demo", "snapshot sha256:b47f3cd4120b")
     assert printed["truth_part"] == bengrn.load_truth("omnipath-demo").part
+    assert main([*given[:-1], "0"]) == 2
+    assert "n_replicates = 0 is below 2" in capsys.readouterr().err
 
 
 def test_options_reach_the_library(network, edges, capsys):

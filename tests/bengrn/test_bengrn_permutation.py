@@ -101,7 +101,7 @@ def test_hubs_are_rewired_as_fast_as_the_rest():
     assert (columns[rows == 0] < 200).sum() < expected + 15
 
 
-@pytest.mark.parametrize(("sparse", "zeros"), [(False, 0.4), (True, 0.4), (True, 0.8)])
+@pytest.mark.parametrize(("sparse", "zeros"), [(False, 0.4), (True, 0.1), (True, 0.4), (True, 0.8)])
 @pytest.mark.parametrize("decimals", [0, 1, 8])
 def test_looked_up_ranks_are_those_of_rank_matrix(sparse, zeros, decimals):
     rng = np.random.default_rng(decimals)

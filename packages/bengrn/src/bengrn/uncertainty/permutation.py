@@ -180,10 +180,10 @@ def _ranker(pairs: Pairs, n_predicted: int) -> Callable[[NDArray[np.int64], NDAr
     everything = np.array(stored, order="K").ravel(order="K")
     everything.sort()
     own = np.sort(pairs.self_scores())
-    table = pairs
-    if pairs.is_sparse and 2 * pairs.n_unstored <= pairs.matrix.shape[0] * pairs.matrix.shape[1]:
+    table, matrix = pairs, pairs.matrix
+    if pairs.is_sparse and np.prod(pairs.shape) * matrix.dtype.itemsize <= matrix.data.nbytes + matrix.indices.nbytes:
         # No larger than what is stored, and the true edges of each step are looked up far faster.
-        table = replace(pairs, matrix=pairs.matrix.toarray())
+        table = replace(pairs, matrix=matrix.toarray())
 
     def rank(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Ranking:
         block, p_tied = np.unique(table.at(rows, columns), return_counts=True)

@@ -46,8 +46,8 @@ def network_scores(
     ``few`` keeps slow methods to few data sets: ``methods`` are their labels, and ``of`` names of data sets, or of
     groups of cells; what they are not run on is told. `weights` names the folder of each method of
     :mod:`benchmarks.weights` that is to be run, too. `methods` are the labels of those of the configuration that are
-    run, and `dataset` is the one of its data sets; all by default. With `whole`, every method is run on every data set,
-    whatever ``few`` says.
+    run, with the baselines if "random" is among them, and `dataset` is the one of its data sets; all by default. With
+    `whole`, every method is run on every data set, whatever ``few`` says.
 
     Raises
     ------
@@ -60,6 +60,7 @@ def network_scores(
     told["methods"] = [*told["methods"], *_with_weights(weights or {})]
     if methods is not None:
         told["methods"] = [one for one in told["methods"] if _label(one) in methods]
+        told["baselines"] = "random" in methods
     if dataset is not None:
         told["datasets"] = [one for one in told["datasets"] if one["name"] == dataset]
     tests, few = told.pop("enrichment", ()), told.pop("few", {})
@@ -92,7 +93,9 @@ def network_scores(
 def _parts(told: Mapping[str, Any], few: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the suffix and the configuration of the methods for all data sets, and of those for few of them."""
     slow = [one for one in told["methods"] if _label(one) in few.get("methods", ())]
-    yield "", dict(told) | {"methods": [one for one in told["methods"] if one not in slow]}
+    usual = [one for one in told["methods"] if one not in slow]
+    if usual or told.get("baselines", True):
+        yield "", dict(told) | {"methods": usual}
     if not slow:
         return
     kept, left = [], []

@@ -57,11 +57,10 @@ def test_each_configuration_that_needs_no_files_is_understood(data):
         groups = [group for one in told["datasets"] for group in one.get("groups", ())]
         assert set(few.get("of", ())) <= {*groups, *(one["name"] for one in told["datasets"])}, config
         of_suites = [
-            (suite, set(unit.get("methods", labels)))
+            (suite, {label for unit in units for label in unit.get("methods", labels)})
             for suite in SUITES
-            for units in suite.sizes.values()
-            for unit in units
-            if unit.get("config") == config
+            for size in suite.sizes.values()
+            if (units := [unit for unit in size if unit.get("config") == config])
         ]
         for suite, run in of_suites:
             assert run <= labels, suite.name
@@ -109,10 +108,19 @@ def test_slow_methods_run_on_few_data_sets_and_the_rest_is_told(monkeypatch):
     assert not_run["Slow on T cell, eye"] == "slow: in the full size"
     ran.clear()
     leaderboard.network_scores("some", dataset="hESC", methods=["Slow"])
-    assert ran == [[], [("Slow", "hESC", None)]]
+    assert ran == [[("Slow", "hESC", None)]]
     ran.clear()
     leaderboard.network_scores("some", whole=True)
     assert ran == [[("Slow", "blood", both), ("Slow", "eye", None), ("Slow", "hESC", None), *every]]
+
+
+def test_each_slow_method_is_a_unit_of_its_own_and_the_baselines_are_there_once_a_data_set():
+    (suite,) = (one for one in SUITES if one.name == "networks_slow")
+    units = [(unit["dataset"], tuple(unit["methods"])) for unit in suite.sizes["full"]]
+    assert len(units) == len(set(units)) == 3 * 7
+    assert {name for _, (name, *rest) in units if not rest} == set(_SLOW)
+    assert [methods for _, methods in units if len(methods) > 1] == [("pearson", "random")] * 3
+    assert all(unit["whole"] for unit in suite.sizes["full"])
 
 
 def test_slow_methods_on_few_groups_see_the_genes_of_the_others(tmp_path, monkeypatch):
@@ -139,6 +147,10 @@ def test_slow_methods_on_few_groups_see_the_genes_of_the_others(tmp_path, monkey
     monkeypatch.setattr(leaderboard, "read", lambda _: dict(told))
     monkeypatch.setattr(leaderboard, "WORK", tmp_path / "work")
     monkeypatch.setattr(leaderboard, "NOT_RUN", {})
+    alone = leaderboard.network_scores("some", methods=["pearson"], whole=True)
+    assert set(alone["label"]) == {"pearson"}
+    beside = leaderboard.network_scores("some", methods=["pearson", "random"], whole=True)
+    assert set(beside["label"]) == {"pearson", "random weights", "degrees of the truth"}
     rows = leaderboard.network_scores("some")
     of_a = rows[(rows["group"] == "a") & rows["label"].isin(["pearson", "Slow"])]
     sizes = of_a[["n_genes", "n_positives", "n_regulators_with_edges", "prevalence"]].drop_duplicates()

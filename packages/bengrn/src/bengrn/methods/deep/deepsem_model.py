@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import embedding, linear
 
 _DECAY = 0.95
 #: Of three epochs the first trains the small networks, the others the matrix.
@@ -79,9 +79,12 @@ def losses(weights: dict[str, Tensor], X: Tensor, counted: Tensor, noise: Tensor
     A = weights["A"] * (1.0 - torch.eye(n, device=X.device))
     back = torch.eye(n, device=X.device) - A.T  # X = Z back⁻¹
     one_class = torch.ones(1, 1, device=X.device)
-    x = torch.stack([X, torch.ones_like(X)], dim=-1)
+    # Most counts are 0, the same number in all cells of a gene: each number is encoded once.
+    numbers, which = torch.unique(X, return_inverse=True)
+    x = torch.stack([numbers, torch.ones_like(numbers)], dim=-1)
     x = torch.tanh(layer("encoder.1", torch.tanh(layer("encoder.0", x))))
-    mean, log_variance = (layer("encoder." + part, x).squeeze(-1) @ back for part in ("mean", "variance"))
+    encoded = torch.cat([layer("encoder." + part, x) for part in ("mean", "variance")], dim=-1)
+    mean, log_variance = (one @ back for one in embedding(which, encoded).unbind(-1))
     prior_mean, prior_log_variance = (
         layer(f"prior.{part}.1", torch.tanh(layer(f"prior.{part}.0", one_class))) @ back
         for part in ("mean", "variance")

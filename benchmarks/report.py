@@ -36,7 +36,7 @@ def write_report(
     """Write a table a suite, all numbers in one table, a record, and the page.
 
     Every row of a suite's table says where it comes from: commit, versions, those of its peers, machine, threads, seed
-    and date. What did not run is a row with its status and message.
+    and date. What did not run is a row with its status and message. ``seconds.csv`` says how long each unit took.
     """
     out.mkdir(parents=True, exist_ok=True)
     for suite in suites:
@@ -45,6 +45,8 @@ def write_report(
             _write_csv(out / f"{suite.name}.csv", csv_rows(mine))
     found = measures(suites, results)
     _write_csv(out / "measures.csv", found)
+    took = [(one["name"], one["seconds"], one["commit"]) for one in results if "seconds" in one]
+    _write_csv(out / "seconds.csv", pd.DataFrame(took, columns=["name", "seconds", "commit"]))
     peers = peers_of(suites, results)
     write_json(out / "bench.json", {"size": size, "failures": list(wrong), "peers": peers, "results": list(results)})
     page = Page(

@@ -141,6 +141,25 @@ def test_units_run_side_by_side_but_for_those_that_measure_time(tmp_path, monkey
     assert list(dict.fromkeys(together)) == [(name,) for name in names]
 
 
+def test_the_time_left_is_what_units_took_here_or_in_a_committed_run(in_this_process, tmp_path, monkeypatch):
+    last = tmp_path / "seconds.csv"
+    monkeypatch.setattr(running, "TOOK", last)
+    pd.DataFrame({"name": ["toy", "toy (value=0.7)"], "seconds": [7200.0, 3600.0]}).to_csv(last, index=False)
+    works, said = planned([SUITE], "quick", 1), []
+    running.run(works[:1], tmp_path / "work", tell=said.append)
+    running.run(works, tmp_path / "work", tell=said.append)
+    assert [line for line in said if "left" in line] == [
+        "0 of 1 done, about 2.0 h of work left: toy",
+        "1 of 2 done, about 1.0 h of work left: toy (value=0.7)",
+    ]
+    results = running.collected(works, tmp_path / "work")
+    write_report([SUITE], results, tmp_path / "out", size="quick")
+    took = pd.read_csv(tmp_path / "out/seconds.csv").set_index("name")["seconds"].to_dict()
+    assert took == {one["name"]: pytest.approx(one["seconds"]) for one in results}
+    # what was measured here counts
+    assert running._expected(tmp_path / "work") == took
+
+
 def test_the_command_tells_how_many_run_side_by_side(tmp_path, monkeypatch, capsys):
     found = []
     monkeypatch.setattr("benchmarks.__main__.run", lambda *_, **given: found.append(given["jobs"]))

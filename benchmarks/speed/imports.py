@@ -31,12 +31,10 @@ print(time.perf_counter() - wall, time.process_time() - cpu)
 def import_times(repeats: int = 5) -> pd.DataFrame:
     """Return medians of so many processes a statement: seconds, and their ratio to those of anndata."""
     taken: dict[str, list[tuple[float, float]]] = {statement: [] for statement in STATEMENTS}
-    for turn in range(repeats + 1):
+    _seconds("\n".join(STATEMENTS))  # reads the files from disk
+    for _ in range(repeats):
         for statement in STATEMENTS:
-            command = [sys.executable, "-c", CHILD, statement]
-            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-            if turn:  # the first round reads the files from disk
-                taken[statement].append((float(said[-2]), float(said[-1])))
+            taken[statement].append(_seconds(statement))
     medians = {s: tuple(statistics.median(column) for column in zip(*taken[s], strict=True)) for s in STATEMENTS}
     wall, cpu = medians["import anndata"]
     return pd.DataFrame(
@@ -49,3 +47,10 @@ def import_times(repeats: int = 5) -> pd.DataFrame:
         }
         for statement, (seconds, cpu_seconds) in medians.items()
     )
+
+
+def _seconds(statements: str) -> tuple[float, float]:
+    """Return the seconds, and the CPU seconds, that a fresh process takes for statements."""
+    command = [sys.executable, "-c", CHILD, statements]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return float(said[-2]), float(said[-1])

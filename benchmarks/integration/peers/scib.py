@@ -1,7 +1,8 @@
 """The scores of scib-metrics: ``scib.py FOLDER N_HALVES SEED KBET NAME ...`` for embeddings ``NAME.npy``.
 
 Prints, for each, its scores of all cells, and of random halves of them: half of the cells of each label. Most of the
-time goes into compiling for each number of cells and of dimensions: halves have the same numbers of each label.
+time goes into compiling for each number of cells and of dimensions: halves have the same numbers of each label, and
+embeddings as many dimensions.
 """
 
 import contextlib
@@ -68,6 +69,9 @@ def main(folder: Path, n_halves: int, seed: int, names: list[str], *, kbet: bool
     """Score all cells, then halves."""
     cells = pd.read_csv(folder / "cells.csv", dtype=str, keep_default_na=False)
     embeddings = {name: np.load(folder / f"{name}.npy").astype(np.float32) for name in names}
+    # dimensions that are 0 everywhere change no score, and those of one number are compiled once
+    widest = max(one.shape[1] for one in embeddings.values())
+    embeddings = {name: np.pad(one, ((0, 0), (0, widest - one.shape[1]))) for name, one in embeddings.items()}
     labels, rng = cells["label"].to_numpy(), np.random.default_rng(seed)
     parts = [np.arange(len(cells))]
     for _ in range(n_halves):

@@ -30,20 +30,25 @@ def early_precision_ratio(weights, truth):
     return truth.ravel()[first].mean() / (k / other.sum())
 
 
-def test_the_loss_of_three_genes_by_hand():
-    weights = {name: one.double() for name, one in first_weights(3, 4, torch.Generator().manual_seed(0)).items()}
+@pytest.fixture
+def in_double():
+    """Let new tensors hold float64."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def test_the_loss_of_three_genes_by_hand(in_double):
+    weights = first_weights(3, 4, torch.Generator().manual_seed(0))
     weights["A"] = torch.tensor([[9.0, 0.2, -0.1], [0.0, 9.0, 0.3], [0.4, 0.0, 9.0]], dtype=torch.float64)
     for name in weights:
         if name.endswith("bias"):
             weights[name] = weights[name] + 0.1
     rng = np.random.default_rng(1)
     X, noise = rng.normal(size=(2, 5, 3))
+    X[:3, 1] = X[2:, 2] = X[0, 0]  # as the zeros of a gene are
     counted = (X > -0.5).astype(float)
-    torch.set_default_dtype(torch.float64)
-    try:
-        found = losses(weights, *map(torch.as_tensor, (X, counted, noise)))
-    finally:
-        torch.set_default_dtype(torch.float32)
+    found = losses(weights, *map(torch.as_tensor, (X, counted, noise)))
 
     w = {name: one.numpy() for name, one in weights.items()}
 
@@ -74,6 +79,27 @@ def test_the_loss_of_three_genes_by_hand():
     assert found["reconstruction"].item() == pytest.approx(error[counted > 0].mean(), abs=1e-6)
     assert found["divergence"].item() == pytest.approx(divergence.mean(), abs=1e-6)
     assert found["sparsity"].item() == pytest.approx(1.0 / 9, abs=1e-9)  # 0.2 + 0.1 + 0.3 + 0.4 over 9 entries
+
+
+def test_numbers_that_stand_several_times_count_as_often_in_the_gradient(in_double):
+    weights = first_weights(3, 4, torch.Generator().manual_seed(0))
+    rng = np.random.default_rng(2)
+    X, noise = map(torch.as_tensor, rng.normal(size=(2, 6, 3)))
+    X[:4] = 0.5
+    of = weights["encoder.0.weight"].requires_grad_()
+
+    def loss():
+        return losses(weights, X, torch.ones_like(X), noise)["reconstruction"]
+
+    torch.autograd.backward(loss())
+    with torch.no_grad():
+        for i, j in np.ndindex(*of.shape):
+            ends = []
+            for step in (1e-5, -2e-5):
+                of[i, j] += step
+                ends.append(float(loss()))
+            of[i, j] += 1e-5
+            assert float(of.grad[i, j]) == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-5, abs=1e-9)
 
 
 def test_the_schedule_decays_each_epoch_and_alternates():

@@ -150,7 +150,7 @@ def test_the_time_left_is_what_units_took_here_or_in_a_committed_run(in_this_pro
     running.run(works, tmp_path / "work", tell=said.append)
     assert [line for line in said if "left" in line] == [
         "0 of 1 done, about 2.0 h of work left: toy",
-        "1 of 2 done, about 1.0 h of work left: toy (value=0.7)",
+        "1 of 2 done, about 60 min of work left: toy (value=0.7)",
     ]
     results = running.collected(works, tmp_path / "work")
     write_report([SUITE], results, tmp_path / "out", size="quick")

@@ -42,7 +42,9 @@ BATCH = {"bras": True, "ilisi_knn": True, "graph_connectivity": True, "pcr_compa
 
 def nearest(values: np.ndarray, k: int) -> NeighborsResults:
     """Return the nearest cells of each, exactly."""
-    distances, indices = NearestNeighbors(n_neighbors=min(k, len(values))).fit(values).kneighbors(values)
+    if len(values) < k:
+        raise ValueError(f"{len(values)} cells, all or a half of them, have no {k} neighbours: draw more cells")
+    distances, indices = NearestNeighbors(n_neighbors=k).fit(values).kneighbors(values)
     return NeighborsResults(indices=indices, distances=distances)
 
 

@@ -15,7 +15,7 @@ from benchmarks.measures import better, interval, measures, numbers, row_name
 from benchmarks.sections import SECTIONS, peers_of
 from benchmarks.suite import Section as Chapter
 from benchmarks.suite import Suite
-from benchmarks.work import ROOT
+from benchmarks.work import LAST, ROOT
 from bengrn.benchmarking.report.page import Facts, Folded, Page, Part, Section, Text, Tiles
 from bengrn.benchmarking.report.plots import Mark, Measure, Panel, Plot
 from bengrn.benchmarking.report.tables import Block, Column, Number, Row, Table
@@ -26,8 +26,6 @@ from grnndata import atomic_path
 ORIGIN = ("commit", "versions", "peers", "machine", "threads", "seed", "date")
 #: Rows of a table that are shown without a click.
 _SHOWN = 40
-#: Tables of the longest runs, which stand beside shorter ones.
-LAST = Path(__file__).parent / "results"
 
 
 def write_report(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.work import FOLDER, ROOT, Work, data_folder
+from benchmarks.work import FOLDER, LAST, ROOT, Work, data_folder
 from benchmarks.worker import origin
 from bengrn.benchmarking.watched import THREADS, end, memory_of
 from bengrn.benchmarking.work_files import read_json, write_json
@@ -21,7 +21,7 @@ from bengrn.effort import duration
 
 _TICK = 0.2
 #: Seconds that units took in the last committed runs.
-TOOK = Path(__file__).parent / "results" / "seconds.csv"
+TOOK = LAST / "seconds.csv"
 #: Seconds that a unit is expected to take of which nothing is known.
 _UNKNOWN = 60.0
 #: Units that must be known before others are expected to take what half of them took.

@@ -16,6 +16,8 @@ from benchmarks.suite import Suite
 from bengrn.benchmarking.work_files import DIGITS, digest, read_json
 
 ROOT = Path(__file__).parents[1]
+#: Committed tables of the longest runs, which stand beside shorter ones, and seconds that units took.
+LAST = Path(__file__).parent / "results"
 #: Variable that names the folder of h5ad files, and where they lie beside a checkout.
 FOLDER = "SCPRINT_EVALUATION_DATA"
 USUAL = ROOT.parent / "shared" / "data" / "expression"

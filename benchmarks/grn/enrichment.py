@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import anndata
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from benchmarks.student import mean_with_ends
 from bengrn import enrich
-from bengrn.benchmarking.work_files import WorkFiles, read_json, read_weights
+from bengrn.benchmarking.work_files import WorkFiles, read_genes, read_json, read_weights
 from grnndata import GRNAnnData
 
 logger = logging.getLogger(__name__)
@@ -95,7 +93,7 @@ def _told(folder: Path, cells: str, tests: tuple[str, ...]) -> dict[str, Any]:
 def tested(folder: Path, cells: str, tests: tuple[str, ...]) -> dict[str, Any]:
     """Return the tests of the network in a folder; what cannot be tested is told in ``message``."""
     weights: Any = read_weights(folder)
-    var = _genes(cells)
+    var = read_genes(Path(cells)).var
     regulates = np.asarray((weights != 0).sum(axis=1)).ravel() > 0
     some = None if regulates.mean() > 0.5 else var.index[regulates].astype(str).tolist()
     network = GRNAnnData(AnnData(var=var), grn=weights)
@@ -121,9 +119,3 @@ def tested(folder: Path, cells: str, tests: tuple[str, ...]) -> dict[str, Any]:
     reasons = found.summary.loc[found.summary["not_available"] != "", ["test", "ranking", "not_available"]]
     told["message"] = "; ".join(f"{one.test}, {one.ranking}: {one.not_available}" for one in reasons.itertuples())
     return told
-
-
-@cache
-def _genes(cells: str) -> pd.DataFrame:
-    read: Any = anndata.read_h5ad(cells)
-    return read.var

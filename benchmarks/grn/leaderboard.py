@@ -8,7 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import anndata
 import pandas as pd
 import yaml
 
@@ -19,7 +18,7 @@ from benchmarks.weights import METHODS, tell_missing
 from benchmarks.work import ROOT, checksum, data_folder
 from bengrn import benchmark
 from bengrn.benchmarking.preset import load_preset
-from bengrn.benchmarking.work_files import WorkFiles
+from bengrn.benchmarking.work_files import WorkFiles, read_genes
 
 HERE = Path(__file__).parent
 #: Networks that are there already are not made again, as long as no code is another.
@@ -121,8 +120,8 @@ def _with_genes(dataset: dict[str, Any], out: Path, table: pd.DataFrame) -> dict
     folder = next((places[made] for made in of_set if made in places), None)
     if folder is None:  # nothing there to compare with
         return dataset
-    cells: Any = anndata.read_h5ad(cells_of(folder, files))
-    return {key: value for key, value in dataset.items() if key != "n_genes"} | {"genes": cells.var_names.tolist()}
+    genes = read_genes(cells_of(folder, files)).var_names.tolist()
+    return {key: value for key, value in dataset.items() if key != "n_genes"} | {"genes": genes}
 
 
 def read(config: str) -> dict[str, Any]:

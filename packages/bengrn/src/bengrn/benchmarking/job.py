@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from bengrn.benchmarking.work_files import (
     DIGITS,
     REGULATOR,
     WorkFiles,
+    read_genes,
     read_truth,
     read_weights,
     write_json,
@@ -118,7 +118,7 @@ def _made(job: Job, files: WorkFiles) -> tuple[dict[str, Any], Any]:
     try:
         weights, told = (_inferred if job.source["kind"] == "method" else _read)(job, files)
         told |= {"status": "ok", "network_sha256": write_weights(folder, weights), "limits": job.limits}
-        write_edges(weights, _genes(files.cells(job.cells)).var_names, told["network_sha256"][:16], files)
+        write_edges(weights, read_genes(files.cells(job.cells)).var_names, told["network_sha256"][:16], files)
     except Exception as error:  # whatever a method of others raises is a row of the table
         if full_disk(error):
             raise
@@ -277,7 +277,7 @@ def _rows(job: Job, score: str, weights: Any, made: Mapping[str, Any], files: Wo
         return prediction_rows(weights, held, by=how.by, seed=job.seed, is_symmetric=symmetric)
     truth = read_truth(files.truth(how.sha256))
     given: dict[str, Any] = {"seed": job.seed, "details": f"{job.key[:8]}{score[:16]}", "files": files}
-    namings = namings_of(_genes(files.cells(job.cells)))
+    namings = namings_of(read_genes(files.cells(job.cells)))
     if job.source["kind"] == "degrees":
         told = {"machine": machine(), "versions": versions(None)}
         return [told | row for row in degree_rows(Network(None, namings, "degrees"), truth, how, **given)]
@@ -291,18 +291,6 @@ def _cells(job: Job, files: WorkFiles) -> Any:
     import anndata
 
     return anndata.read_h5ad(files.cells(job.cells))
-
-
-@lru_cache(maxsize=1)  # every scoring of a network asks for them; the file is named by its content
-def _genes(cells: Path) -> Any:
-    """Return the genes of prepared cells, as an AnnData without cells."""
-    import h5py
-    from anndata import AnnData
-    from anndata.io import read_elem
-
-    with h5py.File(cells) as file:
-        var: Any = read_elem(file["var"])
-    return AnnData(var=var)
 
 
 def full_disk(error: BaseException) -> str:

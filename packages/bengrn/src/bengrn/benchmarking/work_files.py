@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,6 +175,18 @@ def read_truth(path: Path) -> GroundTruth:
 
     told: Mapping[str, Any] = read_json(path.with_suffix(".json"))
     return GroundTruth.from_edges(pd.read_parquet(path), **told)
+
+
+@lru_cache(maxsize=1)  # every scoring of a network asks for them; the file is named by its content
+def read_genes(cells: Path) -> AnnData:
+    """Read the genes of prepared cells, as an AnnData without cells; it is shared, and not to be changed."""
+    import h5py
+    from anndata import AnnData
+    from anndata.io import read_elem
+
+    with h5py.File(cells) as file:
+        var: Any = read_elem(file["var"])
+    return AnnData(var=var)
 
 
 def _sorted(names: Iterable[str] | None) -> list[str] | None:

@@ -16,6 +16,7 @@ from bengrn.network import find_in
 from bengrn.registry import get_method
 from bengrn.truths import load_truth
 from grnndata import GRNAnnData, transcription_factors
+from scprint_model.plugin import ScPrintMethod
 
 #: Folder of networks with a plane for each head, by their content.
 STACKS = ROOT / "runs" / "bench" / "networks" / "heads"
@@ -30,6 +31,11 @@ class OfFactors:
     name: str
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """Modules that the method imports when it runs."""
+        return tuple(getattr(get_method(self.method, **self.settings), "imports", ()))
 
     def infer(self, adata: AnnData, *, regulators: Sequence[str] | None = None, rng: Any = None) -> GRNAnnData:
         """Return the network whose regulators are the factors among the genes."""
@@ -54,6 +60,7 @@ class OtherHalf:
     name: str
     truth: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    imports: tuple[str, ...] = ScPrintMethod.imports
 
     def infer(self, adata: AnnData, *, regulators: Sequence[str] | None = None, rng: Any = None) -> GRNAnnData:
         """Return the network, each half of its rows by heads of the other."""

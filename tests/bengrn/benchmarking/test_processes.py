@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 import bengrn
-from bengrn.benchmarking import executors
+from bengrn.benchmarking import executors, nursery
 from bengrn.benchmarking.columns import COLUMNS, OF_THE_RUN
 from bengrn.benchmarking.nursery import Nursery
 from bengrn.cli import main
@@ -103,7 +103,7 @@ def test_a_nursery_tells_how_its_processes_end_and_when_it_is_gone(tmp_path):
 def test_fresh_and_forked_processes_make_the_same_table(folder, monkeypatch):
     Path("b.yaml").write_text(configuration(2))
     assert main(["run", "b.yaml", "-o", "forked"]) == 0
-    monkeypatch.setattr(executors, "Nursery", Dead)
+    monkeypatch.setattr(nursery, "Nursery", Dead)
     assert main(["run", "b.yaml", "-o", "nursery_gone"]) == 0
     monkeypatch.setattr(executors, "sys", SimpleNamespace(platform="darwin"))
     assert main(["run", "b.yaml", "-o", "fresh"]) == 0
@@ -121,11 +121,44 @@ def test_forked_processes_share_no_stream_of_random_numbers(folder):
     assert networks.nunique() == 2
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="nurseries are of Linux alone")
+def test_modules_of_a_method_are_imported_once_for_all_its_networks(folder):
+    Path("heavy.py").write_text("import time\nfrom pathlib import Path\ntime.sleep(2)\n" + TELLS.format("heavy"))
+    Path("heavy_methods.py").write_text(HEAVY)
+    methods: list[Any] = [{"object": "heavy_methods:HEAVY", "settings": {"number": i}} for i in range(3)]
+    methods += [{"object": "heavy_methods:BROKEN"}, "random"]
+    options: dict[str, Any] = {"baselines": False, "bootstrap": 0, "permutations": 0, "workers": 2}
+    table = bengrn.benchmark(methods, ["cells.h5ad"], ["truth.csv"], out="results", **options)
+    rows = table.set_index("method")
+    assert (rows["status"] == "ok").all()
+    assert Path("heavy.txt").read_text() == "imported\n"
+    assert (rows.loc["heavy", "wall_s"] < 1.5).all()  # of which the import is no part
+
+
+TELLS = "with Path(__file__).with_name('{}.txt').open('a') as file:\n    file.write('imported\\n')\n"
+HEAVY = """
+import numpy as np
+from bengrn.methods.method import Method
+
+def heavy(values, regulators, rng, *, number: int = 0):
+    import heavy
+    return np.random.default_rng(number).random((values.shape[1],) * 2)
+
+def broken(values, regulators, rng):
+    return np.random.default_rng(9).random((values.shape[1],) * 2)
+
+told = {"reference": "", "takes": "any", "directed": True, "deterministic": True}
+HEAVY = Method(name="heavy", function=heavy, imports=("heavy",), **told)
+BROKEN = Method(name="broken", function=broken, imports=("not_there",), **told)
+"""
+
+
 class Dead(Nursery):
     """A nursery that something has killed."""
 
-    def __init__(self, environment):
-        super().__init__(environment)
+    def __init__(self, environment, imports=()):
+        super().__init__(environment, imports)
         self._process.kill()
         self._process.wait()
 

@@ -133,7 +133,7 @@ def align(
 
 def align_genes(network: Network, truth: GroundTruth, *, regulators: Regulators = "truth") -> Alignment:
     """Bring a network's genes onto those of the truth, once for all networks of the same genes; see :func:`align`."""
-    matched_by, naming = _best_naming(network, truth)
+    matched_by, naming, mentioned = _best_naming(network, truth)
     names = network.namings[matched_by]
     usable = ~names.duplicated(keep=False) & (names != "")
     known = truth.known(naming)
@@ -143,7 +143,7 @@ def align_genes(network: Network, truth: GroundTruth, *, regulators: Regulators 
     genes = names[columns]
 
     edges = _true_edges(truth, naming)
-    sources = set(_plain(edges["source"]))
+    sources = _distinct(edges["source"])
     n_true_edges = len(edges)
     lost: dict[str, int] = {}
     there = set(_plain(genes))
@@ -176,7 +176,7 @@ def align_genes(network: Network, truth: GroundTruth, *, regulators: Regulators 
         targets=genes,
         matched_by=matched_by,
         n_genes=len(names),
-        n_matched=int(_among(names[usable], _mentioned(truth, naming)).sum()),
+        n_matched=int(_among(names[usable], mentioned).sum()),
         n_ambiguous=n_ambiguous,
         n_true_edges=n_true_edges,
         lost=lost,
@@ -192,15 +192,21 @@ def _plain(names: pd.Index | pd.Series) -> NDArray[np.object_]:
 
 def _among(names: pd.Index | pd.Series, some: AbstractSet[str]) -> NDArray[np.bool_]:
     """Return whether each name is one of some, without turning these into an array, as pandas does each time."""
-    return np.fromiter((name in some for name in _plain(names)), dtype=bool, count=len(names))
+    codes, distinct = pd.factorize(names)  # a truth has few genes, and each many edges
+    return np.fromiter((name in some for name in _plain(distinct)), dtype=bool, count=len(distinct))[codes]
+
+
+def _distinct(names: pd.Series) -> set[str]:
+    return set(_plain(pd.Index(names.unique())))
 
 
 def _mentioned(truth: GroundTruth, naming: tuple[str, str]) -> AbstractSet[str]:
     known = truth.known(naming)
-    return set().union(*(_plain(truth.edges[column]) for column in naming)) if known is None else known
+    return _distinct(truth.edges[naming[0]]) | _distinct(truth.edges[naming[1]]) if known is None else known
 
 
-def _best_naming(network: Network, truth: GroundTruth) -> tuple[str, tuple[str, str]]:
+def _best_naming(network: Network, truth: GroundTruth) -> tuple[str, tuple[str, str], AbstractSet[str]]:
+    """Return the naming of each whose names are most alike, and the genes that the truth mentions in it."""
     mentioned = {naming: _mentioned(truth, naming) for naming in truth.namings}
     shared = {
         (ours, theirs): int(_among(names.unique(), known).sum())
@@ -224,7 +230,7 @@ def _best_naming(network: Network, truth: GroundTruth) -> tuple[str, tuple[str, 
         ours,
         theirs[0],
     )
-    return best
+    return ours, theirs, mentioned[theirs]
 
 
 def _some(names: Iterable[str]) -> str:

@@ -46,6 +46,7 @@ class ScPrintMethod:
     takes, directed, deterministic = "counts", True, False
     reference = "Kalfon et al., Nat. Commun. 16:3607 (2025), doi 10.1038/s41467-025-58699-1"
     licence, needs = "BSD-3-Clause", ""
+    imports = ("scprint_model.model", "scprint_model.networks")
 
     def __init__(
         self, model: str = "bundled", *, n_genes: int = 5000, source: Source = "attention", **options: Any

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from bengrn._dask import connected, on_cluster
 from bengrn.benchmarking.job import carry_out, full_disk
-from bengrn.benchmarking.nursery import Nursery
+from bengrn.benchmarking.nursery import Nurseries
 from bengrn.benchmarking.watched import Limits, environment, run_watched, write_failure
 from bengrn.benchmarking.worker import read_job
 
@@ -43,8 +43,8 @@ def on_this_machine(paths: Sequence[Path], limits: Limits, n_jobs: int) -> Itera
         return
     stop = Event()
     # a fork of a process that has used the system's own libraries is not safe elsewhere
-    nursery = Nursery(environment(limits)) if sys.platform == "linux" else nullcontext()
-    with nursery as forks, ThreadPoolExecutor(n_jobs) as watchers:
+    nurseries = Nurseries(environment(limits)) if sys.platform == "linux" else nullcontext()
+    with nurseries as forks, ThreadPoolExecutor(n_jobs) as watchers:
         futures = {watchers.submit(run_watched, str(path), limits, stop.is_set, forks): path for path in paths}
         try:
             for future in as_completed(futures):

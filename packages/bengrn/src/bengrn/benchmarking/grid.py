@@ -118,7 +118,8 @@ def _of_method(
     planned = []
     for seed in config.seeds[:1] if is_same else config.seeds:
         key = digest([named, cells.name, "any" if is_same else seed, of_key])[:DIGITS]
-        planned.append(_planned(key, source, cells, seed, scorings, config, columns, absolute=entry.absolute))
+        one = _planned(key, source, cells, seed, scorings, config, columns, absolute=entry.absolute)
+        planned.append(replace(one, job=replace(one.job, imports=tuple(getattr(method, "imports", ())))))
     return planned
 
 

@@ -48,6 +48,8 @@ class Job:
         How it is scored, by the checksum of each scoring.
     limits
         Limits in force, told beside what failed.
+    imports
+        Modules that the method imports when it runs.
     """
 
     key: str
@@ -56,6 +58,7 @@ class Job:
     seed: int
     scorings: Mapping[str, Scoring]
     limits: Mapping[str, float | None]
+    imports: Sequence[str] = ()
 
     def missing(self, files: WorkFiles) -> list[str]:
         """Return the checksums of the scorings that are not done."""

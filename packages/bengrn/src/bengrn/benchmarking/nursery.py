@@ -1,4 +1,4 @@
-"""A process that has imported what every job needs, and forks one for each: seconds of imports are paid once a run.
+"""A process that has imported what jobs need, and forks one for each: seconds of imports are paid once a run.
 
 ``python -m bengrn.benchmarking.nursery`` is that process. It is Linux alone that forks: elsewhere, and when it is gone,
 :mod:`bengrn.benchmarking.watched` starts a fresh Python for each job.
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -14,16 +15,18 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 import numpy as np
 
-from bengrn.benchmarking.worker import main
+from bengrn.benchmarking.worker import import_early, main
 
+#: Modules that a job imports only when it comes to them, for the sake of what is no job.
+_LATE = ("bengrn.inference", "bengrn.registry", "bengrn.prediction", "pyarrow.dataset", "pyarrow.parquet")
 #: Longest path of a job's file, in bytes.
 _LONGEST = 1 << 16
 
@@ -72,14 +75,18 @@ class Nursery:
     ----------
     environment
         Variables of the processes.
+    imports
+        Modules that it imports before it forks.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], imports: Sequence[str] = ()) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command = [sys.executable, "-m", "bengrn.benchmarking.nursery"]
+            command = [sys.executable, "-m", "bengrn.benchmarking.nursery", *imports]
             # pyarrow's allocator would have a thread of its own, and a fork is safest of a process of one thread
             alone = {**environment, "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+            # and PyTorch is to look for GPUs in a way that leaves them to the forks
+            alone["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
             self._process = subprocess.Popen(command, stdin=theirs.fileno(), env=alone)  # noqa: S603 - our own module
         self._one_at_a_time = threading.Lock()
 
@@ -114,6 +121,40 @@ class Nursery:
                 for one in (ours, stdin, stdout):
                     one.close()
         return Forked(int(pid), ours, stdin, stdout) if pid else None
+
+
+class Nurseries:
+    """A nursery for each list of modules that jobs import, from the first such job on; a context manager.
+
+    They are apart so that no job holds the memory of what only others import.
+
+    Parameters
+    ----------
+    environment
+        Variables of the processes.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._of: dict[tuple[str, ...], Nursery] = {}
+        self._open = ExitStack()
+        self._one_at_a_time = threading.Lock()
+
+    def __enter__(self) -> Nurseries:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def start(self, path: Path, imports: Sequence[str], errors: IO[bytes]) -> Forked | None:
+        """Start the process of a job's file; see :meth:`Nursery.start`."""
+        key = tuple(imports)
+        with self._one_at_a_time:
+            if key not in self._of:
+                self._of[key] = self._open.enter_context(Nursery(self._environment, key))
+        return self._of[key].start(path, errors)
 
 
 def serve(control: socket.socket) -> str | None:
@@ -172,5 +213,8 @@ def _tell_ends(statuses: dict[int, socket.socket]) -> None:
 
 
 if __name__ == "__main__":
+    import_early([*_LATE, *sys.argv[1:]])
+    gc.collect()
+    gc.freeze()  # a fork that ends would else copy each page of what it shares to take it apart: a second or more
     job = serve(socket.socket(fileno=os.dup(0)))
     raise SystemExit(0 if job is None else main(job))

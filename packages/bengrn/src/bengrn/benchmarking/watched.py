@@ -16,7 +16,7 @@ import psutil
 
 from bengrn.benchmarking.job import INFERENCE, Job
 from bengrn.benchmarking.network_scores import rows_for
-from bengrn.benchmarking.nursery import Forked, Nursery
+from bengrn.benchmarking.nursery import Forked, Nurseries
 from bengrn.benchmarking.work_files import WorkFiles, write_json
 from bengrn.benchmarking.worker import DISK_FULL, read_job
 
@@ -47,7 +47,7 @@ class Limits:
 
 
 def run_watched(
-    path: str, limits: Limits, is_stopped: Callable[[], bool] = lambda: False, nursery: Nursery | None = None
+    path: str, limits: Limits, is_stopped: Callable[[], bool] = lambda: False, nurseries: Nurseries | None = None
 ) -> str:
     """Carry out the job of a file in a process of its own; write down what it could not write itself.
 
@@ -62,8 +62,8 @@ def run_watched(
         Limits of the process.
     is_stopped
         Function that is asked whether to end the process.
-    nursery
-        Nursery that forks the process, made with :func:`environment`; without one a fresh Python is started.
+    nurseries
+        What forks the process, made with :func:`environment`; without it a fresh Python is started.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def run_watched(
     job, files = read_job(Path(path))
     tried: set[str] = set()
     while True:
-        stage, status, message = _followed(Path(path), limits, is_stopped, nursery)
+        stage, status, message = _followed(job, Path(path), limits, is_stopped, nurseries)
         if status == "":
             return ""
         if status in ("stopped", "full"):
@@ -92,10 +92,10 @@ def environment(limits: Limits) -> dict[str, str]:
 
 
 def _started(
-    path: Path, limits: Limits, errors: IO[bytes], nursery: Nursery | None
+    job: Job, path: Path, limits: Limits, errors: IO[bytes], nurseries: Nurseries | None
 ) -> subprocess.Popen[bytes] | Forked:
-    """Start the process of a job: by the nursery, or a fresh one where there is none or it is gone."""
-    forked = None if nursery is None else nursery.start(path, errors)
+    """Start the process of a job: by a nursery, or a fresh one where there is none or it is gone."""
+    forked = None if nurseries is None else nurseries.start(path, job.imports, errors)
     return forked or subprocess.Popen(  # noqa: S603 - this Python, and our own module
         [sys.executable, "-m", "bengrn.benchmarking.worker", str(path)],
         stdin=subprocess.PIPE,
@@ -106,12 +106,12 @@ def _started(
 
 
 def _followed(
-    path: Path, limits: Limits, is_stopped: Callable[[], bool], nursery: Nursery | None
+    job: Job, path: Path, limits: Limits, is_stopped: Callable[[], bool], nurseries: Nurseries | None
 ) -> tuple[str, str, str]:
     """Run the job until it ends or has to be ended; return the stage it was in, how it ended, and a message."""
     log = path.with_name("log.txt")
     with log.open("ab") as errors:
-        process = _started(path, limits, errors, nursery)
+        process = _started(job, path, limits, errors, nurseries)
     told: Any = process.stdout
     os.set_blocking(told.fileno(), False)
     stage, heard = INFERENCE, b""

@@ -84,6 +84,9 @@ class Method:
         False where the seed matters.
     needs
         Extra or device that the method needs, such as "bengrn[trees]"; "" for none.
+    imports
+        Modules that the function imports when it runs, such as "torch": a benchmark imports them once for all its
+        networks, outside of the time that it measures.
     growth
         Power of the number of genes with which the time grows, for estimates.
     settings
@@ -98,6 +101,7 @@ class Method:
     deterministic: bool
     licence: str = "BSD-3-Clause"
     needs: str = ""
+    imports: tuple[str, ...] = ()
     growth: float = 2.0
     settings: Mapping[str, Any] = field(default_factory=dict)
 

@@ -150,5 +150,6 @@ DEEPSEM = Method(
     directed=True,
     deterministic=False,
     needs="bengrn[deep]",
+    imports=("torch",),
     growth=3.0,
 )

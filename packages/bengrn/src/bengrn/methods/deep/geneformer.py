@@ -65,6 +65,7 @@ class Geneformer:
     takes, directed, deterministic = "counts", True, False
     reference = "Theodoris et al., Nature 618:616-624 (2023), doi 10.1038/s41586-023-06139-9"
     licence, needs = "BSD-3-Clause", "bengrn[deep] and the model's folder; never tried on a published weight file"
+    imports = ("torch",)
 
     def __init__(
         self,

@@ -118,4 +118,5 @@ REGDIFFUSION = Method(
     directed=True,
     deterministic=False,
     needs="bengrn[deep]",
+    imports=("torch",),
 )

@@ -52,6 +52,7 @@ class ScGPT:
     takes, directed, deterministic = "any", True, False
     reference = "Cui et al., Nat. Methods 21:1470-1480 (2024), doi 10.1038/s41592-024-02201-0"
     licence, needs = "BSD-3-Clause", "bengrn[deep] and the model's folder; never tried on a published weight file"
+    imports = ("torch",)
 
     def __init__(self, folder: str, *, least_known: float = 0.5, device: str = "auto") -> None:
         need("torch", "scdataloader")

@@ -23,6 +23,7 @@ from typing import IO
 
 import numpy as np
 
+from bengrn.benchmarking.origin import providers
 from bengrn.benchmarking.worker import import_early, main
 
 #: Modules that a job imports only when it comes to them, for the sake of what is no job.
@@ -214,6 +215,7 @@ def _tell_ends(statuses: dict[int, socket.socket]) -> None:
 
 if __name__ == "__main__":
     import_early([*_LATE, *sys.argv[1:]])
+    providers()  # which each fork would find out anew, to say what made its network
     gc.collect()
     gc.freeze()  # a fork that ends would else copy each page of what it shares to take it apart: a second or more
     job = serve(socket.socket(fileno=os.dup(0)))

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -40,7 +41,13 @@ def _version(name: str) -> str:
 def _offered_by(package: str) -> list[str]:
     if _version(package):
         return [package.replace("_", "-")]
-    return packages_distributions().get(package, [])  # reads every installed package: slow
+    return list(providers().get(package, []))
+
+
+@cache
+def providers() -> Mapping[str, list[str]]:
+    """Return the installed packages that each importable name comes from; to read them all takes a second."""
+    return packages_distributions()
 
 
 @cache

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -245,6 +246,13 @@ def test_the_table_tells_what_each_method_takes():
     told = bengrn.describe_method("aracne")
     assert "Margolin et al." in told
     assert "tolerance = 0.0\n        Share by which the weakest of three edges" in told
+
+
+def test_what_methods_import_early_can_be_imported():
+    early = {point.name: getattr(point.load(), "imports", ()) for point in entry_points(group="bengrn.methods")}
+    assert (early["pearson"], early["deepsem"]) == ((), ("torch",))
+    for name in {module for modules in early.values() for module in modules}:
+        assert find_spec(name) is not None, name
 
 
 # ------------------------------------------------------------------------------------- what a function may return

@@ -34,7 +34,6 @@ from sklearn.neighbors import NearestNeighbors  # noqa: E402
 core.gc = SimpleNamespace(collect=lambda: 0)
 
 
-
 @functools.partial(jax.jit, static_argnums=3)
 def k_means(values: jax.Array, key: jax.Array, tolerance: float, n_clusters: int) -> tuple[jax.Array, jax.Array]:
     """Return the centres of its k-means, and their inertia."""

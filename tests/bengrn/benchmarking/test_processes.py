@@ -133,12 +133,15 @@ def test_modules_of_a_method_are_imported_once_for_all_its_networks(folder):
     rows = table.set_index("method")
     assert (rows["status"] == "ok").all()
     assert Path("heavy.txt").read_text() == "imported\n"
+    assert Path("threads.txt").read_text() == "1"  # each process has one, however many processors there are
     assert (rows.loc["heavy", "wall_s"] < 1.5).all()  # of which the import is no part
 
 
 TELLS = "with Path(__file__).with_name('{}.txt').open('a') as file:\n    file.write('imported\\n')\n"
 HEAVY = """
+from pathlib import Path
 import numpy as np
+from bengrn._threads import number_of_threads
 from bengrn.methods.method import Method
 
 def heavy(values, regulators, rng, *, number: int = 0):
@@ -146,6 +149,7 @@ def heavy(values, regulators, rng, *, number: int = 0):
     return np.random.default_rng(number).random((values.shape[1],) * 2)
 
 def broken(values, regulators, rng):
+    Path(__file__).with_name("threads.txt").write_text(str(number_of_threads(None)))
     return np.random.default_rng(9).random((values.shape[1],) * 2)
 
 told = {"reference": "", "takes": "any", "directed": True, "deterministic": True}

@@ -11,12 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 def in_order[Item, Result](
     work: Callable[[Item], Result], items: Sequence[Item], most_threads: int
 ) -> Iterator[Result]:
-    """Call a function with each item, on as many threads as there are processors, `most_threads` at most.
+    """Call a function with each item, on as many threads as :func:`n_threads` says, `most_threads` at most.
 
     Results come in the order of the items. At most one more than there are threads wait to be taken, so memory stays
     small however many items there are.
     """
-    threads = min(n_processors(), most_threads, len(items))
+    threads = min(n_threads(), most_threads, len(items))
     if threads < 2:
         yield from map(work, items)
         return
@@ -35,8 +35,17 @@ def n_processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def n_threads() -> int:
+    """Return the number of threads for work of this process: its processors, or ``OMP_NUM_THREADS`` where that is less.
+
+    Whoever runs several processes on a machine sets the variable, and so does :func:`bengrn.benchmark` for its own.
+    """
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # "4,2" is of nested loops
+    return min(int(told), n_processors()) if told.isdecimal() and int(told) else n_processors()
+
+
 def number_of_threads(threads: int | None) -> int:
-    """Return the number of threads, by default that of the processors that this process may use.
+    """Return the number of threads, by default that of :func:`n_threads`.
 
     Raises
     ------
@@ -44,7 +53,7 @@ def number_of_threads(threads: int | None) -> int:
         If it is below 1.
     """
     if threads is None:
-        return n_processors()
+        return n_threads()
     if threads < 1:
         raise ValueError(f"threads is the number of threads, at least 1, got {threads}")
     return threads

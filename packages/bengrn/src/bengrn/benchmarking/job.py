@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bengrn._threads import n_threads
 from bengrn.benchmarking.network_scores import Scoring, degree_rows, is_symmetric, rows_for, score_rows, write_edges
 from bengrn.benchmarking.origin import machine, peak_memory_mb, versions
 from bengrn.benchmarking.present import record_of_network, record_of_score
@@ -147,7 +148,7 @@ def _inferred(job: Job, files: WorkFiles) -> tuple[Any, dict[str, Any]]:
     checked(network, part, Work(method, cells, {}, regulators))
     told = spent | {"peak_memory_mb": peak_memory_mb(), "machine": machine(), "versions": versions(method)}
     told["directed"] = bool(network.uns.get("grn", {}).get("directed", True))
-    told["threads"] = int(os.environ.get("OMP_NUM_THREADS", 0)) or os.cpu_count()
+    told["threads"] = n_threads()
     return on_genes(network, cells, exact=True)[0], told
 
 

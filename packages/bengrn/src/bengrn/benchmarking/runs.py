@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bengrn._provenance import KEY as STEPS
 from bengrn._provenance import step
+from bengrn._threads import n_processors
 from bengrn._wording import counted
 from bengrn.benchmarking.as_config import as_config
 from bengrn.benchmarking.columns import as_table
@@ -217,8 +217,7 @@ def _executed(paths: list[Path], config: Config, scheduler: str | None) -> Any:
 
 def processes_at_a_time(config: Config) -> int:
     """Return the number of processes that run at the same time: as configured, or one a core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return config.workers or max(1, cores // config.threads)
+    return config.workers or max(1, n_processors() // config.threads)
 
 
 def _write_record(config: Config, files: WorkFiles, planned: Sequence[Planned]) -> None:

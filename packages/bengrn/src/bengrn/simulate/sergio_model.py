@@ -106,7 +106,8 @@ def sergio(
     organism
         Organism of the truth that is returned.
     threads
-        Number of threads; all processors by default. The result is the same with any number.
+        Number of threads; by default all processors, or as many as OMP_NUM_THREADS says. The result is
+        the same with any number.
     seed
         Seed for strengths, rates, noise and technical noise. The result follows the names of genes, not their order.
 

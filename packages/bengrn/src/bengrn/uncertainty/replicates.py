@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from bengrn._threads import in_order, n_processors
+from bengrn._threads import in_order, n_threads
 from bengrn.metrics import Ranking
 from bengrn.metrics.pairs import Pairs
 from bengrn.uncertainty.gaps import Gaps
@@ -205,7 +205,7 @@ def _row_slices(pairs: Pairs, n_columns: int) -> list[slice]:
     # As many regulators at a time as memory allows for that many columns of counts: those that each thread has in
     # hand, those that wait, those that are added.
     n_rows = pairs.shape[0]
-    n_slices = min(n_processors(), _THREADS) + 2
+    n_slices = min(n_threads(), _THREADS) + 2
     step = max(1, _budget(pairs, _COUNT_BYTES, 4) // (4 * n_columns * n_slices))
     return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
 

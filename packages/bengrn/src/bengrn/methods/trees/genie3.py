@@ -46,7 +46,8 @@ def genie3(
         Scale of the weights of one target: "published", the mean over trees of the variance of the standardised target
         that splits take away, which sums to about 1 for each; or "share", which sums to 1 exactly.
     threads
-        Number of threads; all processors by default. The network is the same with any number.
+        Number of threads; by default all processors, or as many as OMP_NUM_THREADS says. The network is
+        the same with any number.
     work
         Folder that keeps what is done, so that a run which was ended goes on where it was.
     scheduler

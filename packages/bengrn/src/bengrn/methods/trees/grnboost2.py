@@ -56,7 +56,8 @@ def grnboost2(
         cells before the tree. Growth stops where the mean of the last 25 differences is below 0. With "across" that
         happens by chance after about 30 trees, as each error is of other cells.
     threads
-        Number of threads; all processors by default. The network is the same with any number.
+        Number of threads; by default all processors, or as many as OMP_NUM_THREADS says. The network is
+        the same with any number.
     work
         Folder that keeps what is done, so that a run which was ended goes on where it was.
     scheduler

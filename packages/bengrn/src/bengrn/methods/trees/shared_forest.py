@@ -42,7 +42,8 @@ def shared_forest(
     least_cells
         Number of cells on each side of a split at least.
     threads
-        Number of threads; all processors by default. The network is the same with any number.
+        Number of threads; by default all processors, or as many as OMP_NUM_THREADS says. The network is
+        the same with any number.
 
     Raises
     ------

@@ -108,7 +108,8 @@ def each_target(
         Function that predicts a :class:`Task` and returns the importance of all genes, float64, (genes,); with its
         settings.
     threads
-        Number of threads; all processors when None. The result is the same with any number.
+        Number of threads; by default all processors, or as many as OMP_NUM_THREADS says. The result is
+        the same with any number.
     work
         Folder that keeps what is done; None for none. What was done there for the same values and settings is not done
         again.

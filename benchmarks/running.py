@@ -67,8 +67,8 @@ def run(
     try:
         while waiting or begun:
             while (work := _next(waiting, begun, jobs)) is not None:
-                left = _left([*waiting, *(unit.work for unit in begun)], expected)
-                tell(f"{n_done} of {len(works)} done, about {duration(left)} of work left: {work.name}")
+                left = _left(waiting, begun, expected, jobs)
+                tell(f"{n_done} of {len(works)} done, about {duration(left)} left: {work.name}")
                 waiting.remove(work)
                 begun.append(Unit(work, folder))
             for unit in list(begun):
@@ -98,12 +98,15 @@ def _next(waiting: Sequence[Work], begun: Sequence[Unit], jobs: int) -> Work | N
     return next((work for work in waiting if not work.suite.alone), None)
 
 
-def _left(works: Sequence[Work], expected: Mapping[str, float]) -> float:
-    """Return the seconds that units are expected to take, one after the other."""
+def _left(waiting: Sequence[Work], begun: Sequence[Unit], expected: Mapping[str, float], jobs: int) -> float:
+    """Return the seconds until all is expected to be done, with so many units side by side that need not run alone."""
     known = list(expected.values())
     # a long one among the first says little of the others
     usual = median(known) if len(known) > _FEW else _UNKNOWN
-    return sum(expected.get(work.name, usual) for work in works)
+    left = [(work, expected.get(work.name, usual)) for work in waiting]
+    left += [(unit.work, max(0.0, expected.get(unit.work.name, usual) - unit.seconds)) for unit in begun]
+    beside = [seconds for work, seconds in left if not work.suite.alone]
+    return sum(seconds for work, seconds in left if work.suite.alone) + max([sum(beside) / jobs, *beside])
 
 
 class Unit:

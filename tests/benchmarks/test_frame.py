@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -149,8 +150,8 @@ def test_the_time_left_is_what_units_took_here_or_in_a_committed_run(in_this_pro
     running.run(works[:1], tmp_path / "work", tell=said.append)
     running.run(works, tmp_path / "work", tell=said.append)
     assert [line for line in said if "left" in line] == [
-        "0 of 1 done, about 2.0 h of work left: toy",
-        "1 of 2 done, about 60 min of work left: toy (value=0.7)",
+        "0 of 1 done, about 2.0 h left: toy",
+        "1 of 2 done, about 60 min left: toy (value=0.7)",
     ]
     results = running.collected(works, tmp_path / "work")
     write_report([SUITE], results, tmp_path / "out", size="quick")
@@ -158,6 +159,17 @@ def test_the_time_left_is_what_units_took_here_or_in_a_committed_run(in_this_pro
     assert took == {one["name"]: pytest.approx(one["seconds"]) for one in results}
     # what was measured here counts
     assert running._expected(tmp_path / "work") == took
+
+
+def test_the_time_left_is_shorter_for_units_side_by_side():
+    seconds = {"a": 60.0, "b": 90.0, "c": 30.0, "timed": 100.0}
+    units = {name: Work(replace(SUITE, name=name, alone=name == "timed"), {}) for name in seconds}
+    a_runs = SimpleNamespace(work=units["a"], seconds=20.0)
+    waiting = [units[name] for name in ("b", "c", "timed")]
+    assert running._left(waiting, [a_runs], seconds, 1) == 100 + 40 + 90 + 30
+    assert running._left(waiting, [a_runs], seconds, 2) == 100 + 90  # beside the longest the two others are done
+    assert running._left(waiting[1:], [a_runs], seconds, 2) == 100 + 40
+    assert running._left([], [SimpleNamespace(work=units["a"], seconds=99.0)], seconds, 2) == 0  # longer than expected
 
 
 def test_the_command_tells_how_many_run_side_by_side(tmp_path, monkeypatch, capsys):

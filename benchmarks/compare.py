@@ -83,7 +83,11 @@ def main() -> None:
         "now", nargs="?", default="runs/bench/bench", help="folder, measures.csv or commit of the new run"
     )
     given = parser.parse_args()
-    print(told(read(given.base), read(given.now)))
+    try:
+        base, now = read(given.base), read(given.now)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    print(told(base, now))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 from benchmarks import running, work
 from benchmarks.__main__ import main
 from benchmarks.compare import changes, told
+from benchmarks.compare import main as compare
 from benchmarks.environments import python_of, versions_of
 from benchmarks.measures import measures
 from benchmarks.report import csv_rows, write_report
@@ -319,3 +320,11 @@ def test_a_row_of_a_table_keeps_its_own_seed():
     rows = csv_rows([_result([{"method": "ours", "seed": 3}, {"method": "peer"}], seed=7, commit="abc")])
     assert rows["seed"].tolist() == [3, 7]
     assert rows["commit"].tolist() == ["abc", "abc"]
+
+
+def test_what_cannot_be_compared_is_told_in_a_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["compare", "no-such-commit"])
+    with pytest.raises(SystemExit) as ended:
+        compare()
+    assert ended.value.code == 2
+    assert "no-such-commit is no folder with measures.csv, no file, and no commit that has" in capsys.readouterr().err

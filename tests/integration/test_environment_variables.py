@@ -12,7 +12,7 @@ SOURCES = {path.name: path for path in sorted(ROOT.glob("packages/*/src/*")) if 
 #: Files that read the environment; what they read begins with the package's name, or is another program's.
 READERS = {
     *(f"{package}/_cache.py" for package in SOURCES),
-    "bengrn/benchmarking/job.py",
+    "bengrn/_threads.py",
     "bengrn/benchmarking/watched.py",
     "bengrn/fetch.py",
     "bengrn/methods/deep/regdiffusion.py",

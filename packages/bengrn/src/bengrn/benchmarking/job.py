@@ -7,8 +7,10 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,8 @@ class Job:
     key
         Checksum of what makes the network.
     source
-        What makes it: ``kind`` ("method", "file" or "degrees"), and what that takes.
+        What makes it: ``kind`` ("method", "file" or "degrees"), and what that takes, such as the modules that a method
+        imports when it runs.
     cells
         Name of the prepared cells.
     seed
@@ -49,8 +52,6 @@ class Job:
         How it is scored, by the checksum of each scoring.
     limits
         Limits in force, told beside what failed.
-    imports
-        Modules that the method imports when it runs.
     """
 
     key: str
@@ -59,11 +60,15 @@ class Job:
     seed: int
     scorings: Mapping[str, Scoring]
     limits: Mapping[str, float | None]
-    imports: Sequence[str] = ()
 
     def missing(self, files: WorkFiles) -> list[str]:
         """Return the checksums of the scorings that are not done."""
         return [score for score in self.scorings if record_of_score(self.key, score, files) is None]
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """Modules that the method imports when it runs."""
+        return tuple(self.source.get("imports", ()))
 
     @property
     def name(self) -> str:
@@ -96,6 +101,7 @@ def carry_out(job: Job, files: WorkFiles, begin: Callable[[str], None] = lambda 
     if job.source["kind"] != "degrees":
         found = record_of_network(job.key, files)
         if found is None:
+            import_early(job.imports)
             begin(INFERENCE)
             made, weights = _made(job, files)
         else:
@@ -113,6 +119,13 @@ def carry_out(job: Job, files: WorkFiles, begin: Callable[[str], None] = lambda 
             rows = rows_for(_status(error), _message(error), job.scorings[score].orientations[:1])
         told = {"rows": rows, "network": made.get("network_sha256", ""), "limits": job.limits}
         write_json(files.scores(job.key, score), told)
+
+
+def import_early(names: Iterable[str]) -> None:
+    """Import modules, so that no method's time holds their imports; what is missing the method itself will tell."""
+    for name in names:
+        with suppress(Exception):
+            import_module(name)
 
 
 def _made(job: Job, files: WorkFiles) -> tuple[dict[str, Any], Any]:

@@ -23,8 +23,9 @@ from typing import IO
 
 import numpy as np
 
+from bengrn.benchmarking.job import import_early
 from bengrn.benchmarking.origin import providers
-from bengrn.benchmarking.worker import import_early, main
+from bengrn.benchmarking.worker import main
 
 #: Modules that a job imports only when it comes to them, for the sake of what is no job.
 _LATE = ("bengrn.inference", "bengrn.registry", "bengrn.prediction", "pyarrow.dataset", "pyarrow.parquet")
@@ -124,7 +125,7 @@ class Nursery:
         return Forked(int(pid), ours, stdin, stdout) if pid else None
 
 
-class Nurseries:
+class Nurseries(ExitStack):
     """A nursery for each list of modules that jobs import, from the first such job on; a context manager.
 
     They are apart so that no job holds the memory of what only others import.
@@ -136,25 +137,17 @@ class Nurseries:
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__()
         self._environment = environment
         self._of: dict[tuple[str, ...], Nursery] = {}
-        self._open = ExitStack()
         self._one_at_a_time = threading.Lock()
-
-    def __enter__(self) -> Nurseries:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._open.close()
 
     def start(self, path: Path, imports: Sequence[str], errors: IO[bytes]) -> Forked | None:
         """Start the process of a job's file; see :meth:`Nursery.start`."""
         key = tuple(imports)
         with self._one_at_a_time:
             if key not in self._of:
-                self._of[key] = self._open.enter_context(Nursery(self._environment, key))
+                self._of[key] = self.enter_context(Nursery(self._environment, key))
         return self._of[key].start(path, errors)
 
 

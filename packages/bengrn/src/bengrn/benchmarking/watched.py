@@ -63,7 +63,7 @@ def run_watched(
     is_stopped
         Function that is asked whether to end the process.
     nurseries
-        What forks the process, made with :func:`environment`; without it a fresh Python is started.
+        Nurseries that fork the process, made with :func:`environment`; without them a fresh Python is started.
 
     Returns
     -------

@@ -10,10 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from typing import IO
 
@@ -57,7 +54,6 @@ def main(path: str) -> int:
     os.dup2(2, 1)  # what a method prints goes to the log
     threading.Thread(target=_end_with_watcher, daemon=True).start()
     job, files = read_job(Path(path))
-    import_early(job.imports)
     try:
         carry_out(job, files, lambda stage: _say(told, stage))
     except Exception as error:
@@ -66,13 +62,6 @@ def main(path: str) -> int:
         _say(told, f"full {full_disk(error)}")
         return DISK_FULL
     return 0
-
-
-def import_early(names: Iterable[str]) -> None:
-    """Import modules, so that no method's time holds their imports; what is missing the method itself will tell."""
-    for name in names:
-        with suppress(Exception):
-            import_module(name)
 
 
 def _say(told: IO[str], line: str) -> None:

@@ -85,8 +85,8 @@ class Method:
     needs
         Extra or device that the method needs, such as "bengrn[trees]"; "" for none.
     imports
-        Modules that the function imports when it runs, such as "torch": a benchmark imports them once for all its
-        networks, outside of the time that it measures.
+        Modules that the function imports when it runs, such as "torch": a benchmark imports them before it measures
+        time, on Linux once for all networks.
     growth
         Power of the number of genes with which the time grows, for estimates.
     settings
